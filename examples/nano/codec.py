@@ -1,0 +1,213 @@
+"""Stage 2, codec: train nano's codec on the speech of stage 1 and, if given, on real recordings.
+
+    python examples/nano/codec.py --run runs/nano --recordings voices/ --steps 1600
+    python examples/nano/codec.py --run runs/nano --recordings voices/ --steps 1600 --decoder-steps 4000
+
+The first --steps train everything; then encoder and codebooks are frozen (RUN/codec.frozen.pt), which fixes the
+codes the language models learn, while --decoder-steps more go into the decoder alone, before or after the language
+models are trained.
+
+Losses: L1 of log-mel magnitudes at four resolutions, commitment of the latents to the codebooks, and cross-entropy
+of a linear phoneme classifier on codebook 1 alone, which makes that codebook carry what is said. The state is
+kept in RUN/codec.pt every few minutes; the same command goes on from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from common import log, write_beside
+from speech import PHONES, UNKNOWN, frame_labels, read, rows, speakers
+from torch import Tensor, nn
+
+from vallecli.codec.nano import LogMel, NanoCodec, NanoCodecConfig
+from vallecli.constants import CODEBOOK_SIZE, HOP, NUM_CODEBOOKS, SAMPLE_RATE
+
+sys.modules.setdefault("torchaudio", ModuleType("torchaudio"))  # encodec imports it for file input only
+from encodec.quantization import ResidualVectorQuantizer  # noqa: E402
+
+SEGMENT = SAMPLE_RATE  # samples of one training example: one second
+RESOLUTIONS = ((256, 20), (512, 40), (1024, 80), (2048, 160))  # window in samples, mel bands
+WARMUP = 200  # steps
+SAVE_EVERY = 250  # steps
+LOG_EVERY = 50  # steps
+
+
+class Trainer(nn.Module):
+    """The codec with what only training needs: moving-average codebooks, a phoneme classifier, mel losses."""
+
+    def __init__(self, config: NanoCodecConfig) -> None:
+        super().__init__()
+        self.codec = NanoCodec(config)
+        self.quantizer = ResidualVectorQuantizer(
+            dimension=config.latent_dim, n_q=NUM_CODEBOOKS, bins=CODEBOOK_SIZE, kmeans_init=True, kmeans_iters=4
+        )
+        self.phones = nn.Linear(config.latent_dim, len(PHONES))
+        self.mels = nn.ModuleList(LogMel(bands, window, window // 4) for window, bands in RESOLUTIONS)
+
+    def spectral_loss(self, out_BN: Tensor, wav_BN: Tensor) -> Tensor:
+        """Given decoded and original audio (B, N), return the mean L1 of their log-mel magnitudes."""
+        return torch.stack([(mel(out_BN) - mel(wav_BN)).abs().mean() for mel in self.mels]).mean()
+
+    def decoder_loss(self, wav_BN: Tensor) -> dict[str, Tensor]:
+        """Given audio (B, N), return the spectral loss of decoding its frozen codes."""
+        codes_BTQ = self.codec.encode(wav_BN)
+        with torch.autocast(wav_BN.device.type, torch.bfloat16):
+            out = self.codec.synthesize(self.codec.dequantize(codes_BTQ.clone()))
+        return {"mel": self.spectral_loss(out, wav_BN)}
+
+    def forward(self, wav_BN: Tensor, labels_BT: Tensor) -> dict[str, Tensor]:
+        """Given audio (B, N) and phoneme classes (B, T), return the losses and the classifier's accuracy."""
+        with torch.autocast(wav_BN.device.type, torch.bfloat16):
+            latents = self.codec.latents(wav_BN)
+        latents_BDT = latents.float().transpose(1, 2)
+        quantized, codes, commitment = self.quantizer.vq(latents_BDT)
+        first = self.quantizer.vq.layers[0].decode(codes[0])  # (B, D, T)
+        first = latents_BDT + (first - latents_BDT).detach()
+        guess = self.phones(first.transpose(1, 2)).flatten(0, 1)
+        with torch.autocast(wav_BN.device.type, torch.bfloat16):
+            out = self.codec.synthesize(quantized.transpose(1, 2))
+        labels = labels_BT.flatten()
+        known = labels != UNKNOWN
+        return {
+            "mel": self.spectral_loss(out, wav_BN),
+            "commit": commitment.mean(),
+            "phone": F.cross_entropy(guess, labels, ignore_index=UNKNOWN),
+            "accuracy": ((guess.argmax(-1) == labels) & known).sum() / known.sum().clamp(min=1),
+        }
+
+    def publish(self) -> NanoCodec:
+        """Return the codec with the learned codebooks in place."""
+        tables = [layer._codebook.embed for layer in self.quantizer.vq.layers]
+        self.codec.codebooks.copy_(torch.stack(tables))
+        return self.codec
+
+
+class Segments:
+    """Random seconds of speech with their phoneme labels; recordings, which have none, a third of the time."""
+
+    def __init__(self, run: Path, recordings: Path | None, limit: int) -> None:
+        self.rng = random.Random(0)
+        self.spoken = [(read(path.with_suffix(".flac")), rows(path)) for path in speakers(run)[:limit]]
+        found = sorted(recordings.iterdir()) if recordings else []
+        self.recorded = [read(path) for path in found if path.suffix in {".wav", ".flac", ".ogg", ".mp3"}]
+        self.recorded = [wav for wav in self.recorded if len(wav) > SEGMENT]
+
+    def one(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return audio (N,) in -1..1 and labels (T,) of one second."""
+        frames = SEGMENT // HOP
+        if self.recorded and self.rng.random() < 1 / 3:
+            wav = self.rng.choice(self.recorded)
+            begin = self.rng.randrange(len(wav) - SEGMENT)
+            labels = np.full(frames, UNKNOWN)
+        else:
+            audio, entries = self.rng.choice(self.spoken)
+            entry = self.rng.choice(entries)
+            known = frame_labels(entry)
+            if len(known) <= frames:
+                return self.one()
+            first = self.rng.randrange(len(known) - frames)
+            wav, begin = audio, entry["start"] + first * HOP
+            labels = known[first : first + frames]
+        segment = wav[begin : begin + SEGMENT].astype(np.float32)
+        peak = float(np.abs(segment).max())
+        if peak < 600:  # of 32767: nothing to hear
+            return self.one()
+        return segment / peak * self.rng.uniform(0.2, 0.95), labels
+
+    def batch(self, size: int) -> tuple[Tensor, Tensor]:
+        """Return audio (B, N) and labels (B, T)."""
+        wavs, labels = zip(*(self.one() for _ in range(size)), strict=True)
+        return torch.from_numpy(np.stack(wavs)), torch.from_numpy(np.stack(labels))
+
+
+def train(
+    args: argparse.Namespace,
+    stage: str,
+    trainer: Trainer,
+    losses_of: Callable[[Tensor, Tensor], dict[str, Tensor]],
+    data: Segments,
+    steps: int,
+) -> None:
+    """Take `steps` optimiser steps on what `losses_of` returns as "loss", from RUN/STAGE.pt on if it is there."""
+    optimizer = torch.optim.AdamW(trainer.parameters(), args.rate, betas=(0.8, 0.99), weight_decay=1e-3)
+    state, step = args.run / f"{stage}.pt", 0
+    if state.exists():
+        saved = torch.load(state, weights_only=True, map_location=args.device)
+        trainer.load_state_dict(saved["trainer"])
+        optimizer.load_state_dict(saved["optimizer"])
+        step = saved["step"]
+    data.rng.seed(step)
+    began, sums = time.time(), Counter[str]()
+    while step < steps:
+        rate = args.rate * min(1, (step + 1) / WARMUP) * (0.05 + 0.475 * (1 + math.cos(math.pi * step / steps)))
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        wav_BN, labels_BT = data.batch(args.batch)
+        losses = losses_of(wav_BN.to(args.device), labels_BT.to(args.device))
+        optimizer.zero_grad()
+        losses["loss"].backward()
+        nn.utils.clip_grad_norm_(trainer.parameters(), 1.0)
+        optimizer.step()
+        step += 1
+        sums.update({name: value.item() for name, value in losses.items()})
+        if step % LOG_EVERY == 0:
+            means = {name: value / LOG_EVERY for name, value in sums.items()}
+            log(args.run, stage, step=step, seconds=time.time() - began, **means)
+            sums.clear()
+        if step % SAVE_EVERY == 0 or step == steps:
+            with write_beside(state) as path:
+                saved = {"trainer": trainer.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
+                torch.save(saved, path)
+
+
+def main() -> None:
+    """Train to the given number of steps, from the last saved state on."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, required=True, help="the folder of this run")
+    parser.add_argument("--recordings", type=Path, help="a folder of real speech, for robustness")
+    parser.add_argument("--steps", type=int, default=1600, help="steps that train everything")
+    parser.add_argument("--decoder-steps", type=int, default=0, help="steps after these that train the decoder only")
+    parser.add_argument("--batch", type=int, default=24, help="seconds of speech a step")
+    parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
+    parser.add_argument("--speakers", type=int, default=300, help="how many of stage 1's speakers to hold in memory")
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args()
+    data = Segments(args.run, args.recordings, args.speakers)
+    trainer = Trainer(NanoCodecConfig()).to(args.device)
+
+    def everything(wav_BN: Tensor, labels_BT: Tensor) -> dict[str, Tensor]:
+        losses = trainer(wav_BN, labels_BT)
+        return {"loss": losses["mel"] + 0.2 * losses["commit"] + 0.3 * losses["phone"], **losses}
+
+    def decoder(wav_BN: Tensor, labels_BT: Tensor) -> dict[str, Tensor]:
+        losses = trainer.decoder_loss(wav_BN)
+        return {"loss": losses["mel"], **losses}
+
+    train(args, "codec", trainer, everything, data, args.steps)
+    frozen = args.run / "codec.frozen.pt"
+    if not frozen.exists():
+        with write_beside(frozen) as path:
+            torch.save(trainer.publish().state_dict(), path)
+    if args.decoder_steps:
+        for module in (trainer.codec.encoder, trainer.codec.project):
+            module.requires_grad_(False)
+        trainer.codec.load_state_dict(torch.load(frozen, weights_only=True, map_location=args.device))
+        train(args, "decoder", trainer, decoder, data, args.decoder_steps)
+        with write_beside(args.run / "codec.done.pt") as path:
+            torch.save(trainer.codec.state_dict(), path)
+
+
+if __name__ == "__main__":
+    main()

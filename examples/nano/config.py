@@ -1,0 +1,22 @@
+"""What nano is: the sizes of its two language models and its limits, as they go into config.json."""
+
+from __future__ import annotations
+
+from vallecli.formats.base import Limits
+from vallecli.text.arpabet import ArpabetFrontEnd
+
+MIN_PROMPT, MAX_PROMPT = 50, 150  # frames of a training prompt: two thirds of a second to two seconds
+MODEL = {
+    "text_vocab": len(ArpabetFrontEnd.vocabulary),
+    "d_model": 256,
+    "n_heads": 4,
+    "n_layers": 6,
+    "nar_d_model": 256,
+    "nar_n_heads": 4,
+    "nar_n_layers": 4,
+    "bos": "after_prompt",
+    "prefix_mode": 1,
+    "tied_heads": True,
+}
+LIMITS = Limits(max_prompt_frames=MAX_PROMPT, max_text_chars=110)
+SAMPLING = {"temperature": 0.8, "top_k": 30, "top_p": 1.0}

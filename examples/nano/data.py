@@ -1,0 +1,151 @@
+"""Stage 1, data: speak sentences in many voices and write down when each phoneme sounds.
+
+    python examples/nano/data.py --run runs/nano --texts texts.txt --speakers 800
+
+hibari-tts (Apache-2.0) speaks; one more output of its ONNX graph holds the duration of each phoneme. Praat's
+"Change gender" then moves formants, median pitch and pitch range without touching the timing, and a random
+channel (bandwidth, tilt, noise) stands for the microphone: each speaker is another voice in another room.
+
+Writes RUN/speech/SPEAKER.flac and, last, SPEAKER.json: rows {start, end, text, phones, phone_ends, words}, times in
+samples at 24 kHz counted from the row's start. A speaker whose JSON exists is skipped, so the stage resumes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import multiprocessing
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import parselmouth
+import soundfile
+import soxr
+from common import log, write_beside
+from hibari import Hibari, dsp
+from parselmouth.praat import call
+
+SAMPLE_RATE = 24_000  # samples a second
+GAP = SAMPLE_RATE // 20  # silence between the rows of a file
+DURATIONS = "/Clip_output_0"  # hibari's phoneme durations, in frames of 12.5 ms
+MIN_CHARS, MAX_CHARS = 12, 110
+
+
+def speakable(text: str) -> bool:
+    """Say whether a line is a plain sentence that reads the same to every front end."""
+    plain = text.isascii() and not any(c in '[]{}*_#|"()0123456789' for c in text)
+    return plain and MIN_CHARS <= len(text) <= MAX_CHARS
+
+
+@functools.cache
+def _speaker_model() -> tuple[Hibari, onnxruntime.InferenceSession]:
+    tts = Hibari()
+    graph = onnx.load(tts.model_path)
+    graph.graph.output.append(onnx.helper.make_tensor_value_info(DURATIONS, onnx.TensorProto.FLOAT, None))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return tts, onnxruntime.InferenceSession(graph.SerializeToString(), options)
+
+
+def speak_row(text: str, rng: random.Random) -> tuple[np.ndarray, dict[str, Any]] | None:
+    """Given one sentence, return its audio (N,) at 24 kHz and its timing, or None if hibari splits it."""
+    tts, session = _speaker_model()
+    spoken = tts.phonemize(text)
+    if len(spoken) != 1:
+        return None
+    phones = [c for c in spoken[0] if c in tts.vocab]
+    ids = [0, *(tts.vocab[c] for c in phones), 0]
+    speed = float(np.clip(rng.gauss(1.0, 0.1), 0.8, 1.3))
+    *spectra, frames = session.run(None, {"ids": np.array([ids]), "speed": np.array([speed], np.float32)})
+    wav = dsp.synth(*(o[0] for o in spectra[:6]), np.random.default_rng(rng.randrange(1 << 30)))
+    ends = np.cumsum(frames.reshape(-1)) / frames.sum() * len(wav)
+    phone_ends = [int(e) for e in ends[:-1]]  # entry 0 is the leading pad; the trailing pad lasts to the row's end
+    words, begin = [], phone_ends[0]
+    for index, phone in enumerate([*phones, " "]):
+        if phone == " ":
+            words.append([begin, phone_ends[index]])
+            begin = phone_ends[min(index + 1, len(phones))]
+    return wav, {"text": text, "phones": "".join(phones), "phone_ends": phone_ends, "words": words}
+
+
+def random_voice(rng: random.Random) -> dict[str, float]:
+    """Return Praat's "Change gender" numbers and a channel for one speaker."""
+    low = rng.random() < 0.5
+    return {
+        "pitch": rng.uniform(80, 150) if low else rng.uniform(150, 260),  # Hz, median
+        "formant": rng.uniform(0.78, 0.93) if low else rng.uniform(0.90, 1.13),
+        "pitch_range": rng.uniform(0.7, 1.3),
+        "bandwidth": rng.choice([SAMPLE_RATE, SAMPLE_RATE, 16_000]),  # sample rate of the imagined recorder
+        "tilt": rng.gauss(0, 3),  # dB an octave above and below 1 kHz, applied gently
+        "noise": rng.uniform(30, 50) if rng.random() < 0.3 else 80,  # dB below the speech
+    }
+
+
+def change_voice(wav: np.ndarray, voice: dict[str, float], rng: random.Random) -> np.ndarray:
+    """Given hibari's audio (N,), return the same words (N,) in another voice, through another channel."""
+    sound = parselmouth.Sound(wav.astype(np.float64), SAMPLE_RATE)
+    knobs = (voice["formant"], voice["pitch"], voice["pitch_range"], 1.0)
+    out = call(sound, "Change gender", 75, 500, *knobs).values[0].astype(np.float32)[: len(wav)]
+    out = np.pad(out, (0, len(wav) - len(out)))
+    spectrum = np.fft.rfft(out)
+    octaves = np.log2(np.maximum(np.fft.rfftfreq(len(out), 1 / SAMPLE_RATE), 100) / 1000)
+    out = np.fft.irfft(spectrum * 10 ** (voice["tilt"] * np.clip(octaves, -2, 2) / 2 / 20), len(out)).astype(np.float32)
+    if voice["bandwidth"] < SAMPLE_RATE:
+        out = soxr.resample(soxr.resample(out, SAMPLE_RATE, voice["bandwidth"]), voice["bandwidth"], SAMPLE_RATE)
+        out = np.pad(out, (0, max(0, len(wav) - len(out))))[: len(wav)]
+    level = float(np.sqrt(np.mean(out**2))) * 10 ** (-voice["noise"] / 20)
+    out = out + level * np.random.default_rng(rng.randrange(1 << 30)).standard_normal(len(out), np.float32)
+    return out / max(1e-4, float(np.abs(out).max())) * 0.7
+
+
+def make_speaker(index: int, *, folder: Path, texts: list[str], rows: int) -> float:
+    """Write one speaker's audio and timing; return its seconds (0 if it was there already)."""
+    stem = folder / f"s{index:05d}"
+    if stem.with_suffix(".json").exists():
+        return 0.0
+    rng = random.Random(index)
+    voice, pieces, entries, position = random_voice(rng), [], [], 0
+    while len(entries) < rows:
+        spoken = speak_row(rng.choice(texts), rng)
+        if spoken is None:
+            continue
+        wav, entry = change_voice(spoken[0], voice, rng), spoken[1]
+        entries.append({"start": position, "end": position + len(wav), **entry})
+        pieces += [wav, np.zeros(GAP, np.float32)]
+        position += len(wav) + GAP
+    with write_beside(stem.with_suffix(".flac")) as path:
+        soundfile.write(path, np.concatenate(pieces), SAMPLE_RATE, format="FLAC")
+    with write_beside(stem.with_suffix(".json")) as path:
+        path.write_text(json.dumps({"voice": voice, "rows": entries}, ensure_ascii=False))
+    return position / SAMPLE_RATE
+
+
+def main() -> None:
+    """Make every speaker that is not there yet."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, required=True, help="the folder of this run")
+    parser.add_argument("--texts", type=Path, required=True, help="sentences to speak, one a line")
+    parser.add_argument("--speakers", type=int, default=800)
+    parser.add_argument("--rows", type=int, default=12, help="sentences a speaker")
+    parser.add_argument("--workers", type=int, default=multiprocessing.cpu_count())
+    args = parser.parse_args()
+    folder = args.run / "speech"
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = [t for t in dict.fromkeys(args.texts.read_text().splitlines()) if speakable(t)]
+    job = functools.partial(make_speaker, folder=folder, texts=texts, rows=args.rows)
+    began, seconds = time.time(), 0.0
+    with multiprocessing.Pool(args.workers) as pool:
+        for done, made in enumerate(pool.imap_unordered(job, range(args.speakers)), 1):
+            seconds += made
+            if done % 20 == 0:
+                log(args.run, "data", speakers=done, hours=seconds / 3600, seconds=time.time() - began)
+
+
+if __name__ == "__main__":
+    main()

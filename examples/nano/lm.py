@@ -1,0 +1,292 @@
+"""Stage 4, lm: train the AR model (codebook 1) or the NAR model (codebooks 2 to 8) on the tokens of stage 3.
+
+    python examples/nano/lm.py --run runs/nano --model ar --steps 6000
+    python examples/nano/lm.py --run runs/nano --model nar --steps 6000
+
+Each example is a sentence and, as its prompt, a passage of another sentence by the same speaker. Two things make the
+AR follow the text, and live in training only. Its attention is guided: in two middle layers one head learns, besides
+its share of the next-code loss, to look at the phoneme that sounds next. And part of the codes it reads are replaced
+by random ones, so that it cannot lean on the previous frame alone, nor be thrown by its own slips.
+
+The state is kept in RUN/MODEL.pt; the same command goes on from there. Hidden matrices are trained by Muon, the rest
+by AdamW.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import random
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from common import log, write_beside
+from config import MAX_PROMPT, MIN_PROMPT, MODEL
+from torch import Tensor, nn
+
+from vallecli.model.ar import AR
+from vallecli.model.config import BOS, CODEBOOK_SIZE, EOS, ModelConfig
+from vallecli.model.nar import NAR
+
+IGNORE = -100  # a target that the loss skips
+EVAL_SPEAKERS = 8
+GUIDE_WEIGHT = 0.3
+CORRUPTED, SPAN = 0.2, 8  # share of the target's codes that the AR reads wrongly, and how many in a row
+STAGES = (1, 1, 1, 2, 2, 3, 4, 5, 6, 7)  # early codebooks carry most, so they are trained most
+LOG_EVERY, EVAL_EVERY, SAVE_EVERY = 50, 250, 100  # steps
+WARMUP = 100  # steps
+
+
+@dataclass(frozen=True)
+class Row:
+    """One sentence of one speaker."""
+
+    codes_TQ: np.ndarray
+    sounding_T: np.ndarray
+    text_S: np.ndarray
+
+
+def load_speaker(path: Path) -> list[Row]:
+    """Return the rows of one file of stage 3."""
+    packed = np.load(path)
+    frames, letters = np.cumsum(packed["frames"])[:-1], np.cumsum(packed["letters"])[:-1]
+    return [
+        Row(*parts)
+        for parts in zip(
+            np.split(packed["codes"], frames),
+            np.split(packed["sounding"], frames),
+            np.split(packed["text"], letters),
+            strict=True,
+        )
+    ]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows padded on the right, with their prompts in front."""
+
+    text_BS: Tensor
+    text_len_B: Tensor
+    codes_BAQ: Tensor  # prompt and target
+    prompt_len_B: Tensor
+    audio_len_B: Tensor
+    sounding_BA: Tensor  # the index of the text id that sounds in each frame; -1 in the prompt and between words
+
+    def to(self, device: str) -> Batch:
+        """Return the batch on a device."""
+        return Batch(*(tensor.to(device) for tensor in vars(self).values()))
+
+
+def pad(arrays: list[np.ndarray], fill: int) -> Tensor:
+    """Given B arrays (L, ...), return one tensor (B, max L, ...)."""
+    tensors = [torch.from_numpy(a.astype(np.int64)) for a in arrays]
+    return nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=fill)
+
+
+def lengths(arrays: list[np.ndarray]) -> Tensor:
+    """Return the lengths (B,) of B arrays."""
+    return torch.tensor([len(a) for a in arrays])
+
+
+def choose(speakers: list[list[Row]], size: int, rng: random.Random) -> Batch:
+    """Return a batch of `size` rows of similar length."""
+    pool = [(speaker, rng.choice(speaker)) for speaker in rng.choices(speakers, k=4 * size)]
+    pool.sort(key=lambda pair: len(pair[1].codes_TQ))
+    first = rng.randrange(3 * size)
+    chosen, prompts = pool[first : first + size], []
+    for speaker, row in chosen:
+        other = rng.choice([r for r in speaker if r is not row]).codes_TQ
+        length = min(len(other), rng.randint(MIN_PROMPT, MAX_PROMPT))
+        begin = rng.randrange(len(other) - length + 1)
+        prompts.append(other[begin : begin + length])
+    targets = [row for _, row in chosen]
+    whole = [np.concatenate([p, r.codes_TQ]) for p, r in zip(prompts, targets, strict=True)]
+    sounding = [np.concatenate([np.full(len(p), -1), r.sounding_T]) for p, r in zip(prompts, targets, strict=True)]
+    return Batch(
+        text_BS=pad([r.text_S for r in targets], 0),
+        text_len_B=lengths([r.text_S for r in targets]),
+        codes_BAQ=pad(whole, 0),
+        prompt_len_B=lengths(prompts),
+        audio_len_B=lengths(whole),
+        sounding_BA=pad(sounding, -1),
+    )
+
+
+class Guide:
+    """Collects, from two middle layers of an AR, how one head spreads its attention over the text."""
+
+    def __init__(self, model: AR, heads: int) -> None:
+        self.heads = heads
+        self.log_attention: list[Tensor] = []
+        middle = len(model.layers) // 2
+        for layer in model.layers[middle - 1 : middle + 1]:
+            layer.attention.register_forward_hook(self._collect)
+        self.mask_BAK = torch.empty(0)
+        self.text = 0
+
+    def watch(self, batch: Batch, positions: int) -> None:
+        """Prepare for a forward pass over `positions` audio positions."""
+        self.log_attention.clear()
+        self.text = batch.text_BS.shape[1]
+        device = batch.text_BS.device
+        text_ok = torch.arange(self.text, device=device) < batch.text_len_B[:, None]  # (B, S)
+        causal = torch.ones(positions, positions, dtype=torch.bool, device=device).tril()
+        text_keys = text_ok[:, None].expand(-1, positions, -1)
+        self.mask_BAK = torch.cat([text_keys, causal.expand(len(text_ok), -1, -1)], -1)
+
+    def _collect(self, attention: Any, inputs: tuple[Tensor, ...], _output: Any) -> None:
+        if not attention.training:
+            return
+        x_BLD = inputs[0]
+        width = x_BLD.shape[-1]
+        head = width // self.heads
+        weight, bias = attention.qkv.weight, attention.qkv.bias
+        query = F.linear(x_BLD[:, self.text :], weight[:head], bias[:head])
+        key = F.linear(x_BLD, weight[width : width + head], bias[width : width + head])
+        scores = (query @ key.transpose(1, 2)).float() / math.sqrt(head)  # (B, A, S + A)
+        scores = scores.masked_fill(~self.mask_BAK, -math.inf).log_softmax(-1)
+        self.log_attention.append(scores[..., : self.text])
+
+    def loss(self, sounding_BA: Tensor) -> Tensor:
+        """Return -log of the attention that falls on the sounding phoneme, averaged over frames that have one."""
+        known = sounding_BA >= 0
+        right = sounding_BA.clamp(min=0)[..., None]
+        terms = [-a.gather(-1, right)[..., 0][known].clamp(min=-12).mean() for a in self.log_attention]
+        return torch.stack(terms).mean()
+
+
+def ar_losses(model: AR, batch: Batch, guide: Guide | None) -> dict[str, Tensor]:
+    """Given a batch, return the losses of the next code of codebook 1."""
+    rows, positions = batch.codes_BAQ.shape[:2]
+    device = batch.codes_BAQ.device
+    at = torch.arange(positions + 1, device=device)[None]
+    prompt, length = batch.prompt_len_B[:, None], batch.audio_len_B[:, None]
+    shifted = (at - (at > prompt).long()).clamp(max=positions - 1).expand(rows, -1)  # BOS pushes the target by one
+    audio_BA = batch.codes_BAQ[..., 0].gather(1, shifted).masked_fill(at == prompt, BOS)
+    following = batch.codes_BAQ[..., 0].gather(1, at.clamp(max=positions - 1).expand(rows, -1))
+    target = following.masked_fill(at == length, EOS).masked_fill((at < prompt) | (at > length), IGNORE)
+    if guide is not None:
+        starts = (torch.rand(audio_BA.shape, device=device) < CORRUPTED / SPAN).float()
+        spans = F.max_pool1d(starts, SPAN, stride=1, padding=SPAN // 2)[:, : positions + 1].bool()
+        audio_BA = torch.where(spans & (at > prompt), torch.randint_like(audio_BA, CODEBOOK_SIZE), audio_BA)
+        guide.watch(batch, positions + 1)
+    with torch.autocast(device.type, torch.bfloat16):
+        logits = model(batch.text_BS, batch.text_len_B, audio_BA, batch.audio_len_B + 1)
+    wanted = target != IGNORE
+    ce = F.cross_entropy(logits[wanted].float(), target[wanted])
+    losses = {"ce": ce, "accuracy": (logits[wanted].argmax(-1) == target[wanted]).float().mean(), "loss": ce}
+    if guide is not None:
+        # The position that predicts frame t holds frame t - 1; attention there should already be on frame t's phoneme.
+        sounding_BA = batch.sounding_BA.gather(1, at.clamp(max=positions - 1).expand(rows, -1))
+        sounding_BA = sounding_BA.masked_fill((at < prompt) | (at >= length), -1)
+        losses["guide"] = guide.loss(sounding_BA)
+        losses["loss"] = ce + GUIDE_WEIGHT * losses["guide"]
+    return losses
+
+
+def nar_losses(model: NAR, batch: Batch, stage: int) -> dict[str, Tensor]:
+    """Given a batch, return the losses of codebook `stage` + 1 on the target's frames."""
+    at = torch.arange(batch.codes_BAQ.shape[1], device=batch.codes_BAQ.device)[None]
+    wanted = (at >= batch.prompt_len_B[:, None]) & (at < batch.audio_len_B[:, None])
+    lengths = batch.prompt_len_B, batch.audio_len_B
+    with torch.autocast(at.device.type, torch.bfloat16):
+        logits = model(batch.text_BS, batch.text_len_B, batch.codes_BAQ, *lengths, stage=stage)
+    target = batch.codes_BAQ[..., stage][wanted]
+    ce = F.cross_entropy(logits[wanted].float(), target)
+    accuracy = (logits[wanted].argmax(-1) == target).float().mean()
+    return {"ce": ce, "accuracy": accuracy, "loss": ce, f"ce{stage}": ce}
+
+
+def optimizers(model: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
+    """Return Muon over the matrices inside the layers and AdamW over everything else."""
+    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and ".layers." in f".{name}"]
+    chosen = {id(p) for p in matrices}
+    others = [p for p in model.parameters() if id(p) not in chosen]
+    return [
+        torch.optim.Muon(matrices, rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, rate, betas=(0.9, 0.98), weight_decay=0.01),
+    ]
+
+
+@torch.no_grad()
+def evaluate(model: AR | NAR, unseen: list[list[Row]], device: str) -> dict[str, float]:
+    """Return the cross-entropy on speakers that training never sees: one number (AR) or one a stage (NAR)."""
+    model.eval()
+    batch = choose(unseen, 24, random.Random(1)).to(device)
+    if isinstance(model, AR):
+        losses = ar_losses(model, batch, None)
+        return {name: losses[name].item() for name in ("ce", "accuracy")}
+    return {f"ce{stage}": nar_losses(model, batch, stage)["ce"].item() for stage in (1, 2, 4, 7)}
+
+
+def main() -> None:
+    """Train one of the two models to the given number of steps, from the last saved state on."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, required=True, help="the folder of this run")
+    parser.add_argument("--model", choices=("ar", "nar"), required=True)
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--batch", type=int, default=16, help="rows a step")
+    parser.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate")
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args()
+    config = ModelConfig.from_dict(MODEL)
+    speakers = [rows for path in sorted((args.run / "tokens").glob("*.npz")) if len(rows := load_speaker(path)) > 1]
+    unseen, seen = speakers[:EVAL_SPEAKERS], speakers[EVAL_SPEAKERS:]
+    torch.manual_seed(0)
+    model = (AR if args.model == "ar" else NAR)(config).to(args.device)
+    if isinstance(model, NAR):  # its embeddings start small, being its heads too: full positions would drown them
+        for positions in (model.text_positions, model.audio_positions):
+            nn.init.constant_(positions.alpha, 0.15)
+    guide = Guide(model, config.n_heads) if isinstance(model, AR) else None
+    chain = optimizers(model, args.rate)
+    state, step = args.run / f"{args.model}.pt", 0
+    if state.exists():
+        saved = torch.load(state, weights_only=True, map_location=args.device)
+        model.load_state_dict(saved["model"])
+        for optimizer, kept in zip(chain, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
+        step = saved["step"]
+
+    def losses_of(batch: Batch, stage: int) -> dict[str, Tensor]:
+        batch = batch.to(args.device)
+        return ar_losses(model, batch, guide) if isinstance(model, AR) else nar_losses(model, batch, stage)
+
+    began, sums, counts = time.time(), Counter[str](), Counter[str]()
+    while step < args.steps:
+        rng = random.Random(step)  # a resumed run sees the batches an unbroken one would
+        rate = args.rate * min(1, (step + 1) / WARMUP) * (0.02 + 0.49 * (1 + math.cos(math.pi * step / args.steps)))
+        for group in [group for optimizer in chain for group in optimizer.param_groups]:
+            group["lr"] = rate
+        model.train()
+        losses = losses_of(choose(seen, args.batch, rng), rng.choice(STAGES))
+        model.zero_grad()
+        losses["loss"].backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer in chain:
+            optimizer.step()
+        step += 1
+        sums.update({name: value.item() for name, value in losses.items()})
+        counts.update(losses.keys())
+        if step % LOG_EVERY == 0:
+            means = {name: sums[name] / counts[name] for name in sorted(sums)}
+            log(args.run, args.model, step=step, seconds=time.time() - began, **means)
+            sums.clear()
+            counts.clear()
+        if step % EVAL_EVERY == 0 or step == args.steps:
+            log(args.run, f"{args.model}.eval", step=step, **evaluate(model, unseen, args.device))
+        if step % SAVE_EVERY == 0 or step == args.steps:
+            with write_beside(state) as path:
+                kept = [optimizer.state_dict() for optimizer in chain]
+                torch.save({"model": model.state_dict(), "optimizers": kept, "step": step}, path)
+    with write_beside(args.run / f"{args.model}.done.pt") as path:
+        torch.save(model.state_dict(), path)
+
+
+if __name__ == "__main__":
+    main()

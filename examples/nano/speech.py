@@ -1,0 +1,52 @@
+"""Reading stage 1's output: audio in memory and the phoneme that sounds in each codec frame."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+
+from vallecli.constants import HOP, SAMPLE_RATE
+
+SILENCE = '.,!?;:—…"()“”-'  # hibari's marks that sound as nothing
+STRESS = "ˈˌ"
+UNKNOWN = -100  # the label of frames between words, which the loss skips
+# hibari's phonemes without stress; class 0 is silence.
+PHONES = "_AIOQWYbdfhijklmnpstuvwzæðŋɐɑɒɔəɚɛɜɡɪɹɾʃʊʌʒʔʤʧθᵊᵻT"
+PHONE_CLASS = {phone: index for index, phone in enumerate(PHONES)}
+
+
+def frame_labels(row: dict[str, Any]) -> np.ndarray:
+    """Given a row of stage 1, return the phoneme class of each whole frame (T,)."""
+    labels = np.zeros((row["end"] - row["start"]) // HOP, np.int64)
+    centres = (np.arange(len(labels)) + 0.5) * HOP
+    owner = np.searchsorted(row["phone_ends"], centres, side="right")  # 0 leading pad, i+1 phone i
+    classes, follow = [0], UNKNOWN
+    for phone in reversed(row["phones"]):  # a stress mark sounds as the vowel after it
+        if phone not in STRESS:
+            follow = UNKNOWN if phone == " " else 0 if phone in SILENCE else PHONE_CLASS.get(phone, UNKNOWN)
+        classes.append(follow)
+    by_owner = np.array([classes[0], *reversed(classes[1:]), 0])
+    return by_owner[owner]
+
+
+def read(path: Path) -> np.ndarray:
+    """Given any recording, return mono audio (N,) at 24 kHz as int16, which takes half the memory."""
+    wav, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    wav = wav.mean(1) if rate == SAMPLE_RATE else soxr.resample(wav.mean(1), rate, SAMPLE_RATE)
+    return (np.clip(wav, -1, 1) * 32767).astype(np.int16)
+
+
+def speakers(run: Path) -> list[Path]:
+    """Return the finished speakers' JSON files in a fixed order."""
+    return sorted((run / "speech").glob("s*.json"))
+
+
+def rows(speaker: Path) -> list[dict[str, Any]]:
+    """Return the rows of one speaker."""
+    found: list[dict[str, Any]] = json.loads(speaker.read_text())["rows"]
+    return found

@@ -1,0 +1,7 @@
+"""`python -m vallecli` is `valle`."""
+
+import sys
+
+from vallecli.cli.app import main
+
+sys.exit(main())

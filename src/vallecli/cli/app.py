@@ -1,0 +1,121 @@
+"""The table of commands, and the one place that turns an error into a message and an exit code.
+
+0 ok · 1 a bug of ours · 2 usage · 3 bad input · 4 checkpoint · 5 device or memory · 130 interrupted (Ctrl-C)
+· 141 the reader of our output went away (128 + SIGPIPE, as shells report it), which is no error and says nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from vallecli import __version__
+from vallecli.cli import speak
+from vallecli.cli.output import Talk
+from vallecli.errors import DeviceError, OutputError, UsageError, VallecliError
+from vallecli.settings import suggest
+
+EXIT_BUG, EXIT_INTERRUPTED, EXIT_CLOSED_PIPE = 1, 130, 141
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,  # boxes would cost rich's import, a tenth of a second, for each --help
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("speak", epilog=speak.EPILOG)(speak.speak)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"valle {__version__}")
+        raise typer.Exit
+
+
+@app.callback(
+    invoke_without_command=True,
+    epilog="Start with: valle speak --prompt reference.wav --text 'Hello, this is my voice.'",
+)
+def root(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Speak a text in the voice of a short recording."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line (sys.argv without the program's name by default) and return its exit code."""
+    talk = Talk()
+    try:
+        # Not command.main(): it would deal with interrupts, closed pipes and usage errors in its own way.
+        command = typer.main.get_command(app)
+        with command.make_context("valle", list(sys.argv[1:] if argv is None else argv), obj=talk) as context:
+            command.invoke(context)
+        sys.stdout.flush()  # here, where a closed pipe can still be answered for
+    except typer.Exit as wish:
+        return wish.exit_code
+    except KeyboardInterrupt:
+        talk.complain("interrupted")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Python flushes stdout once more as it leaves; let that go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_CLOSED_PIPE
+    except Exception as error:
+        known = explain(error)
+        if known is not None:
+            talk.complain(f"error: {known.message}", known.hint)
+            return known.exit_code
+        if talk.verbose:
+            talk.complain(traceback.format_exc().rstrip())
+        talk.complain(
+            f"this is a bug in valle {__version__}: {type(error).__name__}: {error}",
+            "Please report it together with what the same command prints when -v is added.",
+        )
+        return EXIT_BUG
+    return 0
+
+
+def explain(error: Exception) -> VallecliError | None:
+    """Return what an error of any library means to the user, or None where it can only be a bug of ours."""
+    if isinstance(error, VallecliError):
+        return error
+    if isinstance(error, typer.TyperException):
+        return _usage(error)
+    if _out_of_memory(error):
+        return DeviceError(
+            "there is not enough memory",
+            "Try --device cpu, a smaller checkpoint, shorter sentences or a smaller --max-seconds.",
+        )
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS):
+        return OutputError(f"cannot write: {os.strerror(error.errno).lower()}", "Choose another disk with -o.")
+    return None
+
+
+def _usage(error: typer.TyperException) -> UsageError:
+    """Reword what the parser of the command line found."""
+    near = getattr(error, "possibilities", None)
+    if near:
+        return UsageError(error.message, suggest(getattr(error, "option_name", ""), near))
+    context = getattr(error, "ctx", None)
+    return UsageError(error.format_message(), f"Try: {context.command_path if context else 'valle'} --help")
+
+
+def _out_of_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    torch = sys.modules.get("torch")  # not imported for this: if it is not there, it is not to blame
+    if torch is None or not isinstance(error, RuntimeError):
+        return False
+    # On a CPU torch has no class of its own for it.
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

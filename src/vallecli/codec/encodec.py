@@ -1,0 +1,131 @@
+"""EnCodec at 24 kHz and 6 kbps (arXiv 2210.13438), through the `encodec` package: the one place that imports it."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from vallecli.constants import FRAME_RATE, NUM_CODEBOOKS, SAMPLE_RATE
+from vallecli.errors import CheckpointError, DamagedCheckpoint
+
+BANDWIDTHS = [1.5, 3.0, 6.0, 12.0, 24.0]  # kbps the published model was trained for; the last one sets its codebooks
+BANDWIDTH = 6.0  # kbps: 8 of the model's 32 codebooks
+
+
+@contextmanager
+def torchaudio_or_stand_in() -> Iterator[None]:
+    """Let `import torchaudio` succeed in the body, by an empty module where the real one is absent or does not load.
+
+    encodec 0.1.1 imports torchaudio at module level for reading, writing and resampling files, none of which is done
+    here; and a torchaudio beside a CPU build of torch often fails to load its libraries. Afterwards the stand-in is
+    gone again, so that nobody else takes it for the real one.
+    """
+    before = set(sys.modules)
+    try:
+        importlib.import_module("torchaudio")
+    except (ImportError, OSError, RuntimeError, AttributeError):  # as the dynamic loader and torch.ops report it
+        for name in [name for name in sys.modules if name.split(".")[0] == "torchaudio" and name not in before]:
+            del sys.modules[name]  # what a failed import left half-made
+        stand_in = ModuleType("torchaudio")
+        sys.modules["torchaudio"] = stand_in
+        try:
+            yield
+        finally:
+            if sys.modules.get("torchaudio") is stand_in:
+                del sys.modules["torchaudio"]
+    else:
+        yield
+
+
+def _new_model() -> Any:
+    """Return the package's 24 kHz model, its weights random and its codebooks zero."""
+    with torchaudio_or_stand_in():
+        from encodec.model import EncodecModel
+    with warnings.catch_warnings():
+        # The published weights have the names that the old weight_norm gives, so its successor cannot be used.
+        warnings.filterwarnings("ignore", message=".*weight_norm", category=FutureWarning)
+        model = EncodecModel._get_model(BANDWIDTHS, SAMPLE_RATE, channels=1, causal=True, name="encodec_24khz")
+    model.set_target_bandwidth(BANDWIDTH)
+    return model.eval().requires_grad_(False)
+
+
+class EncodecCodec(nn.Module):
+    """EnCodec as a `codec.base.Codec`: 75 frames a second, 8 codebooks of 1024."""
+
+    sample_rate = SAMPLE_RATE
+    frame_rate = FRAME_RATE
+    num_codebooks = NUM_CODEBOOKS
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = _new_model()
+
+    @classmethod
+    def from_state_dict(cls, tensors: Mapping[str, Tensor]) -> Self:
+        """Return the codec with the published tensors, under the names of encodec_24khz-d7cc33bc.th.
+
+        Raises RuntimeError, as torch does, where names or shapes differ.
+        """
+        codec = cls()
+        codec.model.load_state_dict(dict(tensors))
+        return codec
+
+    @classmethod
+    def from_weights(cls, path: Path) -> Self:
+        """Return the codec with the weights of a .th or .safetensors file; nothing in the file is executed.
+
+        Raises CheckpointError if the file cannot be read and DamagedCheckpoint if it holds something else.
+        """
+        hint = "Fetch the file encodec_24khz-d7cc33bc.th again."
+        try:
+            if path.suffix == ".safetensors":
+                from safetensors.torch import load_file
+
+                return cls.from_state_dict(load_file(path))
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
+            if not isinstance(tensors, Mapping):
+                raise DamagedCheckpoint(f"{path} holds no weights by name", hint)
+            return cls.from_state_dict(tensors)
+        except OSError as error:
+            raise CheckpointError(f"cannot read {path}: {error.strerror or error}", hint) from error
+        except DamagedCheckpoint:
+            raise
+        except Exception as error:  # torch, pickle, zip and safetensors each have their own for a damaged file
+            first_line = (str(error).splitlines() or [type(error).__name__])[0]
+            raise DamagedCheckpoint(f"{path} does not hold EnCodec's weights: {first_line}", hint) from error
+
+    @classmethod
+    def random(cls, seed: int) -> Self:
+        """Return a codec with random weights and codebooks: the right shapes, and noise for sound."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            codec = cls()
+            # Fresh biases drown the signal and fresh codebooks are zero: every frame would have the same codes.
+            for name, parameter in codec.model.encoder.named_parameters():
+                if "bias" in name:
+                    parameter.zero_()
+            for quantizer in codec.model.quantizer.vq.layers:
+                quantizer._codebook.embed.normal_(std=1e-3)
+        return codec
+
+    @torch.inference_mode()
+    def encode(self, wav_BN: Tensor) -> Tensor:
+        """Given float32 audio (B, N) in -1..1, return int64 codes (B, T, 8), T = ceil(N / 320)."""
+        [(codes_BQT, _)] = self.model.encode(wav_BN[:, None])
+        codes: Tensor = codes_BQT.transpose(1, 2)
+        return codes
+
+    @torch.inference_mode()
+    def decode(self, codes_BTQ: Tensor) -> Tensor:
+        """Given codes (B, T, Q), Q up to 32 codebooks, return float32 audio (B, T * 320)."""
+        wav_B1N: Tensor = self.model.decode([(codes_BTQ.transpose(1, 2), None)])
+        return wav_B1N[:, 0]

@@ -1,0 +1,122 @@
+"""nano's own codec: log-mel and ConvNeXt in, residual vector quantisation, Vocos out.
+
+24 kHz, 75 frames a second, 8 codebooks of 1024, the grid of EnCodec at 6 kbps, so the models cannot tell which
+codec they speak through. Codebook 1 is trained to tell phonemes apart (as SpeechTokenizer's, arXiv 2308.16692, is
+by a speech model), which leaves the speaker's timbre to codebooks 2 to 8.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vallecli.codec.vocos import Backbone, ISTFTHead
+from vallecli.constants import CODEBOOK_SIZE, FRAME_RATE, HOP, NUM_CODEBOOKS, SAMPLE_RATE
+
+N_FFT = 1280  # samples a window
+LOG_FLOOR = 1e-5  # the quietest mel magnitude that is told apart from silence
+
+
+@dataclass(frozen=True, kw_only=True)
+class NanoCodecConfig:
+    """Widths and depths; the frame grid is fixed."""
+
+    n_mels: int = 100
+    encoder_dim: int = 192
+    encoder_layers: int = 3
+    latent_dim: int = 64
+    decoder_dim: int = 256
+    decoder_layers: int = 6
+
+    def to_dict(self) -> dict[str, int]:
+        """Return the fields as they stand in config.json."""
+        return asdict(self)
+
+
+def mel_filters(n_mels: int, n_fft: int) -> Tensor:
+    """Return triangular filters (n_mels, n_fft/2+1), evenly spaced on the HTK mel scale, each with unit area in Hz."""
+    top = 2595 * torch.log10(torch.tensor(1 + SAMPLE_RATE / 2 / 700, dtype=torch.float64))
+    edges = 700 * (10 ** (torch.linspace(0, 1, n_mels + 2, dtype=torch.float64) * top / 2595) - 1)  # Hz
+    bins = torch.linspace(0, SAMPLE_RATE / 2, n_fft // 2 + 1, dtype=torch.float64)
+    rise = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+    fall = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
+    area = 2 / (edges[2:] - edges[:-2])[:, None]
+    return (torch.minimum(rise, fall).clamp(min=0) * area).float()
+
+
+class LogMel(nn.Module):
+    """Audio (B, N) to natural-log mel magnitudes (B, n_mels, N // hop)."""
+
+    filters: Tensor
+    window: Tensor
+
+    def __init__(self, n_mels: int, n_fft: int, hop: int) -> None:
+        super().__init__()
+        self.n_fft, self.hop = n_fft, hop
+        self.register_buffer("filters", mel_filters(n_mels, n_fft), persistent=False)
+        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+
+    def forward(self, wav_BN: Tensor) -> Tensor:
+        """Given audio (B, N) with N a multiple of hop, return (B, n_mels, N // hop)."""
+        edge = self.n_fft - self.hop
+        padded = F.pad(wav_BN[:, None], (edge // 2, edge - edge // 2), mode="reflect")[:, 0]
+        spectrum = torch.stft(padded, self.n_fft, self.hop, window=self.window, center=False, return_complex=True)
+        power = torch.view_as_real(spectrum).square().sum(-1)  # cheaper than abs() of a complex, in training above all
+        return (self.filters @ (power + LOG_FLOOR**2).sqrt()).clamp(min=LOG_FLOOR).log()
+
+
+class NanoCodec(nn.Module):
+    """Audio at 24 kHz to codes and back; see the module's docstring. Implements `codec.base.Codec`."""
+
+    sample_rate = SAMPLE_RATE
+    frame_rate = FRAME_RATE
+    num_codebooks = NUM_CODEBOOKS
+
+    codebooks: Tensor
+
+    def __init__(self, config: NanoCodecConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.mel = LogMel(config.n_mels, N_FFT, HOP)
+        width = config.encoder_dim
+        self.encoder = Backbone(config.n_mels, width, 3 * width, config.encoder_layers)
+        self.project = nn.Linear(width, config.latent_dim)
+        self.register_buffer("codebooks", torch.zeros(NUM_CODEBOOKS, CODEBOOK_SIZE, config.latent_dim))
+        width = config.decoder_dim
+        self.decoder = Backbone(config.latent_dim, width, 3 * width, config.decoder_layers)
+        self.head = ISTFTHead(width, N_FFT, HOP)
+
+    def latents(self, wav_BN: Tensor) -> Tensor:
+        """Given audio (B, N), N a multiple of 320, return latents before quantisation (B, T, latent_dim)."""
+        centred = (self.mel(wav_BN) + 5) / 4  # speech lies around -5 in natural-log magnitude
+        out: Tensor = self.project(self.encoder(centred))
+        return out
+
+    def synthesize(self, latents_BTD: Tensor) -> Tensor:
+        """Given quantised latents (B, T, latent_dim), return audio (B, T * 320)."""
+        out: Tensor = self.head(self.decoder(latents_BTD.transpose(1, 2)))
+        return out
+
+    @torch.inference_mode()
+    def encode(self, wav_BN: Tensor) -> Tensor:
+        """Given audio (B, N) in -1..1, return codes (B, T, 8), T = ceil(N / 320): nearest residual in each codebook."""
+        residual = self.latents(F.pad(wav_BN, (0, -wav_BN.shape[1] % HOP)))  # (B, T, D)
+        codes = []
+        for table in self.codebooks:
+            code = torch.cdist(residual, table[None]).argmin(-1)  # (B, T)
+            residual = residual - F.embedding(code, table)
+            codes.append(code)
+        return torch.stack(codes, -1)
+
+    def dequantize(self, codes_BTQ: Tensor) -> Tensor:
+        """Given codes (B, T, Q), Q up to 8 codebooks, return the latents they stand for (B, T, latent_dim)."""
+        tables = zip(codes_BTQ.unbind(-1), self.codebooks, strict=False)
+        return torch.stack([F.embedding(code, table) for code, table in tables]).sum(0)
+
+    @torch.inference_mode()
+    def decode(self, codes_BTQ: Tensor) -> Tensor:
+        """Given codes (B, T, Q), Q up to 8 codebooks, return audio (B, T * 320)."""
+        return self.synthesize(self.dequantize(codes_BTQ))

@@ -1,0 +1,120 @@
+"""The Vocos decoder: ConvNeXt over frames, then one inverse STFT (arXiv 2306.00814).
+
+Parameter names and shapes are those of the published `charactr/vocos-encodec-24khz` file, below `backbone.` and
+`head.`. nano's codec is built from the same blocks, without the bandwidth condition.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+KERNEL = 7  # frames seen by one depthwise convolution
+MAX_MAGNITUDE = 1e2  # bounds exp() of the magnitude, as published
+
+
+class AdaLayerNorm(nn.Module):
+    """Layer norm whose scale and shift are rows of a table, chosen by a condition (the bandwidth id)."""
+
+    def __init__(self, conditions: int, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+        self.scale = nn.Embedding(conditions, dim)
+        self.shift = nn.Embedding(conditions, dim)
+        nn.init.ones_(self.scale.weight)
+        nn.init.zeros_(self.shift.weight)
+
+    def forward(self, x_BTD: Tensor, condition: Tensor) -> Tensor:
+        """Given frames (B, T, D) and one condition id, return frames (B, T, D)."""
+        out: Tensor = F.layer_norm(x_BTD, (self.dim,), eps=1e-6) * self.scale(condition) + self.shift(condition)
+        return out
+
+
+def _norm(dim: int, conditions: int) -> nn.Module:
+    return AdaLayerNorm(conditions, dim) if conditions else nn.LayerNorm(dim, eps=1e-6)
+
+
+class ConvNeXtBlock(nn.Module):
+    """Depthwise convolution, norm, two pointwise layers and a learned scale, around a residual."""
+
+    def __init__(self, dim: int, hidden: int, *, scale: float, conditions: int = 0) -> None:
+        super().__init__()
+        self.dwconv = nn.Conv1d(dim, dim, KERNEL, padding=KERNEL // 2, groups=dim)
+        self.norm = _norm(dim, conditions)
+        self.pwconv1 = nn.Linear(dim, hidden)
+        self.pwconv2 = nn.Linear(hidden, dim)
+        self.gamma = nn.Parameter(torch.full((dim,), scale))
+
+    def forward(self, x_BDT: Tensor, condition: tuple[Tensor, ...] = ()) -> Tensor:
+        """Given frames (B, D, T), return frames (B, D, T)."""
+        y = self.norm(self.dwconv(x_BDT).transpose(1, 2), *condition)  # (B, T, D)
+        y = self.gamma * self.pwconv2(F.gelu(self.pwconv1(y)))
+        out: Tensor = x_BDT + y.transpose(1, 2)
+        return out
+
+
+class Backbone(nn.Module):
+    """Features (B, C, T) to frames (B, T, D): one convolution and `layers` ConvNeXt blocks."""
+
+    def __init__(self, channels: int, dim: int, hidden: int, layers: int, *, conditions: int = 0) -> None:
+        super().__init__()
+        self.embed = nn.Conv1d(channels, dim, KERNEL, padding=KERNEL // 2)
+        self.norm = _norm(dim, conditions)
+        self.convnext = nn.ModuleList(
+            ConvNeXtBlock(dim, hidden, scale=1 / layers, conditions=conditions) for _ in range(layers)
+        )
+        self.final_layer_norm = nn.LayerNorm(dim, eps=1e-6)
+        for module in self.modules():
+            if isinstance(module, nn.Conv1d | nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, features_BCT: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Given features (B, C, T) and, in the conditioned variant, a bandwidth id, return frames (B, T, D)."""
+        chosen = () if condition is None else (condition,)
+        x = self.norm(self.embed(features_BCT).transpose(1, 2), *chosen).transpose(1, 2)  # (B, D, T)
+        for block in self.convnext:
+            x = block(x, chosen)
+        out: Tensor = self.final_layer_norm(x.transpose(1, 2))
+        return out
+
+
+class ISTFT(nn.Module):
+    """Inverse STFT with "same" padding: T frames give exactly T * hop samples."""
+
+    window: Tensor
+
+    def __init__(self, n_fft: int, hop: int) -> None:
+        super().__init__()
+        self.n_fft, self.hop = n_fft, hop
+        self.register_buffer("window", torch.hann_window(n_fft))
+
+    def forward(self, spectrum_BFT: Tensor) -> Tensor:
+        """Given a complex spectrum (B, n_fft/2+1, T), return audio (B, T * hop)."""
+        frames = spectrum_BFT.shape[-1]
+        # torch.istft cannot do this padding: it checks the envelope at the very edges, where it is zero.
+        parts = torch.fft.irfft(spectrum_BFT, self.n_fft, dim=1) * self.window[:, None]  # (B, n_fft, T)
+        squares = self.window.square()[None, :, None].expand(1, -1, frames)
+        length = (frames - 1) * self.hop + self.n_fft
+        audio, envelope = (
+            F.fold(p, (1, length), (1, self.n_fft), stride=(1, self.hop))[:, 0, 0] for p in (parts, squares)
+        )
+        cut = slice((self.n_fft - self.hop) // 2, (self.n_fft - self.hop) // 2 + frames * self.hop)
+        return audio[:, cut] / envelope[:, cut]
+
+
+class ISTFTHead(nn.Module):
+    """Frames (B, T, D) to audio: log-magnitude and phase of each bin, then the inverse STFT."""
+
+    def __init__(self, dim: int, n_fft: int, hop: int) -> None:
+        super().__init__()
+        self.out = nn.Linear(dim, n_fft + 2)
+        self.istft = ISTFT(n_fft, hop)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Given frames (B, T, D), return audio (B, T * hop)."""
+        log_magnitude, phase = self.out(x_BTD).float().transpose(1, 2).chunk(2, dim=1)  # (B, n_fft/2+1, T) each
+        audio: Tensor = self.istft(torch.polar(log_magnitude.exp().clamp(max=MAX_MAGNITUDE), phase))
+        return audio

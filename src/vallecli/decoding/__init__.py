@@ -1,0 +1,1 @@
+"""The loops that turn the models' logits into codes."""

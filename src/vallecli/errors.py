@@ -1,0 +1,156 @@
+"""Every error a user can meet, with the next thing to do and the exit code scripts see.
+
+VallecliError                       1  a bug, or nothing better is known
+├── UsageError                      2  the command line itself is wrong
+├── InputError                      3  a file or a text we were given is unusable
+│   ├── AudioError                     recordings
+│   │   ├── AudioNotFound
+│   │   ├── NotAudio
+│   │   ├── PromptTooShort
+│   │   ├── SilentPrompt
+│   │   └── DamagedAudio               NaN or infinite samples
+│   ├── TextError                      texts
+│   │   ├── EmptyText
+│   │   └── TextEncodingError
+│   └── OutputError                    outputs
+│       ├── OutputExists
+│       └── OutputNotWritable
+├── CheckpointError                 4  missing, damaged or offline
+│   ├── UnknownCheckpoint
+│   └── DamagedCheckpoint
+└── DeviceError                     5  no such device, or out of memory
+    └── PlayerError                    nothing that plays audio
+
+Interrupted (Ctrl-C) leaves with 130. This module imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+
+Path = str | PathLike[str]
+
+
+class VallecliError(Exception):
+    """A message for people, a hint that says what to do next, and an exit code for scripts."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(VallecliError):
+    """The command line asks for something contradictory or unknown."""
+
+    exit_code = 2
+
+
+class InputError(VallecliError):
+    """A file or text that was given cannot be used."""
+
+    exit_code = 3
+
+
+class AudioError(InputError):
+    """A recording that cannot serve as a voice prompt."""
+
+
+class AudioNotFound(AudioError):
+    """A recording that is not there or cannot be opened."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"cannot open {path}: {reason}", "Check the name of the recording and who may read it.")
+
+
+class NotAudio(AudioError):
+    """A file that libsndfile cannot read."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} is not readable as audio: {reason}", "Give a WAV, FLAC, OGG, MP3 or Opus file.")
+
+
+class PromptTooShort(AudioError):
+    """A recording with less speech than a voice can be read from."""
+
+    def __init__(self, path: Path, seconds: float, minimum: float) -> None:
+        super().__init__(
+            f"{path} holds {seconds:.1f} s of speech, at least {minimum:g} s are needed",
+            "Record 3 to 10 seconds of one speaker.",
+        )
+
+
+class SilentPrompt(AudioError):
+    """A recording in which nothing can be heard."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is silent", "Check the microphone, or choose a passage with speech in it.")
+
+
+class DamagedAudio(AudioError):
+    """A recording with samples that are not finite numbers."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} holds samples that are NaN or infinite", "Export the recording again as 16-bit PCM.")
+
+
+class TextError(InputError):
+    """A text that cannot be spoken."""
+
+
+class EmptyText(TextError):
+    """A text without a single word in it."""
+
+    def __init__(self) -> None:
+        super().__init__("there is nothing to say: the text has no words", "Give a text with letters or numbers in it.")
+
+
+class TextEncodingError(TextError):
+    """Bytes that are not UTF-8."""
+
+    def __init__(self, source: Path) -> None:
+        super().__init__(f"{source} is not UTF-8 text", "Convert it first, for example: iconv -f latin1 -t utf-8")
+
+
+class OutputError(InputError):
+    """An output that cannot be written."""
+
+
+class OutputExists(OutputError):
+    """An output that is already there."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} already exists", "Choose another name with -o, or add --force to overwrite it.")
+
+
+class OutputNotWritable(OutputError):
+    """An output whose folder is missing or read-only."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"cannot write {path}: {reason}", "Choose another place with -o.")
+
+
+class CheckpointError(VallecliError):
+    """A checkpoint that is missing, damaged or out of reach."""
+
+    exit_code = 4
+
+
+class UnknownCheckpoint(CheckpointError):
+    """A checkpoint name that is not in the registry and not a path."""
+
+
+class DamagedCheckpoint(CheckpointError):
+    """A checkpoint whose files do not hold what they should."""
+
+
+class DeviceError(VallecliError):
+    """A device that is not there, or that has too little memory."""
+
+    exit_code = 5
+
+
+class PlayerError(DeviceError):
+    """A player of audio that is missing or does not work."""

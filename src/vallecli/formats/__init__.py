@@ -1,0 +1,1 @@
+"""One file a family: published files in, a Checkpoint out."""

@@ -1,0 +1,108 @@
+"""The autoregressive model: phonemes and the prompt's codebook 1 in, the next code of codebook 1 out.
+
+VALL-E (arXiv 2301.02111) section 4.2.1, in the layout of lifeiteng/vall-e. Text looks at all of the text and never
+at audio; audio looks at all of the text and at the audio up to itself. That is why a key-value cache is exact.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from vallecli.model.cache import KVCache
+from vallecli.model.config import BOS, EOS, ModelConfig
+from vallecli.model.layers import Layer, Norm, Positions, key_mask
+
+
+class AR(nn.Module):
+    """The AR transformer. `forward` scores whole sequences; `prefill` and `step` do the same one frame at a time."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.d_model
+        self.text_embedding = nn.Embedding(config.text_vocab, width)
+        self.audio_embedding = nn.Embedding(EOS + 1 if config.bos == "none" else BOS + 1, width)
+        self.language_embedding = nn.Embedding(config.n_languages, width) if config.n_languages else None
+        self.text_positions = Positions(width)
+        self.audio_positions = Positions(width)
+        self.layers = nn.ModuleList(Layer(width, config.n_heads, adaptive=False) for _ in range(config.n_layers))
+        self.norm = Norm(width)
+        self.head = nn.Linear(width, EOS + 1, bias=False)
+        for table in (self.text_embedding, self.audio_embedding):
+            nn.init.normal_(table.weight, std=0.5)
+
+    def _embed_text(self, text_BS: Tensor, languages_BS: Tensor | None) -> Tensor:
+        x: Tensor = self.text_embedding(text_BS)
+        if self.language_embedding is not None:
+            x = x + self.language_embedding(languages_BS)
+        out: Tensor = x + self.text_positions(text_BS.shape[1])
+        return out
+
+    def _embed(
+        self, text_BS: Tensor, text_len_B: Tensor, audio_BA: Tensor, audio_len_B: Tensor, languages_BS: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return embeddings (B, S + A, D) and the mask (B, 1, S + A, S + A)."""
+        letters, positions = text_BS.shape[1], audio_BA.shape[1]
+        audio = self.audio_embedding(audio_BA) + self.audio_positions(positions)
+        x = torch.cat([self._embed_text(text_BS, languages_BS), audio], 1)
+        present = torch.cat([key_mask(letters, text_len_B), key_mask(positions, audio_len_B)], 1)  # (B, L)
+        causal = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).tril()
+        causal[:letters, :letters] = True
+        return x, (causal & present[:, None])[:, None]
+
+    def forward(
+        self,
+        text_BS: Tensor,
+        text_len_B: Tensor,
+        audio_BA: Tensor,
+        audio_len_B: Tensor,
+        *,
+        languages_BS: Tensor | None = None,
+    ) -> Tensor:
+        """Given right-padded text and audio ids with their lengths, return logits (B, A, 1025) of each next code.
+
+        Models with language embeddings need the language of every text token, others ignore it.
+        """
+        x, mask = self._embed(text_BS, text_len_B, audio_BA, audio_len_B, languages_BS)
+        for layer in self.layers:
+            x = layer(x, mask)
+        logits: Tensor = self.head(self.norm(x[:, text_BS.shape[1] :]))
+        return logits
+
+    def new_cache(self, batch: int, text: int, audio: int) -> KVCache:
+        """Return an empty cache for `batch` rows of up to `text` text tokens and `audio` audio positions."""
+        self.audio_positions.reserve(audio)
+        return KVCache(self.config, batch, text + audio, self.head.weight)
+
+    def prefill(
+        self,
+        text_BS: Tensor,
+        text_len_B: Tensor,
+        audio_BA: Tensor,
+        audio_len_B: Tensor,
+        cache: KVCache,
+        *,
+        languages_BS: Tensor | None = None,
+    ) -> Tensor:
+        """Fill the cache with text and prompt and return the logits (B, 1025) of the first new code.
+
+        Each row needs at least one audio position, a prompt frame or BOS.
+        """
+        x, mask = self._embed(text_BS, text_len_B, audio_BA, audio_len_B, languages_BS)
+        cache.begin(text_len_B, audio_len_B, text_BS.shape[1], audio_BA.shape[1])
+        for layer, kept in zip(self.layers, cache.layers, strict=True):
+            x = layer(x, mask, None, kept)
+        last = text_BS.shape[1] + audio_len_B - 1
+        logits: Tensor = self.head(self.norm(x[torch.arange(len(x), device=x.device), last]))
+        return logits
+
+    def step(self, codes_B: Tensor, cache: KVCache) -> Tensor:
+        """Given one new code a row, return the logits (B, 1025) of the code after it."""
+        positions_B = cache.advance()
+        x = (self.audio_embedding(codes_B) + self.audio_positions.at(positions_B))[:, None]  # (B, 1, D)
+        mask = cache.mask()
+        for layer, kept in zip(self.layers, cache.layers, strict=True):
+            x = layer(x, mask, None, kept)
+        logits: Tensor = self.head(self.norm(x[:, 0]))
+        return logits

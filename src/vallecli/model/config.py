@@ -1,0 +1,74 @@
+"""What tells one VALL-E in the lifeiteng layout from another, and the letters of tensor shapes.
+
+Suffixes of tensors that cross a function boundary:
+B batch, S text tokens, P prompt frames, T generated frames, A audio positions (prompt, BOS and generated),
+L text and audio positions together, K cache slots, Q codebooks, V classes, H heads, D width, N samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+NUM_CODEBOOKS = 8  # 6 kbps of EnCodec at 24 kHz
+CODEBOOK_SIZE = 1024
+EOS = CODEBOOK_SIZE  # the class that ends speech; its embedding exists but is never fed
+BOS = CODEBOOK_SIZE + 1  # embedding only, never predicted
+
+Bos = Literal["none", "start", "after_prompt"]
+PrefixMode = Literal[0, 1, 2, 4]
+Stop = Literal["sample", "argmax"]
+SIZES = ("text_vocab", "d_model", "n_heads", "n_layers", "nar_d_model", "nar_n_heads", "nar_n_layers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Sizes and options of one AR and NAR pair; see the published layouts of lifeiteng/vall-e and VALL-E X."""
+
+    text_vocab: int
+    d_model: int
+    n_heads: int
+    n_layers: int
+    nar_d_model: int
+    nar_n_heads: int
+    nar_n_layers: int
+    n_languages: int = 0
+    """Rows of the language embeddings (VALL-E X: 3), 0 for none."""
+    bos: Bos = "none"
+    """Where BOS stands among the AR's audio: nowhere, before the prompt, or (nano) between prompt and speech."""
+    prefix_mode: PrefixMode = 1
+    """What the NAR sees of the prompt: in mode 0 only the codebooks known so far, otherwise all eight.
+
+    Modes 2 and 4 also drop the prompt's phonemes from the NAR's text."""
+    tied_heads: bool = True
+    """Whether the NAR's heads for codebooks 3 to 8 are the embedding tables of those codebooks."""
+    stop: Stop = "sample"
+    """Whether only a sampled EOS stops the AR, or also an EOS that is the likeliest class."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for options no model can have; they may come from a file."""
+        at_least = dict.fromkeys(SIZES, 1) | {"n_languages": 0}
+        for name, least in at_least.items():
+            if not isinstance(value := getattr(self, name), int) or value < least:
+                raise ValueError(f"{name} cannot be {value!r}")
+        for width, heads in ((self.d_model, self.n_heads), (self.nar_d_model, self.nar_n_heads)):
+            if width % heads or width % 2:
+                raise ValueError(f"a width of {width} cannot be shared by {heads} heads")
+        for name, kind in (("bos", Bos), ("prefix_mode", PrefixMode), ("stop", Stop)):
+            if getattr(self, name) not in get_args(kind):
+                raise ValueError(f"{name} cannot be {getattr(self, name)!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as they stand in config.json."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
+        """Given the fields of config.json, return the config; raise ValueError for unknown or missing ones."""
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(values.keys() - known):
+            raise ValueError(f"unknown model options: {', '.join(unknown)}")
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ValueError(str(error)) from error

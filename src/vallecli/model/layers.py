@@ -1,0 +1,121 @@
+"""The blocks both transformers are made of: norms, attention, feed-forward, positions."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vallecli.model.cache import LayerCache
+
+FFN_RATIO = 4  # feed-forward width over model width, the same in every published checkpoint
+
+
+class Norm(nn.LayerNorm):
+    """Layer norm that ignores the stage, so that AR and NAR share one layer class."""
+
+    def forward(self, x_BLD: Tensor, stage_D: Tensor | None = None) -> Tensor:
+        """Given (B, L, D), return (B, L, D)."""
+        return super().forward(x_BLD)
+
+
+class AdaptiveNorm(nn.Module):
+    """Layer norm whose result is scaled and shifted by a projection of the stage embedding (w * LN(x) + b)."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(dim, 2 * dim)
+        self.norm = nn.LayerNorm(dim)
+        nn.init.normal_(self.project.weight, std=0.01)
+        with torch.no_grad():  # start as a plain norm
+            self.project.bias.copy_(torch.cat([torch.ones(dim), torch.zeros(dim)]))
+
+    def forward(self, x_BLD: Tensor, stage_D: Tensor) -> Tensor:
+        """Given (B, L, D) and a stage embedding (D,), return (B, L, D)."""
+        scale, shift = self.project(stage_D).chunk(2, -1)
+        out: Tensor = scale * self.norm(x_BLD) + shift
+        return out
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with fused query, key and value (rows in that order)."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.out = nn.Linear(dim, dim)
+
+    def forward(self, x_BLD: Tensor, mask: Tensor | None, cache: LayerCache | None = None) -> Tensor:
+        """Given (B, L, D) and a mask (True = look, or added scores) that broadcasts to (B, H, L, K), return (B, L, D).
+
+        With a cache, keys and values are first written to it and the whole filled part is looked at.
+        """
+        rows, length, dim = x_BLD.shape
+        qkv = self.qkv(x_BLD).view(rows, length, 3, self.heads, dim // self.heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # (B, H, L, D/H) each
+        if cache is not None:
+            key, value = cache.write(key, value)
+        y = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        out: Tensor = self.out(y.transpose(1, 2).reshape(rows, length, dim))
+        return out
+
+
+class Layer(nn.Module):
+    """A pre-norm transformer layer; adaptive norms make it a NAR layer."""
+
+    def __init__(self, dim: int, heads: int, *, adaptive: bool) -> None:
+        super().__init__()
+        norm = AdaptiveNorm if adaptive else Norm
+        self.norm1 = norm(dim)
+        self.attention = Attention(dim, heads)
+        self.norm2 = norm(dim)
+        self.linear1 = nn.Linear(dim, FFN_RATIO * dim)
+        self.linear2 = nn.Linear(FFN_RATIO * dim, dim)
+
+    def forward(
+        self, x_BLD: Tensor, mask: Tensor | None, stage_D: Tensor | None = None, cache: LayerCache | None = None
+    ) -> Tensor:
+        """Given (B, L, D), return (B, L, D); see Attention for mask and cache."""
+        x = x_BLD + self.attention(self.norm1(x_BLD, stage_D), mask, cache)
+        out: Tensor = x + self.linear2(F.relu(self.linear1(self.norm2(x, stage_D))))
+        return out
+
+
+class Positions(nn.Module):
+    """Sinusoids, sine and cosine interleaved, times a learned scalar alpha."""
+
+    table: Tensor
+
+    def __init__(self, dim: int, length: int = 2048) -> None:
+        super().__init__()
+        self.dim = dim
+        self.alpha = nn.Parameter(torch.ones(1))
+        self.register_buffer("table", self._rows(length), persistent=False)
+
+    def _rows(self, length: int) -> Tensor:
+        rates = torch.exp(torch.arange(0, self.dim, 2) * (-math.log(10_000.0) / self.dim))
+        angles = torch.arange(length)[:, None] * rates
+        return torch.stack([angles.sin(), angles.cos()], -1).view(length, self.dim)
+
+    def forward(self, length: int) -> Tensor:
+        """Return the vectors (length, D) of positions 0 to length - 1, however many they are."""
+        self.reserve(length)
+        return self.alpha * self.table[:length]
+
+    def at(self, positions_B: Tensor) -> Tensor:
+        """Return the vectors (B, D) of positions that were reserved before."""
+        return self.alpha * self.table[positions_B]
+
+    def reserve(self, length: int) -> None:
+        """Make the table long enough for positions below `length`."""
+        if length > len(self.table):
+            with torch.inference_mode(False):  # training may use the table later
+                self.table = self._rows(2 * length).to(self.table)
+
+
+def key_mask(length: int, lengths_B: Tensor) -> Tensor:
+    """Return (B, length), True where a right-padded row holds something."""
+    return torch.arange(length, device=lengths_B.device) < lengths_B[:, None]

@@ -1,0 +1,79 @@
+"""The non-autoregressive model: codebooks 1 to k of all frames in, codebook k + 1 of all frames out, k = 1 to 7.
+
+VALL-E (arXiv 2301.02111) section 4.2.2, in the layout of lifeiteng/vall-e: full attention over text and audio, and
+norms that adapt to the stage k.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from vallecli.model.config import CODEBOOK_SIZE, EOS, NUM_CODEBOOKS, ModelConfig
+from vallecli.model.layers import AdaptiveNorm, Layer, Positions, key_mask
+
+
+class NAR(nn.Module):
+    """The NAR transformer; one `forward` is one stage."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.nar_d_model
+        self.text_embedding = nn.Embedding(config.text_vocab, width)
+        self.audio_embeddings = nn.ModuleList(
+            nn.Embedding(CODEBOOK_SIZE if codebook else EOS + 1, width) for codebook in range(NUM_CODEBOOKS)
+        )
+        self.language_embedding = nn.Embedding(config.n_languages, width) if config.n_languages else None
+        self.text_positions = Positions(width)
+        self.audio_positions = Positions(width)
+        self.stage_embeddings = nn.Embedding(NUM_CODEBOOKS - 1, width)
+        self.layers = nn.ModuleList(Layer(width, config.nar_n_heads, adaptive=True) for _ in range(config.nar_n_layers))
+        self.norm = AdaptiveNorm(width)
+        self.heads = nn.ModuleList(nn.Linear(width, CODEBOOK_SIZE, bias=False) for _ in range(NUM_CODEBOOKS - 1))
+        for table in (self.text_embedding, *self.audio_embeddings):
+            nn.init.normal_(table.weight, std=0.1)
+        if config.tied_heads:  # the last head has no embedding table to share
+            for head, table in zip(self.heads[:-1], self.audio_embeddings[2:], strict=True):
+                head.weight = table.weight
+
+    def forward(
+        self,
+        text_BS: Tensor,
+        text_len_B: Tensor,
+        codes_BAQ: Tensor,
+        prompt_len_B: Tensor,
+        audio_len_B: Tensor,
+        *,
+        stage: int,
+        languages_BS: Tensor | None = None,
+    ) -> Tensor:
+        """Given prompt and speech in one array of codes, return logits (B, A, 1024) of codebook `stage` + 1.
+
+        Of the speech, only codebooks 1 to `stage` are read; what the prompt shows is told by the prefix mode.
+        Text and codes are padded on the right. Models with language embeddings need the language of every text token.
+        """
+        letters, positions = text_BS.shape[1], codes_BAQ.shape[1]
+        text = self.text_embedding(text_BS)
+        if self.language_embedding is not None:
+            text = text + self.language_embedding(languages_BS)
+        audio = self._embed_audio(codes_BAQ, prompt_len_B, stage)
+        x = torch.cat([text + self.text_positions(letters), audio + self.audio_positions(positions)], 1)
+        mask = torch.cat([key_mask(letters, text_len_B), key_mask(positions, audio_len_B)], 1)[:, None, None]
+        stage_D = self.stage_embeddings.weight[stage - 1]
+        for layer in self.layers:
+            x = layer(x, mask, stage_D)
+        logits: Tensor = self.heads[stage - 1](self.norm(x[:, letters:], stage_D))
+        return logits
+
+    def _embed_audio(self, codes_BAQ: Tensor, prompt_len_B: Tensor, stage: int) -> Tensor:
+        """Return the sum (B, A, D) of the embeddings of the codebooks each frame shows."""
+        tables = list(self.audio_embeddings)
+        summed = torch.stack([table(codes_BAQ[..., q]) for q, table in enumerate(tables[:stage])]).sum(0)
+        if self.config.prefix_mode == 0:
+            return summed
+        in_prompt = key_mask(codes_BAQ.shape[1], prompt_len_B)[..., None]
+        longest = int(prompt_len_B.max())
+        rest = [table(codes_BAQ[:, :longest, q]) for q, table in enumerate(tables) if q >= stage]
+        extra = torch.stack(rest).sum(0) * in_prompt[:, :longest]  # codebooks that only the prompt shows
+        return torch.cat([summed[:, :longest] + extra, summed[:, longest:]], 1)

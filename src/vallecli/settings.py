@@ -1,0 +1,163 @@
+"""Settings of `valle speak`: flag > environment > valle.toml > default, each knowing where its value came from.
+
+A flag such as `--top-k 20` can be kept as `VALLE_TOP_K=20` in the environment, or as `top_k = 20` in a `valle.toml`
+of the current folder or, for every folder, in the user's configuration folder (`~/.config/vallecli` on Linux).
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from vallecli.errors import UsageError
+
+FILE_NAME = "valle.toml"
+ENVIRONMENT_PREFIX = "VALLE_"
+DEFAULT = "default"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What holds for this run; None leaves the choice to the checkpoint, or to chance for the seed."""
+
+    checkpoint: str = "nano"
+    device: str = "auto"
+    dtype: str = "auto"
+    seed: int | None = None
+    greedy: bool = False
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    max_seconds: float | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)  # name -> where its value came from
+
+    def source(self, name: str) -> str:
+        """Return where the value of `name` came from: a flag, a variable, a file or "default"."""
+        return self.sources.get(name, DEFAULT)
+
+
+NAMES = [entry.name for entry in fields(Settings) if entry.name != "sources"]
+
+
+def resolve(
+    flags: Mapping[str, Any],
+    *,
+    environment: Mapping[str, str] | None = None,
+    files: Sequence[Path] | None = None,
+) -> Settings:
+    """Given flags (None where not given), return the settings. UsageError names the source of a value that is wrong."""
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for name, raw, source in _candidates(
+        flags, os.environ if environment is None else environment, default_files() if files is None else files
+    ):
+        if name not in values:
+            values[name], sources[name] = _checked(name, raw, source), source
+    return Settings(**values, sources=sources)
+
+
+def default_files() -> list[Path]:
+    """Return the places of valle.toml that are looked at, the strongest first."""
+    from typer import get_app_dir  # knows the customs of Linux, macOS and Windows
+
+    return [Path(FILE_NAME), Path(get_app_dir("vallecli")) / FILE_NAME]
+
+
+def _candidates(
+    flags: Mapping[str, Any], environment: Mapping[str, str], files: Sequence[Path]
+) -> Iterator[tuple[str, Any, str]]:
+    """Yield (name, raw value, source), the strongest source first."""
+    for name in NAMES:
+        if flags.get(name) is not None:
+            yield name, flags[name], "--" + name.replace("_", "-")
+    for name in NAMES:
+        variable = ENVIRONMENT_PREFIX + name.upper()
+        if environment.get(variable):  # an empty variable counts as unset, as is the custom
+            yield name, environment[variable], variable
+    for path in files:
+        for name, value in _read(path).items():
+            yield name, value, str(path)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"cannot read {path}: {error}", "Correct the file or move it away.") from error
+    for name in table:
+        if name not in NAMES:
+            raise UsageError(f'{path} has an unknown setting "{name}"', suggest(name, NAMES))
+    return table
+
+
+def suggest(name: str, known: Sequence[str]) -> str:
+    """Return a hint for a mistyped name: the nearest one, or else all of them."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"Did you mean {near[0]}?" if near else f"Known are: {', '.join(known)}."
+
+
+def _boolean(raw: Any) -> bool:
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    return words[str(raw).lower()]
+
+
+def _at_least(kind: Callable[[Any], Any], minimum: float, *, exclusive: bool = False) -> Callable[[Any], Any]:
+    def check(raw: Any) -> Any:
+        if isinstance(raw, bool) or (kind is int and isinstance(raw, float)):
+            raise ValueError(raw)
+        value = kind(raw)
+        if not value < float("inf") or value < minimum or (exclusive and value == minimum):
+            raise ValueError(raw)
+        return value
+
+    return check
+
+
+def _fraction(raw: Any) -> float:
+    value = float(_at_least(float, 0, exclusive=True)(raw))
+    if value > 1:
+        raise ValueError(raw)
+    return value
+
+
+def _word(raw: Any) -> str:
+    if not isinstance(raw, str) or not raw:
+        raise ValueError(raw)
+    return raw
+
+
+DTYPES = ["auto", "float32", "bfloat16", "float16"]
+
+
+def _dtype(raw: Any) -> str:
+    if raw not in DTYPES:
+        raise ValueError(raw)
+    return str(raw)
+
+
+CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {  # name -> (raw to value, what it should be)
+    "checkpoint": (_word, "a name or a path"),
+    "device": (_word, "auto, cpu, cuda, cuda:N or mps"),
+    "dtype": (_dtype, "one of " + ", ".join(DTYPES)),
+    "seed": (_at_least(int, 0), "a whole number from 0"),
+    "greedy": (_boolean, "true or false"),
+    "temperature": (_at_least(float, 0, exclusive=True), "a number above 0"),
+    "top_k": (_at_least(int, 1), "a whole number from 1"),
+    "top_p": (_fraction, "a number above 0 and at most 1"),
+    "max_seconds": (_at_least(float, 0, exclusive=True), "a number of seconds above 0"),
+}
+
+
+def _checked(name: str, raw: Any, source: str) -> Any:
+    check, expected = CHECKS[name]
+    try:
+        return check(raw)
+    except (ValueError, TypeError, KeyError) as error:
+        raise UsageError(f"{source}: {name.replace('_', ' ')} is {raw!r}", f"It should be {expected}.") from error

@@ -1,0 +1,224 @@
+"""From a voice and a text to audio: `Synthesizer.load().speak(text, voice)` yields each sentence as it is done.
+
+synthesizer = Synthesizer.load("nano")
+voice = synthesizer.voice("reference.wav")
+for piece in synthesizer.speak("Hello, this is my voice.", voice):
+    play(piece.audio)  # 24 kHz float32
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vallecli import device as devices
+from vallecli import registry
+from vallecli.audio import prompt
+from vallecli.audio.prompt import PreparedPrompt
+from vallecli.codec.base import Codec
+from vallecli.codec.encodec import EncodecCodec
+from vallecli.codec.nano import NanoCodec, NanoCodecConfig
+from vallecli.constants import FRAME_RATE, SAMPLE_RATE
+from vallecli.decoding import ar, nar
+from vallecli.decoding.sampling import Sampling
+from vallecli.errors import DamagedCheckpoint, EmptyText, InputError, TextEncodingError
+from vallecli.formats import native
+from vallecli.formats.base import Checkpoint, load_into
+from vallecli.model.ar import AR
+from vallecli.model.nar import NAR
+from vallecli.text.arpabet import ArpabetFrontEnd
+from vallecli.text.normalize import normalize
+from vallecli.text.split import split
+
+PAUSE = 0.25  # seconds of silence between the sentences of a text
+FRONT_ENDS = {ArpabetFrontEnd.name: ArpabetFrontEnd}  # as checkpoints call them
+
+Source = str | os.PathLike[str]
+Progress = Callable[[int, int, int], None]  # (sentence, sentences, frames of this sentence so far)
+
+
+@dataclass(frozen=True)
+class Voice:
+    """A speaker as the models hear one: prompt codes (P, 8), what they say if that is known, where they came from."""
+
+    codes_PQ: npt.NDArray[np.int16]
+    source: str
+    transcript: str | None = None
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One spoken sentence. Pieces can be joined as they are: all but the first begin with a pause."""
+
+    text: str
+    audio: npt.NDArray[np.float32]  # (N,) at 24 kHz
+    codes_TQ: npt.NDArray[np.int16]
+    stop_reason: str  # "eos", or "max_frames" for one that did not end by itself and was cut off
+
+    @property
+    def frames(self) -> int:
+        """Return how many frames the models made; the pause is not among them."""
+        return len(self.codes_TQ)
+
+
+class Synthesizer:
+    """A checkpoint ready to speak, on one device and in one precision."""
+
+    sample_rate = SAMPLE_RATE
+
+    def __init__(self, checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> None:
+        """Build the modules; DamagedCheckpoint if the tensors are not those its configuration tells of."""
+        self.name, self.device, self.dtype = checkpoint.name, device, dtype
+        self.config, self.limits = checkpoint.model, checkpoint.limits
+        self.sampling = _sampling(checkpoint)
+        self.front_end = _front_end(checkpoint)
+        self.codec: Codec = _codec(checkpoint).eval().to(device)  # in float32: audio has finer steps than logits
+        self.ar, self.nar = AR(self.config), NAR(self.config)
+        load_into(self.ar, checkpoint.tensors, "ar.", checkpoint.path)
+        load_into(self.nar, checkpoint.tensors, "nar.", checkpoint.path)
+        self.ar.eval().to(device, dtype)
+        self.nar.eval().to(device, dtype)
+
+    @classmethod
+    def load(cls, checkpoint: str = "nano", *, device: str = "auto", dtype: str = "auto") -> Self:
+        """Read a checkpoint given by name or folder. Raises CheckpointError, DeviceError and UsageError."""
+        folder, where, precision = registry.find(checkpoint), devices.pick(device), devices.pick_dtype(dtype)
+        return cls(native.load(folder), device=where, dtype=precision)
+
+    @property
+    def wants_transcript(self) -> bool:
+        """Return whether a voice needs to know what its recording says."""
+        return self.config.bos != "after_prompt"
+
+    def voice(self, source: Source | PreparedPrompt | Voice, transcript: str | None = None, *, name: str = "") -> Voice:
+        """Return the voice of a recording, as long as this checkpoint can hear; a Voice is returned as it is.
+
+        A checkpoint that wants a transcript finds it in ref.txt beside ref.wav where none is given, and raises
+        InputError where there is none. `name` is where a PreparedPrompt came from. Raises AudioError.
+        """
+        if isinstance(source, Voice):
+            return source
+        prepared = source if isinstance(source, PreparedPrompt) else prompt.load(source)
+        name = name or ("a recording" if isinstance(source, PreparedPrompt) else os.fspath(source))
+        if self.wants_transcript and transcript is None:
+            transcript = read_transcript(name)
+        seconds = self.limits.max_prompt_frames / FRAME_RATE
+        if prepared.seconds > seconds:
+            prepared = prompt.prepare(prepared.wav, name, max_seconds=seconds)
+        wav_BN = torch.from_numpy(prepared.wav)[None].to(self.device)
+        codes_PQ = self.codec.encode(wav_BN)[0, : self.limits.max_prompt_frames]
+        return Voice(_int16(codes_PQ), name, transcript if self.wants_transcript else None)
+
+    def speak(
+        self, text: str, voice: Voice, sampling: Sampling | None = None, *, on_progress: Progress | None = None
+    ) -> Iterator[Piece]:
+        """Yield the sentences of a text as they are done. Raises EmptyText.
+
+        `sampling` is the checkpoint's own by default. Each sentence draws from its own generator, seeded by
+        `sampling.seed` and the sentence's number, so its take does not hang on what was spoken before it.
+        """
+        sampling = sampling or self.sampling
+        prompt_PQ = torch.from_numpy(voice.codes_PQ).long().to(self.device)
+        pause_N = np.zeros(0, np.float32)
+        pieces = split(normalize(text), self.limits.max_text_chars)
+        for index, piece in enumerate(pieces):
+            try:
+                text_S, prompt_tokens = self._tokens(piece, voice)
+            except EmptyText:  # one sentence of dashes is no reason to say nothing of the others
+                continue
+            speech = ar.generate(
+                self.ar,
+                text_S,
+                prompt_PQ[:, 0],
+                replace(sampling, seed=piece_seed(sampling.seed, index)),
+                on_frame=_counter(on_progress, index, len(pieces)),
+            )
+            codes_TQ = nar.refine(self.nar, text_S, prompt_PQ, speech.codes_T, prompt_tokens=prompt_tokens)
+            wav_N = self.codec.decode(codes_TQ[None])[0].float().cpu().numpy()
+            yield Piece(
+                text=piece,
+                audio=np.concatenate([pause_N, wav_N]),
+                codes_TQ=_int16(codes_TQ),
+                stop_reason=str(speech.stop_reason),
+            )
+            pause_N = np.zeros(int(PAUSE * SAMPLE_RATE), np.float32)
+        if not len(pause_N):
+            raise EmptyText
+
+    def _tokens(self, piece: str, voice: Voice) -> tuple[Tensor, int]:
+        """Return text ids (S,), and how many of them the prompt's transcript alone would make."""
+        ids, prompt_tokens = self.front_end.encode(piece), 0
+        if self.wants_transcript:
+            said = normalize(voice.transcript or "")
+            ids, prompt_tokens = self.front_end.encode(f"{said} {piece}"), len(self.front_end.encode(said))
+        return torch.tensor(ids, device=self.device), prompt_tokens
+
+
+def piece_seed(seed: int, index: int) -> int:
+    """Return the seed of sentence number `index`: 63 bits, unrelated from one sentence to the next."""
+    return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def read_transcript(recording: Source) -> str:
+    """Return what ref.txt beside ref.wav says. Raises InputError, or TextEncodingError."""
+    path = Path(recording).with_suffix(".txt")
+    try:
+        return path.read_text(encoding="utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise TextEncodingError(path) from error
+    except OSError as error:
+        raise InputError(
+            f"this checkpoint has to know what {recording} says", f"Give --prompt-text, or write it into {path}."
+        ) from error
+
+
+def _counter(on_progress: Progress | None, index: int, pieces: int) -> Callable[[int], None] | None:
+    if on_progress is None:
+        return None
+    return lambda frames: on_progress(index, pieces, frames)
+
+
+def _int16(codes: Tensor) -> npt.NDArray[np.int16]:
+    return codes.cpu().numpy().astype(np.int16)
+
+
+def _sampling(checkpoint: Checkpoint) -> Sampling:
+    knobs: Mapping[str, Any] = checkpoint.sampling
+    try:
+        return Sampling(**knobs)
+    except (TypeError, ValueError) as error:
+        raise DamagedCheckpoint(f"{checkpoint.path} has unknown sampling defaults: {error}") from error
+
+
+def _front_end(checkpoint: Checkpoint) -> ArpabetFrontEnd:
+    if checkpoint.front_end not in FRONT_ENDS:
+        raise DamagedCheckpoint(
+            f"{checkpoint.path} wants the unknown text front end {checkpoint.front_end!r}",
+            f"Known are: {', '.join(FRONT_ENDS)}. A newer valle may know it.",
+        )
+    return FRONT_ENDS[checkpoint.front_end]()
+
+
+def _codec(checkpoint: Checkpoint) -> NanoCodec | EncodecCodec:
+    options = dict(checkpoint.codec)
+    kind = options.pop("kind", None)
+    codec: NanoCodec | EncodecCodec
+    try:
+        if kind == "nano":
+            codec = NanoCodec(NanoCodecConfig(**options))
+        elif kind == "encodec":
+            codec = EncodecCodec(**options)
+        else:
+            raise TypeError(f"its kind is {kind!r}")
+    except TypeError as error:
+        raise DamagedCheckpoint(f"{checkpoint.path} wants an unknown codec: {error}") from error
+    load_into(codec, checkpoint.tensors, "codec.", checkpoint.path)
+    return codec

@@ -1,0 +1,29 @@
+"""CMUdict, the pronouncing dictionary, from `vallecli/data/text` (see the notice there)."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+from importlib import resources
+
+FILE = resources.files("vallecli") / "data" / "text" / "cmudict.txt.gz"
+
+
+class Pronunciations:
+    """The dictionary as g2p-en asks for it, `word in d` and `d[word][0]`; words are in lower case."""
+
+    def __init__(self) -> None:
+        lines = gzip.decompress(FILE.read_bytes()).decode().splitlines()
+        self.lines = dict(line.split(" ", 1) for line in lines)  # a line is only split further when it is wanted
+
+    def __contains__(self, word: str) -> bool:
+        return word in self.lines
+
+    def __getitem__(self, word: str) -> list[list[str]]:
+        return [self.lines[word].split()]
+
+
+@functools.cache
+def pronunciations() -> Pronunciations:
+    """Return the dictionary, loaded once: a tenth of a second."""
+    return Pronunciations()

@@ -1,0 +1,149 @@
+"""EnCodec: our few lines around the package change nothing, on any length, batch or machine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from vallecli.codec.base import Codec
+from vallecli.codec.encodec import EncodecCodec, torchaudio_or_stand_in
+from vallecli.constants import CODEBOOK_SIZE, FRAME_RATE, HOP, NUM_CODEBOOKS, SAMPLE_RATE
+from vallecli.errors import CheckpointError, DamagedCheckpoint
+
+
+@pytest.fixture(scope="module")
+def codec() -> EncodecCodec:
+    return EncodecCodec.random(0)
+
+
+def noise(*shape: int) -> Tensor:
+    return 0.1 * torch.randn(*shape, generator=torch.Generator().manual_seed(1))
+
+
+def test_has_the_shared_grid(codec: EncodecCodec) -> None:
+    as_protocol: Codec = codec
+    assert as_protocol.sample_rate == codec.model.sample_rate == SAMPLE_RATE
+    assert as_protocol.frame_rate == codec.model.frame_rate == FRAME_RATE
+    assert as_protocol.num_codebooks == NUM_CODEBOOKS
+
+
+@pytest.mark.parametrize(("samples", "frames"), [(1, 1), (HOP, 1), (HOP + 1, 2), (9_999, 32), (9_600, 30)])
+def test_frames_are_the_samples_rounded_up(codec: EncodecCodec, samples: int, frames: int) -> None:
+    codes_BTQ = codec.encode(noise(1, samples))
+    assert codes_BTQ.shape == (1, frames, NUM_CODEBOOKS)
+    assert codes_BTQ.dtype == torch.int64
+    assert codec.decode(codes_BTQ).shape == (1, frames * HOP)
+
+
+def test_codes_use_their_range_and_decoding_depends_on_each_codebook(codec: EncodecCodec) -> None:
+    codes_BTQ = codec.encode(noise(1, 9_600))
+    assert len(codes_BTQ.unique()) > 100
+    assert 0 <= codes_BTQ.min() <= codes_BTQ.max() < CODEBOOK_SIZE
+    wav_BN = codec.decode(codes_BTQ)
+    for codebook in range(NUM_CODEBOOKS):
+        other = codes_BTQ.clone()
+        other[..., codebook] = (other[..., codebook] + 1) % CODEBOOK_SIZE
+        assert not torch.equal(codec.decode(other), wav_BN)
+
+
+def test_is_deterministic_and_a_batch_row_is_the_same_row_alone(codec: EncodecCodec) -> None:
+    wav_BN = noise(3, 6_400)
+    codes_BTQ = codec.encode(wav_BN)
+    assert torch.equal(codec.encode(wav_BN), codes_BTQ)
+    decoded_BN = codec.decode(codes_BTQ)
+    assert torch.equal(codec.decode(codes_BTQ), decoded_BN)
+    for row in range(3):
+        alone = slice(row, row + 1)
+        # A rounding error may decide between two nearest neighbours.
+        assert (codec.encode(wav_BN[alone]) == codes_BTQ[alone]).float().mean() > 0.98
+        torch.testing.assert_close(codec.decode(codes_BTQ[alone]), decoded_BN[alone], rtol=1e-4, atol=1e-6)
+
+
+def test_equals_the_package_used_directly(codec: EncodecCodec, tmp_path: Path) -> None:
+    with torchaudio_or_stand_in():
+        from encodec import EncodecModel
+    with pytest.warns(FutureWarning, match="weight_norm"):
+        model = EncodecModel.encodec_model_24khz(pretrained=False)
+    model.load_state_dict(codec.model.state_dict())
+    model.set_target_bandwidth(6.0)
+    torch.save(model.state_dict(), tmp_path / "weights.th")
+    ours = EncodecCodec.from_weights(tmp_path / "weights.th")
+    wav_BN = noise(2, 5_000)
+    with torch.inference_mode():
+        frames = model.encode(wav_BN[:, None])
+        wav_B1N = model.decode(frames)
+    codes_BTQ = ours.encode(wav_BN)
+    assert torch.equal(codes_BTQ, frames[0][0].transpose(1, 2))
+    assert torch.equal(ours.decode(codes_BTQ), wav_B1N[:, 0])
+
+
+def test_safetensors_are_read_as_well(codec: EncodecCodec, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file(codec.model.state_dict(), tmp_path / "weights.safetensors")
+    codes_BTQ = codec.encode(noise(1, 3_200))
+    assert torch.equal(EncodecCodec.from_weights(tmp_path / "weights.safetensors").encode(noise(1, 3_200)), codes_BTQ)
+
+
+def test_a_file_that_holds_something_else_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"cannot read .*missing"):
+        EncodecCodec.from_weights(tmp_path / "missing.th")
+    (tmp_path / "cut.th").write_bytes(b"PK\x03\x04 and no more")
+    torch.save({"encoder.weight": torch.zeros(1)}, tmp_path / "other.th")
+    torch.save(torch.zeros(1), tmp_path / "nameless.th")
+    (tmp_path / "cut.safetensors").write_bytes(b"\x00" * 20)
+    for name in ("cut.th", "other.th", "nameless.th", "cut.safetensors"):
+        with pytest.raises(DamagedCheckpoint, match=name):
+            EncodecCodec.from_weights(tmp_path / name)
+
+
+def test_making_one_draws_nothing_from_the_global_generator() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    EncodecCodec.random(0)
+    assert torch.equal(torch.rand(4), expected)
+
+
+def loaded_torchaudio() -> list[str]:
+    return [name for name in sys.modules if name.split(".")[0] == "torchaudio"]
+
+
+@pytest.fixture
+def torchaudio_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give the folder of a torchaudio that comes before any other, and forget what was loaded of it."""
+    for name in loaded_torchaudio():
+        monkeypatch.delitem(sys.modules, name)
+    folder = tmp_path / "torchaudio"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    yield folder
+    for name in loaded_torchaudio():
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    "body", ["raise OSError('undefined symbol')", "import torchaudio.lib; raise ImportError", "import no_such_module"]
+)
+def test_stands_in_for_a_torchaudio_that_does_not_load_and_goes_again(body: str, torchaudio_folder: Path) -> None:
+    (torchaudio_folder / "__init__.py").write_text(body)
+    (torchaudio_folder / "lib.py").write_text("")
+    with torchaudio_or_stand_in():
+        assert loaded_torchaudio() == ["torchaudio"]
+    assert not loaded_torchaudio()
+    with pytest.raises(ZeroDivisionError), torchaudio_or_stand_in():
+        _ = 1 / 0
+    assert not loaded_torchaudio()
+
+
+def test_leaves_a_torchaudio_that_loads_alone(torchaudio_folder: Path) -> None:
+    (torchaudio_folder / "__init__.py").write_text("real = True")
+    with torchaudio_or_stand_in():
+        real = sys.modules["torchaudio"]
+        assert real.real
+    assert sys.modules["torchaudio"] is real

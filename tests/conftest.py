@@ -1,0 +1,138 @@
+"""What the tests share: no network, nobody's settings, a voice that was never anyone's, a tiny seeded model."""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: with matrices this small, threads only wait
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a CUDA device where there is none."""
+    if item.get_closest_marker("cuda"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("there is no CUDA device")
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test reach beyond this machine."""
+    connect = socket.socket.connect
+
+    def local_only(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            raise OSError(f"the tests have no network, and asked for {address}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", local_only)
+
+
+@pytest.fixture(autouse=True)
+def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Start each test in an empty folder, with nobody's settings about."""
+    for name in [name for name in os.environ if name.startswith("VALLE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended: its exit code, the bytes of stdout and the text of stderr."""
+
+    code: int
+    out: bytes
+    err: str
+
+
+Valle = Callable[..., Ran]
+
+
+@pytest.fixture
+def valle(monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]) -> Valle:
+    """Run `valle` in this process: valle("speak", "--text", "Hi", stdin=b"...") -> Ran."""
+    from vallecli.cli.app import main
+
+    def run(*arguments: str | Path, stdin: bytes = b"") -> Ran:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        capsysbinary.readouterr()
+        code = main([str(argument) for argument in arguments])
+        out, err = capsysbinary.readouterr()
+        return Ran(code, out, err.decode())
+
+    return run
+
+
+def make_checkpoint(folder: Path, **options: Any) -> Path:
+    """Write a checkpoint in our own format with two small random models and a small codec: it babbles."""
+    import torch
+
+    from vallecli.codec.nano import NanoCodec, NanoCodecConfig
+    from vallecli.formats import native
+    from vallecli.formats.base import Limits, state_to_store
+    from vallecli.model.ar import AR
+    from vallecli.model.config import ModelConfig
+    from vallecli.model.nar import NAR
+    from vallecli.text.arpabet import ArpabetFrontEnd
+
+    sizes = {"d_model": 32, "n_heads": 2, "n_layers": 2, "nar_d_model": 32, "nar_n_heads": 2, "nar_n_layers": 2}
+    config = ModelConfig.from_dict(
+        {"text_vocab": len(ArpabetFrontEnd.vocabulary), "bos": "after_prompt", **sizes, **options}
+    )
+    widths = NanoCodecConfig(encoder_dim=16, encoder_layers=1, latent_dim=8, decoder_dim=16, decoder_layers=1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        modules = {"ar": AR(config), "nar": NAR(config), "codec": NanoCodec(widths)}
+        modules["codec"].codebooks.normal_()
+    states = {name: state_to_store(module) for name, module in modules.items()}
+    native.save(
+        folder,
+        name="tiny",
+        model=config,
+        tensors={f"{name}.{key}": tensor for name, state in states.items() for key, tensor in state.items()},
+        front_end=ArpabetFrontEnd.name,
+        codec={"kind": "nano", **widths.to_dict()},
+        limits=Limits(max_prompt_frames=75, max_text_chars=110),
+        sampling={},
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The options of nano: it needs no transcript of the prompt."""
+    return make_checkpoint(tmp_path_factory.mktemp("checkpoints") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def transcript_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The options of lifeiteng/vall-e: it wants to know what the prompt says."""
+    return make_checkpoint(tmp_path_factory.mktemp("checkpoints") / "transcript", bos="none", prefix_mode=4)
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording that passes for speech: four seconds of a buzz with syllables."""
+    import numpy as np
+    import soundfile
+
+    at = np.arange(4 * 24_000) / 24_000  # seconds
+    buzz = sum(np.sin(2 * np.pi * 120 * k * at) / k for k in range(1, 20))
+    syllables = np.clip(np.sin(2 * np.pi * 3 * at), 0, 1)
+    path = tmp_path_factory.mktemp("recordings") / "reference.wav"
+    soundfile.write(path, 0.2 * buzz * syllables, 24_000)
+    return path

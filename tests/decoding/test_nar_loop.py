@@ -1,0 +1,62 @@
+"""How the NAR loop fills codebook after codebook."""
+
+import pytest
+import torch
+
+from vallecli.decoding.nar import refine
+from vallecli.model.config import CODEBOOK_SIZE, NUM_CODEBOOKS, ModelConfig, PrefixMode
+from vallecli.model.nar import NAR
+
+TEXT = torch.tensor([1, 5, 6, 2, 7, 8, 3])
+SPEECH = torch.tensor([100, 200, 300])
+PROMPT = torch.randint(0, CODEBOOK_SIZE, (4, NUM_CODEBOOKS), generator=torch.Generator().manual_seed(0))
+
+
+def model(prefix_mode: PrefixMode = 1) -> NAR:
+    torch.manual_seed(0)
+    sizes = {"d_model": 16, "n_heads": 2, "n_layers": 1, "nar_d_model": 32, "nar_n_heads": 2, "nar_n_layers": 2}
+    nar = NAR(ModelConfig(text_vocab=20, **sizes, prefix_mode=prefix_mode)).eval()
+    with torch.no_grad():
+        for layer in nar.layers:  # so that untrained layers listen to text and prompt
+            layer.attention.qkv.weight.mul_(5)
+            layer.attention.out.weight.mul_(20)
+    return nar
+
+
+@pytest.mark.parametrize("mode", [0, 1])
+@torch.inference_mode()
+def test_each_codebook_is_the_likeliest_given_those_before_it(mode: PrefixMode) -> None:
+    nar, heard = model(mode), list[int]()
+    codes = refine(nar, TEXT, PROMPT, SPEECH, on_stage=heard.append)
+    assert heard == list(range(1, NUM_CODEBOOKS))
+    assert codes.shape == (len(SPEECH), NUM_CODEBOOKS)
+    assert torch.equal(codes[:, 0], SPEECH)
+    whole = torch.cat([PROMPT, codes])[None]
+    lengths = torch.tensor([[len(TEXT)], [len(PROMPT)], [whole.shape[1]]])
+    for stage in range(1, NUM_CODEBOOKS):  # teacher forced with the final codes: a stage must not see later ones
+        logits = nar(TEXT[None], lengths[0], whole, *lengths[1:], stage=stage)[0, len(PROMPT) :]
+        assert torch.equal(logits.argmax(-1), codes[:, stage])
+
+
+@pytest.mark.parametrize("mode", [2, 4])
+def test_modes_2_and_4_drop_the_words_of_the_prompt(mode: PrefixMode) -> None:
+    nar = model(mode)
+    shorter = torch.cat([TEXT[:1], TEXT[3:]])  # what is left when 4 of the tokens are the prompt's, marks included
+    assert torch.equal(refine(nar, TEXT, PROMPT, SPEECH, prompt_tokens=4), refine(nar, shorter, PROMPT, SPEECH))
+    assert not torch.equal(refine(nar, TEXT, PROMPT, SPEECH), refine(nar, shorter, PROMPT, SPEECH))
+    whole = model(1)
+    assert torch.equal(refine(whole, TEXT, PROMPT, SPEECH, prompt_tokens=4), refine(whole, TEXT, PROMPT, SPEECH))
+
+
+@pytest.mark.parametrize(("prompt", "frames"), [(0, 3), (4, 1), (4, 0)])
+def test_edges(prompt: int, frames: int) -> None:
+    codes = refine(model(), TEXT, PROMPT[:prompt], SPEECH[:frames])
+    assert codes.shape == (frames, NUM_CODEBOOKS)
+    assert torch.equal(codes[:, 0], SPEECH[:frames])
+
+
+def test_prompt_and_text_matter() -> None:
+    nar = model()
+    codes = refine(nar, TEXT, PROMPT, SPEECH)
+    assert not torch.equal(codes, refine(nar, TEXT, (PROMPT + 1) % CODEBOOK_SIZE, SPEECH))
+    assert not torch.equal(codes, refine(nar, TEXT.flip(0), PROMPT, SPEECH))

@@ -1,0 +1,110 @@
+"""What makes an AR an AR: causality, padding that changes nothing, a cache that changes nothing."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from vallecli.model.ar import AR
+from vallecli.model.config import BOS, EOS, Bos, ModelConfig
+
+CLOSE = {"atol": 1e-4, "rtol": 1e-4}
+
+
+def tiny(*, bos: Bos, n_languages: int = 0) -> AR:
+    torch.manual_seed(0)
+    sizes = {"d_model": 32, "n_heads": 2, "n_layers": 2, "nar_d_model": 32, "nar_n_heads": 2, "nar_n_layers": 1}
+    return AR(ModelConfig(text_vocab=20, **sizes, bos=bos, n_languages=n_languages)).eval()
+
+
+@pytest.fixture
+def model() -> AR:
+    return tiny(bos="after_prompt")
+
+
+def rows(*lengths: int, top: int) -> tuple[Tensor, Tensor]:
+    """Return ids (B, L) whose padding is not zero, and their lengths."""
+    generator = torch.Generator().manual_seed(sum(lengths))
+    return torch.randint(0, top, (len(lengths), max(lengths)), generator=generator), torch.tensor(lengths)
+
+
+@torch.inference_mode()
+def test_a_padded_row_equals_the_same_row_alone(model: AR) -> None:
+    text, text_len = rows(7, 3, 5, top=20)
+    audio, audio_len = rows(4, 9, 1, top=BOS)
+    batched = model(text, text_len, audio, audio_len)
+    assert batched.shape == (3, 9, EOS + 1)
+    for row, (s, a) in enumerate(zip(text_len, audio_len, strict=True)):
+        one = slice(row, row + 1)
+        alone = model(text[one, :s], text_len[one], audio[one, :a], audio_len[one])
+        torch.testing.assert_close(batched[row, :a], alone[0], **CLOSE)
+
+
+@torch.inference_mode()
+def test_audio_sees_all_text_and_no_later_audio(model: AR) -> None:
+    text, text_len = rows(6, top=20)
+    audio, audio_len = rows(8, top=BOS)
+    before = model(text, text_len, audio, audio_len)[0]
+    later = audio.clone()
+    later[0, 5] = (later[0, 5] + 1) % EOS
+    after = model(text, text_len, later, audio_len)[0]
+    torch.testing.assert_close(before[:5], after[:5])
+    assert (before[5:] - after[5:]).abs().amax(-1).min() > 1e-3
+    text[0, -1] = (text[0, -1] + 1) % 20
+    assert (before - model(text, text_len, audio, audio_len)[0]).abs().amax(-1).min() > 1e-3
+
+
+@pytest.mark.parametrize(("languages", "bos"), [(0, "after_prompt"), (3, "start")])
+@pytest.mark.parametrize("lengths", [((7,), (6,)), ((7, 3, 5), (4, 9, 1))], ids=["one row", "ragged rows"])
+@torch.inference_mode()
+def test_cached_equals_uncached(languages: int, bos: Bos, lengths: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+    model = tiny(bos=bos, n_languages=languages)
+    text, text_len = rows(*lengths[0], top=20)
+    audio, audio_len = rows(*lengths[1], top=BOS)
+    spoken = text % 3 if languages else None
+    cache = model.new_cache(len(text), text.shape[1] + 2, audio.shape[1] + 6)  # larger than needed
+    for begin in range(2):  # the second time, the cache holds what the first has left
+        said = [ids[:length] for ids, length in zip(audio, audio_len, strict=True)]
+        logits = model.prefill(text, text_len, audio, audio_len, cache, languages_BS=spoken)
+        for step in range(6):
+            padded = torch.nn.utils.rnn.pad_sequence(said, batch_first=True)
+            length = torch.tensor([len(ids) for ids in said])
+            whole = model(text, text_len, padded, length, languages_BS=spoken)
+            torch.testing.assert_close(logits, whole[torch.arange(len(text)), length - 1], **CLOSE)
+            codes = torch.arange(len(text)) * 100 + 10 * step + begin
+            said = [torch.cat([ids, code[None]]) for ids, code in zip(said, codes, strict=True)]
+            logits = model.step(codes, cache)
+
+
+@torch.inference_mode()
+def test_a_full_cache_says_so(model: AR) -> None:
+    text, text_len = rows(3, top=20)
+    audio, audio_len = rows(2, top=BOS)
+    cache = model.new_cache(1, 3, 3)
+    model.prefill(text, text_len, audio, audio_len, cache)
+    model.step(torch.tensor([1]), cache)
+    with pytest.raises(ValueError, match="6 slots, 7 are needed"):
+        model.step(torch.tensor([1]), cache)
+    with pytest.raises(ValueError, match="4 slots, 5 are needed"):
+        model.prefill(text, text_len, audio, audio_len, model.new_cache(1, 2, 2))
+
+
+@torch.inference_mode()
+def test_positions_have_no_end(model: AR) -> None:
+    long = 2 * len(model.audio_positions.table) + 3
+    expected = tiny(bos="none").audio_positions
+    expected.reserve(long)
+    torch.testing.assert_close(model.audio_positions(long), expected.table[:long])
+    torch.testing.assert_close(model.audio_positions.table[:5, 0], torch.arange(5.0).sin())
+    torch.testing.assert_close(model.audio_positions.table[:5, 1], torch.arange(5.0).cos())
+
+
+def test_what_inference_leaves_behind_can_be_trained(model: AR) -> None:
+    text, text_len = rows(3, 4, top=20)
+    audio, audio_len = rows(6, 5, top=BOS)
+    with torch.inference_mode():
+        model.new_cache(1, 4, 5000)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model(text, text_len, audio, audio_len)
+    logits.float().logsumexp(-1).sum().backward()
+    missing = [name for name, parameter in model.named_parameters() if parameter.grad is None]
+    assert not missing

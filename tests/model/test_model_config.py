@@ -1,0 +1,39 @@
+"""A model's options survive the way to config.json and back, and impossible ones are refused."""
+
+import json
+
+import pytest
+
+from vallecli.model.config import ModelConfig
+
+AR_SIZES = {"text_vocab": 20, "d_model": 32, "n_heads": 2, "n_layers": 2}
+SIZES = AR_SIZES | {"nar_d_model": 48, "nar_n_heads": 3, "nar_n_layers": 1}
+
+
+def test_round_trip() -> None:
+    config = ModelConfig(**SIZES, n_languages=3, bos="start", prefix_mode=4, tied_heads=False, stop="argmax")
+    assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"d_model": "wide"}, "d_model cannot be 'wide'"),
+        ({"n_layers": 0}, "n_layers cannot be 0"),
+        ({"n_languages": -1}, "n_languages cannot be -1"),
+        ({"n_heads": 3}, "width of 32 cannot be shared by 3 heads"),
+        ({"nar_d_model": 33}, "width of 33"),
+        ({"bos": "middle"}, "bos cannot be 'middle'"),
+        ({"prefix_mode": 3}, "prefix_mode cannot be 3"),
+        ({"stop": None}, "stop cannot be None"),
+        ({"depth": 2}, "unknown model options: depth"),
+    ],
+)
+def test_impossible_options(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ModelConfig.from_dict(SIZES | options)
+
+
+def test_missing_option() -> None:
+    with pytest.raises(ValueError, match="text_vocab"):
+        ModelConfig.from_dict({name: value for name, value in SIZES.items() if name != "text_vocab"})

@@ -1,0 +1,212 @@
+"""From a voice and a text to audio, with tiny models."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from vallecli import device, synthesizer
+from vallecli.audio import prompt
+from vallecli.constants import HOP, SAMPLE_RATE
+from vallecli.decoding.sampling import Sampling
+from vallecli.errors import DamagedCheckpoint, DeviceError, EmptyText, InputError, TextEncodingError, UsageError
+from vallecli.synthesizer import PAUSE, Synthesizer, Voice, piece_seed
+
+SHORT = Sampling(max_frames=10)
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_checkpoint: Path) -> Synthesizer:
+    return Synthesizer.load(str(tiny_checkpoint), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def voice(tiny: Synthesizer, reference: Path) -> Voice:
+    return tiny.voice(reference)
+
+
+def test_a_voice_is_as_long_as_the_checkpoint_can_hear(voice: Voice, reference: Path) -> None:
+    assert voice.codes_PQ.shape[1] == 8
+    assert 40 < len(voice.codes_PQ) <= 75
+    assert (voice.source, voice.transcript) == (str(reference), None)
+
+
+def test_a_voice_is_the_same_from_a_path_from_a_recording_and_from_itself(
+    tiny: Synthesizer, voice: Voice, reference: Path
+) -> None:
+    prepared = tiny.voice(prompt.load(reference), name="mine")
+    np.testing.assert_array_equal(prepared.codes_PQ, voice.codes_PQ)
+    assert prepared.source == "mine"
+    assert tiny.voice(voice) is voice
+
+
+def test_pieces_join_into_the_codes_audio_with_pauses_between(tiny: Synthesizer, voice: Voice) -> None:
+    first, second = tiny.speak("One is here. Two is there.", voice, SHORT)
+    assert [first.text, second.text] == ["One is here.", "Two is there."]
+    assert len(first.audio) == first.frames * HOP
+    pause = int(PAUSE * SAMPLE_RATE)
+    assert not second.audio[:pause].any()
+    decoded = tiny.codec.decode(torch.from_numpy(second.codes_TQ).long()[None])[0].numpy()
+    np.testing.assert_array_equal(second.audio[pause:], decoded)
+
+
+def test_a_take_does_not_hang_on_the_sentences_before_it(tiny: Synthesizer, voice: Voice) -> None:
+    after_one = list(tiny.speak("One is here. Two is there.", voice, SHORT))
+    after_another = list(tiny.speak("A dog ran by. Two is there.", voice, SHORT))
+    np.testing.assert_array_equal(after_one[1].codes_TQ, after_another[1].codes_TQ)
+    assert not np.array_equal(after_one[0].codes_TQ, after_another[0].codes_TQ)
+
+
+def test_equal_sentences_get_different_takes(tiny: Synthesizer, voice: Voice) -> None:
+    first, second = tiny.speak("One is here. One is here.", voice, SHORT)
+    assert not np.array_equal(first.codes_TQ, second.codes_TQ)
+
+
+def test_seeds_of_sentences_differ_and_fit_a_generator() -> None:
+    seeds = {piece_seed(seed, index) for seed in (0, 1, 2**70) for index in range(50)}
+    assert len(seeds) == 150
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_the_first_sentence_comes_before_the_second_is_begun(
+    tiny: Synthesizer, voice: Voice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+    generate = synthesizer.ar.generate
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        begun.append(1)
+        return generate(*arguments, **options)
+
+    monkeypatch.setattr(synthesizer.ar, "generate", counted)
+    pieces = tiny.speak("One is here. Two is there.", voice, SHORT)
+    next(pieces)
+    assert len(begun) == 1
+    next(pieces)
+    assert len(begun) == 2
+
+
+def test_progress_counts_sentences_and_frames(tiny: Synthesizer, voice: Voice) -> None:
+    heard: list[tuple[int, int, int]] = []
+    pieces = list(tiny.speak("One. Two.", voice, SHORT, on_progress=lambda *at: heard.append(at)))
+    assert heard == [(i, 2, frame) for i, piece in enumerate(pieces) for frame in range(1, piece.frames + 1)]
+
+
+def test_a_sentence_that_does_not_stop_is_reported(tiny: Synthesizer, voice: Voice) -> None:
+    [piece] = tiny.speak("One is here.", voice, replace(SHORT, max_frames=1))
+    assert (piece.stop_reason, piece.frames) == ("max_frames", 1)
+
+
+def test_a_long_sentence_is_cut_to_what_the_checkpoint_can_say(tiny: Synthesizer, voice: Voice) -> None:
+    pieces = list(tiny.speak("the cat sat on the mat and " * 20, voice, replace(SHORT, max_frames=1)))
+    assert len(pieces) > 1
+    assert all(len(piece.text) <= tiny.limits.max_text_chars for piece in pieces)
+
+
+def test_nothing_to_say(tiny: Synthesizer, voice: Voice) -> None:
+    with pytest.raises(EmptyText):
+        list(tiny.speak("...", voice, SHORT))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_speaks(tiny_checkpoint: Path, reference: Path, dtype: str) -> None:
+    half = Synthesizer.load(str(tiny_checkpoint), device="cpu", dtype=dtype)
+    [piece] = half.speak("One is here.", half.voice(reference), SHORT)
+    assert np.isfinite(piece.audio).all()
+    assert piece.audio.dtype == np.float32
+
+
+# Transcripts
+
+
+@pytest.fixture(scope="module")
+def wanting(transcript_checkpoint: Path) -> Synthesizer:
+    return Synthesizer.load(str(transcript_checkpoint), device="cpu")
+
+
+@pytest.fixture
+def recording(reference: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(reference, tmp_path / "ref.wav"))
+
+
+def test_a_transcript_is_given_or_found_beside_the_recording(wanting: Synthesizer, recording: Path) -> None:
+    recording.with_suffix(".txt").write_text("What I said.\n")
+    assert wanting.voice(recording).transcript == "What I said."
+    assert wanting.voice(recording, "Something else.").transcript == "Something else."
+
+
+def test_a_missing_transcript_is_asked_for(wanting: Synthesizer, recording: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        wanting.voice(recording)
+    assert str(recording.with_suffix(".txt")) in caught.value.hint
+    recording.with_suffix(".txt").write_bytes(b"caf\xe9")
+    with pytest.raises(TextEncodingError):
+        wanting.voice(recording)
+
+
+def test_the_transcript_is_part_of_the_text(
+    wanting: Synthesizer, recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[list[int], int]] = []
+    refine = synthesizer.nar.refine
+
+    def watched(model: Any, text_S: torch.Tensor, *codes: Any, prompt_tokens: int) -> torch.Tensor:
+        seen.append((text_S.tolist(), prompt_tokens))
+        return refine(model, text_S, *codes, prompt_tokens=prompt_tokens)
+
+    monkeypatch.setattr(synthesizer.nar, "refine", watched)
+    list(wanting.speak("One is here.", wanting.voice(recording, "What I said."), SHORT))
+    encode = wanting.front_end.encode
+    assert seen == [(encode("What I said. One is here."), len(encode("What I said.")))]
+
+
+def test_a_model_that_needs_no_transcript_does_not_look_for_one(tiny: Synthesizer, recording: Path) -> None:
+    assert tiny.voice(recording, "What I said.").transcript is None
+
+
+# Checkpoints and devices
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("front_end", "runes-7", "runes-7"),
+        ("codec", {"kind": "opus"}, "opus"),
+        ("codec", {"kind": "nano", "colour": 3}, "colour"),
+        ("sampling", {"warmth": 3}, "warmth"),
+    ],
+)
+def test_a_configuration_from_another_world(
+    tiny_checkpoint: Path, tmp_path: Path, key: str, value: Any, said: str
+) -> None:
+    folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "odd"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, key: value}))
+    with pytest.raises(DamagedCheckpoint, match=said):
+        Synthesizer.load(str(folder), device="cpu")
+
+
+def test_devices() -> None:
+    assert device.pick("cpu") == torch.device("cpu")
+    assert device.pick("auto").type in ("cpu", "cuda")
+    assert device.available()[0] == "cpu"
+    with pytest.raises(DeviceError) as caught:
+        device.pick("cuda:99")
+    assert "cpu" in caught.value.hint
+    for name in ("gpu", "cpu:0", "cuda:x", "cuda:", ""):
+        with pytest.raises(UsageError):
+            device.pick(name)
+
+
+@pytest.mark.cuda
+def test_a_gpu_speaks(tiny_checkpoint: Path, reference: Path) -> None:
+    on_gpu = Synthesizer.load(str(tiny_checkpoint), device="cuda")
+    [piece] = on_gpu.speak("One is here.", on_gpu.voice(reference), SHORT)
+    assert np.isfinite(piece.audio).all()

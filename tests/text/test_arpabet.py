@@ -1,0 +1,101 @@
+"""Phonemes of known, unknown and ambiguous words, and the words they belong to."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from vallecli.errors import EmptyText
+from vallecli.text.arpabet import PAD, SEPARATOR, ArpabetFrontEnd
+from vallecli.text.normalize import normalize
+from vallecli.text.tagger import tagger
+
+
+@pytest.fixture(scope="module")
+def front_end() -> ArpabetFrontEnd:
+    return ArpabetFrontEnd()
+
+
+@pytest.mark.parametrize(
+    ("text", "phonemes"),
+    [
+        ("Hello, world!", "HH AH0 L OW1 , | W ER1 L D !"),
+        ("a café", "AH0 | K AH0 F EY1"),
+        ("I refuse the refuse", "AY1 | R IH0 F Y UW1 Z | DH AH0 | R EH1 F Y UW2 Z"),  # verb, noun
+        ("the cat's and 'em", "DH AH0 | K AE1 T S | AH0 N D | AH0 M"),
+        ("well-known", "W EH1 L | N OW1 N"),
+        ("so — yes; no: OK…", "S OW1 , | Y EH1 S , | N OW1 , | OW1 K EY1 ."),
+        ("what?? “Quoted”", "W AH1 T ? | K W OW1 T IH0 D"),
+    ],
+)
+def test_phonemes(front_end: ArpabetFrontEnd, text: str, phonemes: str) -> None:
+    symbols = [SEPARATOR if symbol == "|" else symbol for symbol in phonemes.split()]
+    assert front_end.phonemes(text) == symbols
+
+
+@pytest.mark.parametrize(
+    ("written", "phonemes"),
+    [
+        ("AI", "EY1 | AY1"),
+        ("an ATM", "AE1 N | EY1 | T IY1 | EH1 M"),
+        ("GPUs", "JH IY1 | P IY1 | Y UW1 Z"),
+        ("NASA", "N AE1 S AH0"),
+        ("Vitamin A.", "V AY1 T AH0 M AH0 N | EY1 ."),
+        ("A W", "AH0 | D AH1 B AH0 L Y UW0"),
+    ],
+)
+def test_letters_have_their_names(front_end: ArpabetFrontEnd, written: str, phonemes: str) -> None:
+    assert front_end.phonemes(normalize(written)) == [" " if symbol == "|" else symbol for symbol in phonemes.split()]
+
+
+def test_unknown_words_are_sounded_out(front_end: ArpabetFrontEnd) -> None:
+    assert front_end.words("frobnicate")[0][:4] == ["F", "R", "AA1", "B"]
+    assert front_end.words("Zarblax's")[0][-2:] == ["IH0", "Z"]
+    assert front_end.words("Frobnik's")[0][-1] == "S"
+
+
+def test_vocabulary_is_that_of_trained_checkpoints(front_end: ArpabetFrontEnd) -> None:
+    vocabulary = front_end.vocabulary
+    assert (len(vocabulary), len(set(vocabulary))) == (76, 76)
+    assert vocabulary[:8] == (PAD, SEPARATOR, ",", ".", "?", "!", "-", "AA0")
+    assert vocabulary[51:54] == ("UW2", "B", "CH")
+    assert vocabulary[-1] == "ZH"
+
+
+def test_each_written_word_is_one_word(front_end: ArpabetFrontEnd) -> None:
+    text = normalize("Dr. O'Neill's 3 GPUs (well-known!) cost $12.50 -- 'tis xqzt, rock'n'roll; café hmm... 😀 a.b")
+    ids, owners = front_end.encode_words(text)
+    assert len(ids) == len(owners)
+    assert max(owners) + 1 == len(text.split())
+    separators = [at for at, symbol in enumerate(ids) if front_end.vocabulary[symbol] == SEPARATOR]
+    assert [at for at, owner in enumerate(owners) if owner == -1] == separators
+    spoken = [owner for owner in owners if owner >= 0]
+    assert sorted(set(spoken)) == list(range(max(owners) + 1))  # no word is silent
+    assert spoken == sorted(spoken)
+
+
+@pytest.mark.parametrize("text", ["", " ", "?!", "'", "…", "5"])
+def test_nothing_to_say(front_end: ArpabetFrontEnd, text: str) -> None:
+    with pytest.raises(EmptyText):
+        front_end.encode(text)
+
+
+def test_tags() -> None:
+    tagged = "they/PRP refuse/VBP to/TO record/VB the/DT record/NN ,/, which/WDT is/VBZ old/JJ ./."
+    pairs = [(word, tag) for word, _, tag in (pair.partition("/") for pair in tagged.split(" "))]
+    assert tagger().tag([word for word, _ in pairs]) == pairs
+
+
+def test_nltk_is_neither_used_nor_replaced() -> None:
+    code = """
+import sys, types
+theirs = sys.modules["nltk"] = types.ModuleType("nltk")
+from vallecli.text.arpabet import ArpabetFrontEnd
+ArpabetFrontEnd().encode("I refuse the refuse of Zarblax")
+assert sys.modules.pop("nltk") is theirs
+print(sorted(name for name in sys.modules if name.split(".")[0] in ("nltk", "g2p_en", "scipy", "torch")))
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")

@@ -1,0 +1,53 @@
+"""Pieces fit, nothing is lost, and sentences are not cut where they need not be."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from vallecli.text.split import split
+
+
+@pytest.mark.parametrize(
+    ("text", "max_chars", "pieces"),
+    [
+        ("One. Two! Three?", 100, ["One.", "Two!", "Three?"]),
+        ("Dr. Smith paid $3.50 in the U.S. last year, e.g. for tea.", 100, None),
+        ("He met Mr. Jones. They talked.", 100, ["He met Mr. Jones.", "They talked."]),
+        (
+            "When the rain came down, we ran for the house.",
+            30,
+            ["When the rain came down,", "we ran for the house."],
+        ),
+        ("one two three four", 10, ["one two", "three four"]),
+        ("abcdefghij", 4, ["ab", "cde", "fg", "hij"]),
+        ("  white \n\n space  ", 100, ["white space"]),
+        ("", 100, []),
+    ],
+)
+def test_pieces(text: str, max_chars: int, pieces: list[str] | None) -> None:
+    assert split(text, max_chars) == ([text] if pieces is None else pieces)
+
+
+def test_pieces_fit_and_give_the_text_back() -> None:
+    rng = random.Random(0)
+    parts = ["word", "a", "Dr.", "extraordinarily", "3.5", "e.g.", "end.", "so,", "why?", "it's;", "well-known", "U.S."]
+    for _ in range(300):
+        text = " ".join(rng.choices(parts, k=rng.randrange(1, 80)))
+        max_chars = rng.randrange(15, 120)
+        pieces = split(text, max_chars)
+        assert " ".join(pieces) == text
+        assert all(0 < len(piece) <= max_chars for piece in pieces)
+
+
+def test_a_cut_sentence_has_no_crumbs() -> None:
+    text = " ".join(["syllables"] * 23) + " end."
+    pieces = split(text, 110)
+    assert min(map(len, pieces)) > 40
+
+
+def test_an_endless_word_is_cut() -> None:
+    pieces = split("x" * 100_000 + " end.", 50)
+    assert "".join(pieces) == "x" * 100_000 + "end."
+    assert max(map(len, pieces)) <= 50
