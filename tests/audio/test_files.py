@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import stat
@@ -299,20 +300,24 @@ def test_an_exception_leaves_nothing_and_is_passed_on(name: str, error: type[Bas
     assert Path(name).read_bytes() == before
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def small_disk() -> Iterator[None]:
-    """Let no file grow beyond 20 kB: to the program that is a full disk."""
+    """Let no file grow beyond 20 kB: to the program that is a full disk.
+
+    Not a fixture: pytest's own report, if it goes to a file, would be cut short by the same limit.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.usefixtures("small_disk")
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.raw"])
 def test_a_full_disk_is_told_and_leaves_nothing(name: str, own_folder: Path) -> None:
     noise = np.random.default_rng(0).uniform(-1, 1, 5 * SAMPLE_RATE).astype(np.float32)
-    with pytest.raises(OutputNotWritable, match=rf"cannot write {name}: \w"):
+    with small_disk(), pytest.raises(OutputNotWritable, match=rf"cannot write {name}: \w"):
         files.write(name, noise)
     assert not list(own_folder.iterdir())
 
