@@ -31,7 +31,9 @@ from common import log, write_beside
 from hibari import Hibari, dsp
 from parselmouth.praat import call
 
-SAMPLE_RATE = 24_000  # samples a second
+from vallecli.constants import SAMPLE_RATE
+from vallecli.text.normalize import normalize
+
 GAP = SAMPLE_RATE // 20  # silence between the rows of a file
 DURATIONS = "/Clip_output_0"  # hibari's phoneme durations, in frames of 12.5 ms
 MIN_CHARS, MAX_CHARS = 12, 110
@@ -56,6 +58,7 @@ def _speaker_model() -> tuple[Hibari, onnxruntime.InferenceSession]:
 def speak_row(text: str, rng: random.Random) -> tuple[np.ndarray, dict[str, Any]] | None:
     """Given one sentence, return its audio (N,) at 24 kHz and its timing, or None if hibari splits it."""
     tts, session = _speaker_model()
+    text = normalize(text)  # so that hibari's words are those of the front end: it joins "forty-three"
     spoken = tts.phonemize(text)
     if len(spoken) != 1:
         return None

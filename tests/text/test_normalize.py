@@ -96,6 +96,7 @@ SPOKEN = {
     # acronyms
     "my GPU and CPUs": "my G P U and C P U's",
     "NASA and UNESCO": "Nasa and Unesco",
+    "Buy MISANTHROPY now": "Buy Misanthropy now",
     "the ATM of AI": "the ay T M of ay I",
     "HTML5 on an H200": "H T M L five on an H two hundred",
     "MP3s": "M P threes",

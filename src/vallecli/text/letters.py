@@ -73,7 +73,8 @@ def acronym(letters: str) -> str:
         return letters.capitalize()
     if letters.lower() in pronunciations():
         return spell(letters) if _spelled_in_dictionary(letters) else letters.capitalize()
-    sayable = len(letters) > 4 and re.search("[AEIOU]", letters) and not re.search("[^AEIOUY]{4}", letters)
+    cluster = re.search("[^AEIOUY]{4}", letters) and len(letters) < 8  # no acronym is as long as MISANTHROPY
+    sayable = len(letters) > 4 and re.search("[AEIOU]", letters) and not cluster
     return letters.capitalize() if sayable else spell(letters)
 
 
