@@ -394,13 +394,18 @@ def test_a_reader_that_goes_away_ends_it_quietly(tiny_checkpoint: Path, referenc
     assert process.returncode == 141
 
 
-def test_ctrl_c_leaves_with_130_and_no_file(tiny_checkpoint: Path, reference: Path, own_folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "code", "told"), [(signal.SIGINT, 130, b"interrupted\n"), (signal.SIGTERM, 143, b"")]
+)
+def test_a_signal_ends_it_and_leaves_no_file(
+    number: signal.Signals, code: int, told: bytes, tiny_checkpoint: Path, reference: Path, own_folder: Path
+) -> None:
     text = "One is here. " * 3000
     options = ["--checkpoint", tiny_checkpoint, "--prompt", reference, "--seed", "1", "-o", "a.wav", "--text", text]
     with start(*options, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         assert process.stderr.readline() == b"tiny on cpu in float32, seed 1\n"
-        process.send_signal(signal.SIGINT)
-        assert b"interrupted" in process.stderr.read()
-    assert process.returncode == 130
+        process.send_signal(number)
+        assert process.stderr.read() == told
+    assert process.returncode == code
     assert files_in(own_folder) == []

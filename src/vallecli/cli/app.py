@@ -1,13 +1,15 @@
 """The table of commands, and the one place that turns an error into a message and an exit code.
 
 0 ok · 1 a bug of ours · 2 usage · 3 bad input · 4 checkpoint · 5 device or memory · 130 interrupted (Ctrl-C)
-· 141 the reader of our output went away (128 + SIGPIPE, as shells report it), which is no error and says nothing.
+· 143 ended by SIGTERM · 141 the reader of our output went away (128 + SIGPIPE, as shells report it), which is no
+error and says nothing.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -21,7 +23,7 @@ from vallecli.cli.output import Talk
 from vallecli.errors import DeviceError, OutputError, UsageError, VallecliError
 from vallecli.settings import suggest
 
-EXIT_BUG, EXIT_INTERRUPTED, EXIT_CLOSED_PIPE = 1, 130, 141
+EXIT_BUG, EXIT_INTERRUPTED, EXIT_CLOSED_PIPE, EXIT_TERMINATED = 1, 130, 141, 143
 
 app = typer.Typer(
     add_completion=False,
@@ -56,6 +58,7 @@ def root(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (sys.argv without the program's name by default) and return its exit code."""
     talk = Talk()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))  # unwinds, so that no half file stays
     try:
         # Not command.main(): it would deal with interrupts, closed pipes and usage errors in its own way.
         command = typer.main.get_command(app)
