@@ -1,8 +1,11 @@
-"""Which ARPAbet phoneme of a word sounds when, given the times of hibari's phonemes of the same word."""
+"""Which ARPAbet phoneme sounds when: from the times of hibari's phonemes, or from codes and a phoneme classifier."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+import numpy as np
+from speech import PHONES
 
 # hibari's alphabet (misaki's) to ARPAbet; the stress marks have no sound of their own.
 ARPABET = {
@@ -14,6 +17,8 @@ ARPABET = {
 }  # fmt: skip
 VOWELS = frozenset("AIOQWYɑɒæaʌəɐᵊɔɛeɜɚɪᵻiʊu")
 SKIP = 1.0  # the price of an ARPAbet phoneme that no hibari phoneme sounds
+FLOOR = 0.1  # share of probability that is spread over all classes: the classifier errs on voices it never heard
+SILENCE = ""  # the symbol of silence in a forced alignment
 
 
 def _distance(phone: str, symbol: str) -> float:
@@ -45,3 +50,40 @@ def align(phones: Sequence[str], symbols: Sequence[str]) -> list[int]:
         j = came[i][j]
         path.append(j)
     return path[::-1]
+
+
+def symbol_scores(logits_VC: np.ndarray) -> dict[str, np.ndarray]:
+    """Given a classifier's logits over PHONES, return the log-probability (V,) of silence and of each ARPAbet sound."""
+    shares = np.exp(logits_VC - logits_VC.max(1, keepdims=True))
+    shares = (1 - FLOOR) * shares / shares.sum(1, keepdims=True) + FLOOR / len(PHONES)
+    columns: dict[str, list[int]] = {SILENCE: [0]}
+    for index, phone in enumerate(PHONES):
+        if phone in ARPABET:
+            columns.setdefault(ARPABET[phone], []).append(index)
+    columns["ER"].append(PHONES.index("ɹ"))
+    return {sound: np.log(shares[:, found].sum(1)) for sound, found in columns.items()}
+
+
+def force(scores_TN: np.ndarray, optional_N: np.ndarray) -> np.ndarray:
+    """Given the log-probability of N states in T frames, return the likeliest state of each frame (T,), or none (0,).
+
+    The states are passed in their order, and none is left out but those that are optional. No state path exists where
+    there are fewer frames than states.
+    """
+    best = np.full(scores_TN.shape[1], -np.inf)
+    begins = 2 if optional_N[0] else 1
+    best[:begins] = scores_TN[0, :begins]
+    steps = np.zeros(scores_TN.shape, int)  # how many states the best path moved on
+    for t in range(1, len(scores_TN)):
+        moved = np.concatenate([[-np.inf], best[:-1]])
+        skipped = np.concatenate([[-np.inf, -np.inf], np.where(optional_N[1:-1], best[:-2], -np.inf)])
+        ways = np.stack([best, moved, skipped])
+        steps[t] = ways.argmax(0)
+        best = ways.max(0) + scores_TN[t]
+    ends = len(best) - (2 if optional_N[-1] and best[-2] > best[-1] else 1)
+    if not np.isfinite(best[ends]):
+        return np.zeros(0, int)
+    path = [ends]
+    for step in steps[:0:-1]:
+        path.append(path[-1] - step[path[-1]])
+    return np.array(path[::-1])

@@ -36,8 +36,8 @@ from vallecli.model.nar import NAR
 
 IGNORE = -100  # a target that the loss skips
 EVAL_SPEAKERS = 8
-GUIDE_WEIGHT = 0.3
-CORRUPTED, SPAN = 0.2, 8  # share of the target's codes that the AR reads wrongly, and how many in a row
+GUIDE_WEIGHT = 0.5
+CORRUPTED, SPAN = 0.2, 8  # share of the codes that the AR reads wrongly, and how many in a row
 STAGES = (1, 1, 1, 2, 2, 3, 4, 5, 6, 7)  # early codebooks carry most, so they are trained most
 LOG_EVERY, EVAL_EVERY, SAVE_EVERY = 50, 250, 100  # steps
 WARMUP = 100  # steps
@@ -174,7 +174,7 @@ def ar_losses(model: AR, batch: Batch, guide: Guide | None) -> dict[str, Tensor]
     if guide is not None:
         starts = (torch.rand(audio_BA.shape, device=device) < CORRUPTED / SPAN).float()
         spans = F.max_pool1d(starts, SPAN, stride=1, padding=SPAN // 2)[:, : positions + 1].bool()
-        audio_BA = torch.where(spans & (at > prompt), torch.randint_like(audio_BA, CODEBOOK_SIZE), audio_BA)
+        audio_BA = torch.where(spans & (at != prompt), torch.randint_like(audio_BA, CODEBOOK_SIZE), audio_BA)
         guide.watch(batch, positions + 1)
     with torch.autocast(device.type, torch.bfloat16):
         logits = model(batch.text_BS, batch.text_len_B, audio_BA, batch.audio_len_B + 1)

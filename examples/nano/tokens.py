@@ -1,34 +1,47 @@
-"""Stage 3, tokens: the speech of stage 1 as the codes of stage 2, next to its phonemes.
+"""Stage 3, tokens: the speech of stage 1, and if given real recordings, as the codes of stage 2 next to phonemes.
 
     python examples/nano/tokens.py --run runs/nano
+    python examples/nano/tokens.py --run runs/nano --recordings voices/
 
 Writes RUN/tokens/SPEAKER.npz, rows one after the other: codes (T, 8), text ids (S,), for each frame the index of the
-text id that sounds in it (-1 between words), and how long each row is. Rows whose words do not match between the two
-front ends are left out (3 to 4 in 100). A speaker whose file exists is skipped, so the stage resumes.
+text id that sounds in it (-1 between words), and how long each row is. A speaker whose file exists is skipped, so the
+stage resumes.
+
+Of stage 1's speech, rows whose words do not match between the two front ends are left out (3 to 4 in 100). A recording
+needs its transcript beside it (a.txt for a.flac) and is one speaker. Nobody knows when its phonemes sound, so the
+phoneme classifier of stage 2 finds out; then it is cut into sentences' worth of speech at its pauses, and passages
+that the classifier does not recognise, mostly those with a wrong transcript, are left out.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
+import math
 import multiprocessing
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from align import ARPABET, align
+from align import ARPABET, SILENCE, align, force, symbol_scores
 from common import log, write_beside
 from speech import read, rows, speakers
 
+from vallecli.audio import files, prompt
 from vallecli.codec.nano import NanoCodec, NanoCodecConfig
-from vallecli.constants import HOP
+from vallecli.constants import FRAME_RATE, HOP
+from vallecli.errors import EmptyText
 from vallecli.text.arpabet import ArpabetFrontEnd
 from vallecli.text.normalize import normalize
 
 LEAD, TAIL = 4 * HOP, 8 * HOP  # silence kept around the words, samples
 SILENT = -1  # the text id of frames in which nothing of the text sounds
+SHORTEST, ENOUGH, LONGEST = 1 * FRAME_RATE, 2 * FRAME_RATE, 6 * FRAME_RATE  # frames of a recording's passages
+PAUSE = 6  # frames of silence at which a passage can end
+RECOGNISED = -2.5  # mean log-probability of a passage's frames; less is a wrong transcript, or noise
 
 
 @functools.cache
@@ -37,6 +50,23 @@ def _tools(run: Path) -> tuple[NanoCodec, ArpabetFrontEnd]:
     codec = NanoCodec(NanoCodecConfig()).eval()
     codec.load_state_dict(torch.load(run / "codec.frozen.pt", weights_only=True))
     return codec, ArpabetFrontEnd()
+
+
+@functools.cache
+def _scores(run: Path) -> dict[str, np.ndarray]:
+    """Return, for each ARPAbet sound, its log-probability (1024,) in a frame of each code of codebook 1."""
+    trainer = torch.load(run / "codec.pt", weights_only=True, map_location="cpu")["trainer"]
+    codebook_VD = _tools(run)[0].codebooks[0]
+    return symbol_scores((codebook_VD @ trainer["phones.weight"].T + trainer["phones.bias"]).numpy())
+
+
+@dataclass(frozen=True)
+class Row:
+    """One sentence as codes (T, 8), the index of the text id that sounds in each frame (T,), and text ids (S,)."""
+
+    codes_TQ: np.ndarray
+    sounding_T: np.ndarray
+    text_S: list[int]
 
 
 def sounding(row: dict[str, Any], symbols: list[str], words: list[int], begin: int, frames: int) -> np.ndarray:
@@ -66,7 +96,7 @@ def encode_speaker(speaker: Path, *, run: Path) -> int:
         return 0
     codec, front_end = _tools(run)
     audio = read(speaker.with_suffix(".flac"))
-    codes, texts, owners = [], [], []
+    found: list[Row] = []
     for row in rows(speaker):
         ids, words = front_end.encode_words(normalize(row["text"]))
         if max(words) + 1 != len(row["phones"].split(" ")):
@@ -74,36 +104,103 @@ def encode_speaker(speaker: Path, *, run: Path) -> int:
         begin = max(0, row["phone_ends"][0] - LEAD)
         end = min(row["end"] - row["start"], row["phone_ends"][-1] + TAIL)
         wav = torch.from_numpy(audio[row["start"] + begin : row["start"] + end].astype(np.float32) / 32768)[None]
-        codes.append(codec.encode(wav)[0].numpy().astype(np.int16))  # (T, 8)
+        codes_TQ = codec.encode(wav)[0].numpy()
         symbols = [front_end.vocabulary[i] for i in ids]
-        owners.append(sounding(row, symbols, words, begin, len(codes[-1])))
-        texts.append(np.array(ids, np.int16))
+        found.append(Row(codes_TQ, sounding(row, symbols, words, begin, len(codes_TQ)), ids))
+    return write(target, found)
+
+
+def encode_recording(recording: Path, *, run: Path) -> int:
+    """Write the tokens of one recording with a transcript; return how many passages were recognised."""
+    target = run / "tokens" / f"voice-{recording.stem}.npz"
+    if target.exists():
+        return 0
+    codec, front_end = _tools(run)
+    wav = prompt.prepare(files.read(recording), recording, max_seconds=math.inf).wav
+    codes_TQ = codec.encode(torch.from_numpy(wav)[None])[0].numpy()
+    try:
+        ids, words = front_end.encode_words(normalize(recording.with_suffix(".txt").read_text()))
+    except EmptyText:
+        return write(target, [])
+    symbols = [front_end.vocabulary[i].rstrip("012") for i in ids]
+    states: list[tuple[int, str]] = [(SILENT, SILENCE)]  # the text id and the sound of each
+    for index, symbol in enumerate(symbols):
+        if words[index] == SILENT:
+            states.append((SILENT, SILENCE))
+        elif symbol.isalpha():
+            states.append((index, symbol))
+    states.append((SILENT, SILENCE))
+    scores = _scores(run)
+    scores_TN = np.stack([scores[sound][codes_TQ[:, 0]] for _, sound in states], 1)
+    path_T = force(scores_TN, np.array([index == SILENT for index, _ in states]))
+    if not len(path_T):
+        return write(target, [])
+    owner_T = np.array([index for index, _ in states])[path_T]
+    score_T = scores_TN[np.arange(len(path_T)), path_T]
+    return write(target, passages(codes_TQ, owner_T, score_T, ids, words))
+
+
+def passages(
+    codes_TQ: np.ndarray, owner_T: np.ndarray, score_T: np.ndarray, ids: list[int], words: list[int]
+) -> list[Row]:
+    """Cut a recording at its pauses and return the passages that were recognised."""
+    sounds = np.flatnonzero(owner_T != SILENT)
+    word_T = np.array(words)[owner_T[sounds]]
+    first_of = {int(word): int(sounds[word_T == word][0]) for word in np.unique(word_T)}
+    last_of = {int(word): int(sounds[word_T == word][-1]) for word in np.unique(word_T)}
+    found, start, ended = [], 0, 0
+    order = sorted(first_of)
+    for at, word in enumerate(order):
+        final = at == len(order) - 1
+        following = len(owner_T) if final else first_of[order[at + 1]]
+        begin = max(ended, first_of[order[start]] - LEAD // HOP)
+        end = min(following, last_of[word] + 1 + TAIL // HOP)
+        if not final and (end - begin < ENOUGH or following - last_of[word] <= PAUSE):
+            continue
+        letters = [i for i, owner in enumerate(words) if order[start] <= owner <= word]
+        kept = range(letters[0], letters[-1] + 1)
+        heard = score_T[begin:end][owner_T[begin:end] != SILENT].mean()
+        if SHORTEST <= end - begin <= LONGEST and heard > RECOGNISED:
+            inside = owner_T[begin:end]
+            found.append(
+                Row(codes_TQ[begin:end], np.where(inside == SILENT, SILENT, inside - kept[0]), [ids[i] for i in kept])
+            )
+        start, ended = at + 1, end
+    return found
+
+
+def write(target: Path, found: list[Row]) -> int:
+    """Write the tokens of one speaker, if there are any; return how many rows."""
+    if not found:
+        return 0
     with write_beside(target) as path, path.open("wb") as file:
         np.savez(
             file,
-            frames=[len(c) for c in codes],
-            letters=[len(t) for t in texts],
-            codes=np.concatenate(codes),
-            sounding=np.concatenate(owners),
-            text=np.concatenate(texts),
+            frames=[len(row.codes_TQ) for row in found],
+            letters=[len(row.text_S) for row in found],
+            codes=np.concatenate([row.codes_TQ for row in found]).astype(np.int16),
+            sounding=np.concatenate([row.sounding_T for row in found]).astype(np.int16),
+            text=np.concatenate([row.text_S for row in found]).astype(np.int16),
         )
-    return len(codes)
+    return len(found)
 
 
 def main() -> None:
     """Encode every speaker that is not there yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="the folder of this run")
+    parser.add_argument("--recordings", type=Path, help="a folder of real speech, a transcript beside each file")
     parser.add_argument("--workers", type=int, default=multiprocessing.cpu_count())
     args = parser.parse_args()
     (args.run / "tokens").mkdir(exist_ok=True)
-    began, matched = time.time(), 0
+    recordings = [path.with_suffix(".flac") for path in sorted(args.recordings.glob("*.txt"))] if args.recordings else []
+    began, matched, done = time.time(), 0, 0
     with multiprocessing.Pool(args.workers) as pool:
-        encode = functools.partial(encode_speaker, run=args.run)
-        for done, count in enumerate(pool.imap_unordered(encode, speakers(args.run)), 1):
-            matched += count
-            if done % 50 == 0:
-                log(args.run, "tokens", speakers=done, rows=matched, seconds=time.time() - began)
+        for encode, sources in ((encode_speaker, speakers(args.run)), (encode_recording, recordings)):
+            for count in pool.imap_unordered(functools.partial(encode, run=args.run), sources):
+                matched, done = matched + count, done + 1
+                if done % 50 == 0 or done == len(sources):
+                    log(args.run, "tokens", speakers=done, rows=matched, seconds=time.time() - began)
 
 
 if __name__ == "__main__":
