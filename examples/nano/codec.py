@@ -7,9 +7,10 @@ The first --steps train everything; then encoder and codebooks are frozen (RUN/c
 codes the language models learn, while --decoder-steps more go into the decoder alone, before or after the language
 models are trained.
 
-Losses: L1 of log-mel magnitudes at four resolutions, commitment of the latents to the codebooks, and cross-entropy
-of a linear phoneme classifier on codebook 1 alone, which makes that codebook carry what is said. The state is
-kept in RUN/codec.pt every few minutes; the same command goes on from there.
+Losses: L1 of log-mel magnitudes at four resolutions; commitment of the latents to the codebooks; and two that make
+codebook 1 carry what is said and not who says it: cross-entropy of a linear phoneme classifier on that codebook
+alone, and of telling, from a second of speech, the codes of the same second in another voice. The state is kept in
+RUN/codec.pt every few minutes; the same command goes on from there.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import torch.nn.functional as F
 from common import log, write_beside
 from speech import PHONES, UNKNOWN, frame_labels, read, rows, speakers
 from torch import Tensor, nn
+from voice import OtherVoice
 
 from vallecli.codec.nano import LogMel, NanoCodec, NanoCodecConfig
 from vallecli.constants import CODEBOOK_SIZE, HOP, NUM_CODEBOOKS, SAMPLE_RATE
@@ -38,6 +40,7 @@ sys.modules.setdefault("torchaudio", ModuleType("torchaudio"))  # encodec import
 from encodec.quantization import ResidualVectorQuantizer  # noqa: E402
 
 SEGMENT = SAMPLE_RATE  # samples of one training example: one second
+CONTENT = 16  # dimensions of the latents that codebook 1 may use: an encoder needs room for what two voices share
 RESOLUTIONS = ((256, 20), (512, 40), (1024, 80), (2048, 160))  # window in samples, mel bands
 WARMUP = 200  # steps
 SAVE_EVERY = 250  # steps
@@ -68,23 +71,35 @@ class Trainer(nn.Module):
         return {"mel": self.spectral_loss(out, wav_BN)}
 
     def forward(self, wav_BN: Tensor, labels_BT: Tensor) -> dict[str, Tensor]:
-        """Given audio (B, N) and phoneme classes (B, T), return the losses and the classifier's accuracy."""
+        """Given audio (B, N) and phoneme classes (B, T), return the losses and two accuracies.
+
+        Rows i and i + B/2 are the same speech in two voices.
+        """
         with torch.autocast(wav_BN.device.type, torch.bfloat16):
             latents = self.codec.latents(wav_BN)
         latents_BDT = latents.float().transpose(1, 2)
-        quantized, codes, commitment = self.quantizer.vq(latents_BDT)
-        first = self.quantizer.vq.layers[0].decode(codes[0])  # (B, D, T)
-        first = latents_BDT + (first - latents_BDT).detach()
-        guess = self.phones(first.transpose(1, 2)).flatten(0, 1)
+        content_BDT = F.pad(latents_BDT[:, :CONTENT], (0, 0, 0, latents_BDT.shape[1] - CONTENT))
+        codebook_1, *others = self.quantizer.vq.layers
+        first, codes_BT, commitment = codebook_1(content_BDT)
+        quantized, residual = first, latents_BDT - first
+        for layer in others:
+            step, _, further = layer(residual)
+            quantized, residual, commitment = quantized + step, residual - step, commitment + further
         with torch.autocast(wav_BN.device.type, torch.bfloat16):
             out = self.codec.synthesize(quantized.transpose(1, 2))
+        table = codebook_1.codebook.detach().clone()
+        near = -torch.cdist(content_BDT.transpose(1, 2).flatten(0, 1), table).square()  # (B * T, V)
+        twin = codes_BT.roll(len(codes_BT) // 2, 0).flatten()
+        guess = self.phones(first.transpose(1, 2)).flatten(0, 1)
         labels = labels_BT.flatten()
         known = labels != UNKNOWN
         return {
             "mel": self.spectral_loss(out, wav_BN),
-            "commit": commitment.mean(),
+            "commit": commitment.mean() / NUM_CODEBOOKS,
             "phone": F.cross_entropy(guess, labels, ignore_index=UNKNOWN),
+            "twin": F.cross_entropy(near, twin),
             "accuracy": ((guess.argmax(-1) == labels) & known).sum() / known.sum().clamp(min=1),
+            "same": (codes_BT.flatten() == twin).float().mean(),
         }
 
     def publish(self) -> NanoCodec:
@@ -95,7 +110,7 @@ class Trainer(nn.Module):
 
 
 class Segments:
-    """Random seconds of speech with their phoneme labels; recordings, which have none, a third of the time."""
+    """Random seconds of speech, each in two voices, with phoneme labels; recordings, without, a third of the time."""
 
     def __init__(self, run: Path, recordings: Path | None, limit: int) -> None:
         self.rng = random.Random(0)
@@ -127,9 +142,10 @@ class Segments:
         return segment / peak * self.rng.uniform(0.2, 0.95), labels
 
     def batch(self, size: int) -> tuple[Tensor, Tensor]:
-        """Return audio (B, N) and labels (B, T)."""
-        wavs, labels = zip(*(self.one() for _ in range(size)), strict=True)
-        return torch.from_numpy(np.stack(wavs)), torch.from_numpy(np.stack(labels))
+        """Return audio (B, N) and labels (B, T); the second half of the rows is the first in other voices."""
+        wavs, labels = zip(*(self.one() for _ in range(size // 2)), strict=True)
+        others = [OtherVoice.draw(self.rng).speak(wav, self.rng) * self.rng.uniform(0.3, 1.3) for wav in wavs]
+        return torch.from_numpy(np.stack([*wavs, *others])), torch.from_numpy(np.stack([*labels, *labels]))
 
 
 def train(
@@ -189,7 +205,7 @@ def main() -> None:
 
     def everything(wav_BN: Tensor, labels_BT: Tensor) -> dict[str, Tensor]:
         losses = trainer(wav_BN, labels_BT)
-        return {"loss": losses["mel"] + 0.2 * losses["commit"] + 0.3 * losses["phone"], **losses}
+        return {"loss": losses["mel"] + 0.2 * losses["commit"] + 0.3 * losses["phone"] + 0.1 * losses["twin"], **losses}
 
     def decoder(wav_BN: Tensor, labels_BT: Tensor) -> dict[str, Tensor]:
         losses = trainer.decoder_loss(wav_BN)

@@ -2,9 +2,8 @@
 
     python examples/nano/data.py --run runs/nano --texts texts.txt --speakers 800
 
-hibari-tts (Apache-2.0) speaks; one more output of its ONNX graph holds the duration of each phoneme. Praat's
-"Change gender" then moves formants, median pitch and pitch range without touching the timing, and a random
-channel (bandwidth, tilt, noise) stands for the microphone: each speaker is another voice in another room.
+hibari-tts (Apache-2.0) speaks; one more output of its ONNX graph holds the duration of each phoneme. Praat then
+changes the voice (voice.py): each speaker is another one, in another room.
 
 Writes RUN/speech/SPEAKER.flac and, last, SPEAKER.json: rows {start, end, text, phones, phone_ends, words}, times in
 samples at 24 kHz counted from the row's start. A speaker whose JSON exists is skipped, so the stage resumes.
@@ -24,12 +23,10 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-import parselmouth
 import soundfile
-import soxr
 from common import log, write_beside
 from hibari import Hibari, dsp
-from parselmouth.praat import call
+from voice import OtherVoice
 
 from vallecli.constants import SAMPLE_RATE
 from vallecli.text.normalize import normalize
@@ -77,55 +74,25 @@ def speak_row(text: str, rng: random.Random) -> tuple[np.ndarray, dict[str, Any]
     return wav, {"text": text, "phones": "".join(phones), "phone_ends": phone_ends, "words": words}
 
 
-def random_voice(rng: random.Random) -> dict[str, float]:
-    """Return Praat's "Change gender" numbers and a channel for one speaker."""
-    low = rng.random() < 0.5
-    return {
-        "pitch": rng.uniform(80, 150) if low else rng.uniform(150, 260),  # Hz, median
-        "formant": rng.uniform(0.78, 0.93) if low else rng.uniform(0.90, 1.13),
-        "pitch_range": rng.uniform(0.7, 1.3),
-        "bandwidth": rng.choice([SAMPLE_RATE, SAMPLE_RATE, 16_000]),  # sample rate of the imagined recorder
-        "tilt": rng.gauss(0, 3),  # dB an octave above and below 1 kHz, applied gently
-        "noise": rng.uniform(30, 50) if rng.random() < 0.3 else 80,  # dB below the speech
-    }
-
-
-def change_voice(wav: np.ndarray, voice: dict[str, float], rng: random.Random) -> np.ndarray:
-    """Given hibari's audio (N,), return the same words (N,) in another voice, through another channel."""
-    sound = parselmouth.Sound(wav.astype(np.float64), SAMPLE_RATE)
-    knobs = (voice["formant"], voice["pitch"], voice["pitch_range"], 1.0)
-    out = call(sound, "Change gender", 75, 500, *knobs).values[0].astype(np.float32)[: len(wav)]
-    out = np.pad(out, (0, len(wav) - len(out)))
-    spectrum = np.fft.rfft(out)
-    octaves = np.log2(np.maximum(np.fft.rfftfreq(len(out), 1 / SAMPLE_RATE), 100) / 1000)
-    out = np.fft.irfft(spectrum * 10 ** (voice["tilt"] * np.clip(octaves, -2, 2) / 2 / 20), len(out)).astype(np.float32)
-    if voice["bandwidth"] < SAMPLE_RATE:
-        out = soxr.resample(soxr.resample(out, SAMPLE_RATE, voice["bandwidth"]), voice["bandwidth"], SAMPLE_RATE)
-        out = np.pad(out, (0, max(0, len(wav) - len(out))))[: len(wav)]
-    level = float(np.sqrt(np.mean(out**2))) * 10 ** (-voice["noise"] / 20)
-    out = out + level * np.random.default_rng(rng.randrange(1 << 30)).standard_normal(len(out), np.float32)
-    return out / max(1e-4, float(np.abs(out).max())) * 0.7
-
-
 def make_speaker(index: int, *, folder: Path, texts: list[str], rows: int) -> float:
     """Write one speaker's audio and timing; return its seconds (0 if it was there already)."""
     stem = folder / f"s{index:05d}"
     if stem.with_suffix(".json").exists():
         return 0.0
     rng = random.Random(index)
-    voice, pieces, entries, position = random_voice(rng), [], [], 0
+    voice, pieces, entries, position = OtherVoice.draw(rng), [], [], 0
     while len(entries) < rows:
         spoken = speak_row(rng.choice(texts), rng)
         if spoken is None:
             continue
-        wav, entry = change_voice(spoken[0], voice, rng), spoken[1]
+        wav, entry = voice.speak(spoken[0], rng), spoken[1]
         entries.append({"start": position, "end": position + len(wav), **entry})
         pieces += [wav, np.zeros(GAP, np.float32)]
         position += len(wav) + GAP
     with write_beside(stem.with_suffix(".flac")) as path:
         soundfile.write(path, np.concatenate(pieces), SAMPLE_RATE, format="FLAC")
     with write_beside(stem.with_suffix(".json")) as path:
-        path.write_text(json.dumps({"voice": voice, "rows": entries}, ensure_ascii=False))
+        path.write_text(json.dumps({"voice": vars(voice), "rows": entries}, ensure_ascii=False))
     return position / SAMPLE_RATE
 
 
