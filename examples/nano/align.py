@@ -1,11 +1,14 @@
-"""Which ARPAbet phoneme sounds when: from the times of hibari's phonemes, or from codes and a phoneme classifier."""
+"""Which ARPAbet phoneme sounds when: from the times of hibari's phonemes, or from a classifier of the frames."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from speech import PHONES
+
+from vallecli.text.arpabet import ArpabetFrontEnd
+from vallecli.text.normalize import normalize
 
 # hibari's alphabet (misaki's) to ARPAbet; the stress marks have no sound of their own.
 ARPABET = {
@@ -16,9 +19,12 @@ ARPABET = {
     "t": "T", "T": "T", "ɾ": "T", "ʔ": "T", "θ": "TH", "v": "V", "w": "W", "j": "Y", "z": "Z", "ʒ": "ZH",
 }  # fmt: skip
 VOWELS = frozenset("AIOQWYɑɒæaʌəɐᵊɔɛeɜɚɪᵻiʊu")
+SILENCE = ""
+SOUNDS = (SILENCE, *sorted(set(ARPABET.values())))  # the classes of the codec's classifier
+SOUND_CLASS = {sound: index for index, sound in enumerate(SOUNDS)}
 SKIP = 1.0  # the price of an ARPAbet phoneme that no hibari phoneme sounds
 FLOOR = 0.1  # share of probability that is spread over all classes: the classifier errs on voices it never heard
-SILENCE = ""  # the symbol of silence in a forced alignment
+SILENT = -1  # the text id of frames in which nothing of the text sounds
 
 
 def _distance(phone: str, symbol: str) -> float:
@@ -52,16 +58,39 @@ def align(phones: Sequence[str], symbols: Sequence[str]) -> list[int]:
     return path[::-1]
 
 
-def symbol_scores(logits_VC: np.ndarray) -> dict[str, np.ndarray]:
-    """Given a classifier's logits over PHONES, return the log-probability (V,) of silence and of each ARPAbet sound."""
-    shares = np.exp(logits_VC - logits_VC.max(1, keepdims=True))
-    shares = (1 - FLOOR) * shares / shares.sum(1, keepdims=True) + FLOOR / len(PHONES)
-    columns: dict[str, list[int]] = {SILENCE: [0]}
-    for index, phone in enumerate(PHONES):
-        if phone in ARPABET:
-            columns.setdefault(ARPABET[phone], []).append(index)
-    columns["ER"].append(PHONES.index("ɹ"))
-    return {sound: np.log(shares[:, found].sum(1)) for sound, found in columns.items()}
+@dataclass(frozen=True)
+class Transcript:
+    """A text as ids and as the N states its frames pass through: phonemes, and silences that may be left out."""
+
+    ids: list[int]
+    words: list[int]  # the word of each id
+    owner_N: np.ndarray  # the index of the id that sounds, or SILENT
+    sound_N: np.ndarray  # its class
+
+    @classmethod
+    def of(cls, text: str, front_end: ArpabetFrontEnd) -> Transcript:
+        """Return the transcript of a text; raises EmptyText."""
+        ids, words = front_end.encode_words(normalize(text))
+        symbols = [front_end.vocabulary[i].rstrip("012") for i in ids]
+        states = [(SILENT, SILENCE)]
+        for index, symbol in enumerate(symbols):
+            if words[index] == SILENT:
+                states.append((SILENT, SILENCE))
+            elif symbol.isalpha():
+                states.append((index, symbol))
+        owners, sounds = zip(*states, (SILENT, SILENCE), strict=True)
+        return cls(ids, words, np.array(owners), np.array([SOUND_CLASS[sound] for sound in sounds]))
+
+    def align(self, logits_TC: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Given a classifier's logits, return each frame's state (T,) and log-probability (T,).
+
+        Returns None if the text does not fit into the frames.
+        """
+        shares = np.exp(logits_TC - logits_TC.max(1, keepdims=True))
+        shares = (1 - FLOOR) * shares / shares.sum(1, keepdims=True) + FLOOR / len(SOUNDS)
+        scores_TN = np.log(shares)[:, self.sound_N]
+        path_T = force(scores_TN, self.owner_N == SILENT)
+        return (path_T, scores_TN[np.arange(len(path_T)), path_T]) if len(path_T) else None
 
 
 def force(scores_TN: np.ndarray, optional_N: np.ndarray) -> np.ndarray:

@@ -9,32 +9,38 @@ models are trained.
 
 Losses: L1 of log-mel magnitudes at four resolutions; commitment of the latents to the codebooks; and two that make
 codebook 1 carry what is said and not who says it: cross-entropy of a linear phoneme classifier on that codebook
-alone, and of telling, from a second of speech, the codes of the same second in another voice. The state is kept in
-RUN/codec.pt every few minutes; the same command goes on from there.
+alone, and of telling, from a second of speech, the codes of the same second in another voice. When a phoneme sounds
+is known for stage 1's speech; in a recording with a transcript beside it (a.txt for a.flac) the classifier finds it
+out, again and again as it learns. The state is kept in RUN/codec.pt; the same command goes on from there.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import random
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from align import SOUNDS, Transcript
 from common import log, write_beside
-from speech import PHONES, UNKNOWN, frame_labels, read, rows, speakers
+from speech import UNKNOWN, frame_labels, read, rows, speakers
 from torch import Tensor, nn
 from voice import OtherVoice
 
 from vallecli.codec.nano import LogMel, NanoCodec, NanoCodecConfig
 from vallecli.constants import CODEBOOK_SIZE, HOP, NUM_CODEBOOKS, SAMPLE_RATE
+from vallecli.errors import EmptyText
+from vallecli.text.arpabet import ArpabetFrontEnd
 
 sys.modules.setdefault("torchaudio", ModuleType("torchaudio"))  # encodec imports it for file input only
 from encodec.quantization import ResidualVectorQuantizer  # noqa: E402
@@ -43,7 +49,11 @@ SEGMENT = SAMPLE_RATE  # samples of one training example: one second
 CONTENT = 16  # dimensions of the latents that codebook 1 may use: an encoder needs room for what two voices share
 RESOLUTIONS = ((256, 20), (512, 40), (1024, 80), (2048, 160))  # window in samples, mel bands
 WARMUP = 200  # steps
+REVIVED = 0.2  # uses a step below which a code counts as dead; a batch of 24 s uses one 1.8 times on average
+PHONE_WEIGHT, TWIN_WEIGHT = 0.5, 0.03
 SAVE_EVERY = 250  # steps
+ALIGN_EVERY = 400  # steps
+RECOGNISED = -2.5  # mean log-probability of a recording's frames; less is a wrong transcript, or too early
 LOG_EVERY = 50  # steps
 
 
@@ -54,14 +64,31 @@ class Trainer(nn.Module):
         super().__init__()
         self.codec = NanoCodec(config)
         self.quantizer = ResidualVectorQuantizer(
-            dimension=config.latent_dim, n_q=NUM_CODEBOOKS, bins=CODEBOOK_SIZE, kmeans_init=True, kmeans_iters=4
+            dimension=config.latent_dim,
+            n_q=NUM_CODEBOOKS,
+            bins=CODEBOOK_SIZE,
+            kmeans_init=True,
+            kmeans_iters=4,
+            threshold_ema_dead_code=REVIVED,
         )
-        self.phones = nn.Linear(config.latent_dim, len(PHONES))
+        self.phones = nn.Linear(config.latent_dim, len(SOUNDS))
         self.mels = nn.ModuleList(LogMel(bands, window, window // 4) for window, bands in RESOLUTIONS)
 
     def spectral_loss(self, out_BN: Tensor, wav_BN: Tensor) -> Tensor:
         """Given decoded and original audio (B, N), return the mean L1 of their log-mel magnitudes."""
         return torch.stack([(mel(out_BN) - mel(wav_BN)).abs().mean() for mel in self.mels]).mean()
+
+    def content(self, latents_BDT: Tensor) -> Tensor:
+        """Given latents (B, D, T), return what codebook 1 sees of them (B, D, T)."""
+        return F.pad(latents_BDT[:, :CONTENT], (0, 0, 0, latents_BDT.shape[1] - CONTENT))
+
+    @torch.no_grad()
+    def sounds(self, wav_BN: Tensor) -> Tensor:
+        """Given audio (B, N), return the classifier's logits (B, T, C)."""
+        codebook_1 = self.quantizer.vq.layers[0]
+        content_BDT = self.content(self.codec.latents(wav_BN).transpose(1, 2))
+        logits: Tensor = self.phones(codebook_1.decode(codebook_1.encode(content_BDT)).transpose(1, 2))
+        return logits
 
     def decoder_loss(self, wav_BN: Tensor) -> dict[str, Tensor]:
         """Given audio (B, N), return the spectral loss of decoding its frozen codes."""
@@ -78,7 +105,7 @@ class Trainer(nn.Module):
         with torch.autocast(wav_BN.device.type, torch.bfloat16):
             latents = self.codec.latents(wav_BN)
         latents_BDT = latents.float().transpose(1, 2)
-        content_BDT = F.pad(latents_BDT[:, :CONTENT], (0, 0, 0, latents_BDT.shape[1] - CONTENT))
+        content_BDT = self.content(latents_BDT)
         codebook_1, *others = self.quantizer.vq.layers
         first, codes_BT, commitment = codebook_1(content_BDT)
         quantized, residual = first, latents_BDT - first
@@ -109,37 +136,71 @@ class Trainer(nn.Module):
         return self.codec
 
 
+@dataclass
+class Recording:
+    """Real speech, in whole frames; its labels (T,) are unknown until the classifier has found them."""
+
+    wav: np.ndarray
+    transcript: Transcript | None
+    labels: np.ndarray
+
+    @classmethod
+    def read(cls, path: Path, front_end: ArpabetFrontEnd) -> Recording:
+        """Return a recording; without words beside it, one without a transcript."""
+        wav, text = read(path), path.with_suffix(".txt")
+        wav = wav[: len(wav) // HOP * HOP]
+        transcript = None
+        if text.exists():
+            with contextlib.suppress(EmptyText):
+                transcript = Transcript.of(text.read_text(), front_end)
+        return cls(wav, transcript, np.full(len(wav) // HOP, UNKNOWN))
+
+
 class Segments:
-    """Random seconds of speech, each in two voices, with phoneme labels; recordings, without, a third of the time."""
+    """Random seconds of speech, each in two voices, with phoneme labels; a third of them from real recordings."""
 
     def __init__(self, run: Path, recordings: Path | None, limit: int) -> None:
         self.rng = random.Random(0)
         self.spoken = [(read(path.with_suffix(".flac")), rows(path)) for path in speakers(run)[:limit]]
         found = sorted(recordings.iterdir()) if recordings else []
-        self.recorded = [read(path) for path in found if path.suffix in {".wav", ".flac", ".ogg", ".mp3"}]
-        self.recorded = [wav for wav in self.recorded if len(wav) > SEGMENT]
+        front_end = ArpabetFrontEnd()
+        heard = [Recording.read(path, front_end) for path in found if path.suffix in {".wav", ".flac", ".ogg", ".mp3"}]
+        self.recorded = [recording for recording in heard if len(recording.wav) > SEGMENT]
+
+    def realign(self, trainer: Trainer) -> float:
+        """Label the recordings by the trainer's classifier; return the share that it recognises."""
+        device, recognised = trainer.phones.weight.device, 0
+        trainer.eval()
+        for recording in self.recorded:
+            if recording.transcript is None:
+                continue
+            wav = torch.from_numpy(recording.wav.astype(np.float32) / 32768).to(device)
+            aligned = recording.transcript.align(trainer.sounds(wav[None])[0].cpu().numpy())
+            if aligned is not None and aligned[1].mean() > RECOGNISED:
+                recording.labels = recording.transcript.sound_N[aligned[0]]
+                recognised += 1
+        trainer.train()
+        return recognised / max(1, len(self.recorded))
 
     def one(self) -> tuple[np.ndarray, np.ndarray]:
         """Return audio (N,) in -1..1 and labels (T,) of one second."""
         frames = SEGMENT // HOP
         if self.recorded and self.rng.random() < 1 / 3:
-            wav = self.rng.choice(self.recorded)
-            begin = self.rng.randrange(len(wav) - SEGMENT)
-            labels = np.full(frames, UNKNOWN)
+            recording = self.rng.choice(self.recorded)
+            audio, known, offset = recording.wav, recording.labels, 0
         else:
             audio, entries = self.rng.choice(self.spoken)
             entry = self.rng.choice(entries)
-            known = frame_labels(entry)
-            if len(known) <= frames:
-                return self.one()
-            first = self.rng.randrange(len(known) - frames)
-            wav, begin = audio, entry["start"] + first * HOP
-            labels = known[first : first + frames]
-        segment = wav[begin : begin + SEGMENT].astype(np.float32)
+            known, offset = frame_labels(entry), entry["start"]
+        if len(known) <= frames:
+            return self.one()
+        first = self.rng.randrange(len(known) - frames)
+        begin = offset + first * HOP
+        segment = audio[begin : begin + SEGMENT].astype(np.float32)
         peak = float(np.abs(segment).max())
         if peak < 600:  # of 32767: nothing to hear
             return self.one()
-        return segment / peak * self.rng.uniform(0.2, 0.95), labels
+        return segment / peak * self.rng.uniform(0.2, 0.95), known[first : first + frames]
 
     def batch(self, size: int) -> tuple[Tensor, Tensor]:
         """Return audio (B, N) and labels (B, T); the second half of the rows is the first in other voices."""
@@ -165,8 +226,11 @@ def train(
         optimizer.load_state_dict(saved["optimizer"])
         step = saved["step"]
     data.rng.seed(step)
-    began, sums = time.time(), Counter[str]()
+    began, sums, aligned = time.time(), Counter[str](), False
     while step < steps:
+        if stage == "codec" and step >= ALIGN_EVERY and (step % ALIGN_EVERY == 0 or not aligned):
+            log(args.run, "codec.align", step=step, recognised=data.realign(trainer))
+            aligned = True
         rate = args.rate * min(1, (step + 1) / WARMUP) * (0.05 + 0.475 * (1 + math.cos(math.pi * step / steps)))
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -192,7 +256,7 @@ def main() -> None:
     """Train to the given number of steps, from the last saved state on."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="the folder of this run")
-    parser.add_argument("--recordings", type=Path, help="a folder of real speech, for robustness")
+    parser.add_argument("--recordings", type=Path, help="a folder of real speech, transcripts beside it")
     parser.add_argument("--steps", type=int, default=1600, help="steps that train everything")
     parser.add_argument("--decoder-steps", type=int, default=0, help="steps after these that train the decoder only")
     parser.add_argument("--batch", type=int, default=24, help="seconds of speech a step")
@@ -205,7 +269,8 @@ def main() -> None:
 
     def everything(wav_BN: Tensor, labels_BT: Tensor) -> dict[str, Tensor]:
         losses = trainer(wav_BN, labels_BT)
-        return {"loss": losses["mel"] + 0.2 * losses["commit"] + 0.3 * losses["phone"] + 0.1 * losses["twin"], **losses}
+        phonetic = PHONE_WEIGHT * losses["phone"] + TWIN_WEIGHT * losses["twin"]
+        return {"loss": losses["mel"] + 0.2 * losses["commit"] + phonetic, **losses}
 
     def decoder(wav_BN: Tensor, labels_BT: Tensor) -> dict[str, Tensor]:
         losses = trainer.decoder_loss(wav_BN)

@@ -9,26 +9,25 @@ from typing import Any
 import numpy as np
 import soundfile
 import soxr
+from align import ARPABET, SILENCE, SOUND_CLASS
 
 from vallecli.constants import HOP, SAMPLE_RATE
 
-SILENCE = '.,!?;:—…"()“”-'  # hibari's marks that sound as nothing
+MARKS = '.,!?;:—…"()“”-'  # hibari's that sound as nothing
 STRESS = "ˈˌ"
 UNKNOWN = -100  # the label of frames between words, which the loss skips
-# hibari's phonemes without stress; class 0 is silence.
-PHONES = "_AIOQWYbdfhijklmnpstuvwzæðŋɐɑɒɔəɚɛɜɡɪɹɾʃʊʌʒʔʤʧθᵊᵻT"
-PHONE_CLASS = {phone: index for index, phone in enumerate(PHONES)}
 
 
 def frame_labels(row: dict[str, Any]) -> np.ndarray:
-    """Given a row of stage 1, return the phoneme class of each whole frame (T,)."""
+    """Given a row of stage 1, return the class of the sound in each whole frame (T,)."""
     labels = np.zeros((row["end"] - row["start"]) // HOP, np.int64)
     centres = (np.arange(len(labels)) + 0.5) * HOP
     owner = np.searchsorted(row["phone_ends"], centres, side="right")  # 0 leading pad, i+1 phone i
     classes, follow = [0], UNKNOWN
     for phone in reversed(row["phones"]):  # a stress mark sounds as the vowel after it
         if phone not in STRESS:
-            follow = UNKNOWN if phone == " " else 0 if phone in SILENCE else PHONE_CLASS.get(phone, UNKNOWN)
+            sound = SILENCE if phone in MARKS else ARPABET.get(phone)
+            follow = UNKNOWN if sound is None else SOUND_CLASS[sound]
         classes.append(follow)
     by_owner = np.array([classes[0], *reversed(classes[1:]), 0])
     return by_owner[owner]

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from align import ARPABET, SILENCE, align, force, symbol_scores
+from align import ARPABET, SILENT, Transcript, align
 from common import log, write_beside
 from speech import read, rows, speakers
 
@@ -38,7 +38,6 @@ from vallecli.text.arpabet import ArpabetFrontEnd
 from vallecli.text.normalize import normalize
 
 LEAD, TAIL = 4 * HOP, 8 * HOP  # silence kept around the words, samples
-SILENT = -1  # the text id of frames in which nothing of the text sounds
 SHORTEST, ENOUGH, LONGEST = 1 * FRAME_RATE, 2 * FRAME_RATE, 6 * FRAME_RATE  # frames of a recording's passages
 PAUSE = 6  # frames of silence at which a passage can end
 RECOGNISED = -2.5  # mean log-probability of a passage's frames; less is a wrong transcript, or noise
@@ -53,11 +52,11 @@ def _tools(run: Path) -> tuple[NanoCodec, ArpabetFrontEnd]:
 
 
 @functools.cache
-def _scores(run: Path) -> dict[str, np.ndarray]:
-    """Return, for each ARPAbet sound, its log-probability (1024,) in a frame of each code of codebook 1."""
+def _logits(run: Path) -> np.ndarray:
+    """Return the logits (1024, C) of the sound in a frame of each code of codebook 1."""
     trainer = torch.load(run / "codec.pt", weights_only=True, map_location="cpu")["trainer"]
     codebook_VD = _tools(run)[0].codebooks[0]
-    return symbol_scores((codebook_VD @ trainer["phones.weight"].T + trainer["phones.bias"]).numpy())
+    return (codebook_VD @ trainer["phones.weight"].T + trainer["phones.bias"]).numpy()
 
 
 @dataclass(frozen=True)
@@ -119,25 +118,14 @@ def encode_recording(recording: Path, *, run: Path) -> int:
     wav = prompt.prepare(files.read(recording), recording, max_seconds=math.inf).wav
     codes_TQ = codec.encode(torch.from_numpy(wav)[None])[0].numpy()
     try:
-        ids, words = front_end.encode_words(normalize(recording.with_suffix(".txt").read_text()))
+        transcript = Transcript.of(recording.with_suffix(".txt").read_text(), front_end)
     except EmptyText:
         return write(target, [])
-    symbols = [front_end.vocabulary[i].rstrip("012") for i in ids]
-    states: list[tuple[int, str]] = [(SILENT, SILENCE)]  # the text id and the sound of each
-    for index, symbol in enumerate(symbols):
-        if words[index] == SILENT:
-            states.append((SILENT, SILENCE))
-        elif symbol.isalpha():
-            states.append((index, symbol))
-    states.append((SILENT, SILENCE))
-    scores = _scores(run)
-    scores_TN = np.stack([scores[sound][codes_TQ[:, 0]] for _, sound in states], 1)
-    path_T = force(scores_TN, np.array([index == SILENT for index, _ in states]))
-    if not len(path_T):
+    aligned = transcript.align(_logits(run)[codes_TQ[:, 0]])
+    if aligned is None:
         return write(target, [])
-    owner_T = np.array([index for index, _ in states])[path_T]
-    score_T = scores_TN[np.arange(len(path_T)), path_T]
-    return write(target, passages(codes_TQ, owner_T, score_T, ids, words))
+    path_T, score_T = aligned
+    return write(target, passages(codes_TQ, transcript.owner_N[path_T], score_T, transcript.ids, transcript.words))
 
 
 def passages(
@@ -193,7 +181,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=multiprocessing.cpu_count())
     args = parser.parse_args()
     (args.run / "tokens").mkdir(exist_ok=True)
-    recordings = [path.with_suffix(".flac") for path in sorted(args.recordings.glob("*.txt"))] if args.recordings else []
+    recordings = (
+        [path.with_suffix(".flac") for path in sorted(args.recordings.glob("*.txt"))] if args.recordings else []
+    )
     began, matched, done = time.time(), 0, 0
     with multiprocessing.Pool(args.workers) as pool:
         for encode, sources in ((encode_speaker, speakers(args.run)), (encode_recording, recordings)):
