@@ -49,8 +49,7 @@ SEGMENT = SAMPLE_RATE  # samples of one training example: one second
 CONTENT = 16  # dimensions of the latents that codebook 1 may use: an encoder needs room for what two voices share
 RESOLUTIONS = ((256, 20), (512, 40), (1024, 80), (2048, 160))  # window in samples, mel bands
 WARMUP = 200  # steps
-REVIVED = 0.2  # uses a step below which a code counts as dead; a batch of 24 s uses one 1.8 times on average
-PHONE_WEIGHT, TWIN_WEIGHT = 0.5, 0.03
+PHONE_WEIGHT, TWIN_WEIGHT = 0.5, 0.05
 SAVE_EVERY = 250  # steps
 ALIGN_EVERY = 400  # steps
 RECOGNISED = -2.5  # mean log-probability of a recording's frames; less is a wrong transcript, or too early
@@ -64,12 +63,7 @@ class Trainer(nn.Module):
         super().__init__()
         self.codec = NanoCodec(config)
         self.quantizer = ResidualVectorQuantizer(
-            dimension=config.latent_dim,
-            n_q=NUM_CODEBOOKS,
-            bins=CODEBOOK_SIZE,
-            kmeans_init=True,
-            kmeans_iters=4,
-            threshold_ema_dead_code=REVIVED,
+            dimension=config.latent_dim, n_q=NUM_CODEBOOKS, bins=CODEBOOK_SIZE, kmeans_init=True, kmeans_iters=4
         )
         self.phones = nn.Linear(config.latent_dim, len(SOUNDS))
         self.mels = nn.ModuleList(LogMel(bands, window, window // 4) for window, bands in RESOLUTIONS)
@@ -116,6 +110,7 @@ class Trainer(nn.Module):
             out = self.codec.synthesize(quantized.transpose(1, 2))
         table = codebook_1.codebook.detach().clone()
         near = -torch.cdist(content_BDT.transpose(1, 2).flatten(0, 1), table).square()  # (B * T, V)
+        near = near / near.detach().amax(1).mean().abs()  # in units of how far a frame is from its code
         twin = codes_BT.roll(len(codes_BT) // 2, 0).flatten()
         guess = self.phones(first.transpose(1, 2)).flatten(0, 1)
         labels = labels_BT.flatten()
