@@ -7,9 +7,9 @@ The first --steps train everything; then encoder and codebooks are frozen (RUN/c
 codes the language models learn, while --decoder-steps more go into the decoder alone, before or after the language
 models are trained.
 
-Losses: L1 of log-mel magnitudes at four resolutions; commitment of the latents to the codebooks; and two that make
-codebook 1 carry what is said and not who says it: cross-entropy of a linear phoneme classifier on that codebook
-alone, and of telling, from a second of speech, the codes of the same second in another voice. When a phoneme sounds
+Losses: L1 of log-mel magnitudes at four resolutions, commitment of the latents to the codebooks, and cross-entropy
+of a linear phoneme classifier on codebook 1. That codebook learns from the classifier alone, in dimensions of its
+own, and so carries what is said and little of who says it; the rest is left to codebooks 2 to 8. When a phoneme sounds
 is known for stage 1's speech; in a recording with a transcript beside it (a.txt for a.flac) the classifier finds it
 out, again and again as it learns. The state is kept in RUN/codec.pt; the same command goes on from there.
 """
@@ -46,10 +46,9 @@ sys.modules.setdefault("torchaudio", ModuleType("torchaudio"))  # encodec import
 from encodec.quantization import ResidualVectorQuantizer  # noqa: E402
 
 SEGMENT = SAMPLE_RATE  # samples of one training example: one second
-CONTENT = 16  # dimensions of the latents that codebook 1 may use: an encoder needs room for what two voices share
+CONTENT = 16  # dimensions of the latents that codebook 1 sees
 RESOLUTIONS = ((256, 20), (512, 40), (1024, 80), (2048, 160))  # window in samples, mel bands
 WARMUP = 200  # steps
-PHONE_WEIGHT, TWIN_WEIGHT = 0.5, 0.05
 SAVE_EVERY = 250  # steps
 ALIGN_EVERY = 400  # steps
 RECOGNISED = -2.5  # mean log-probability of a recording's frames; less is a wrong transcript, or too early
@@ -92,26 +91,19 @@ class Trainer(nn.Module):
         return {"mel": self.spectral_loss(out, wav_BN)}
 
     def forward(self, wav_BN: Tensor, labels_BT: Tensor) -> dict[str, Tensor]:
-        """Given audio (B, N) and phoneme classes (B, T), return the losses and two accuracies.
-
-        Rows i and i + B/2 are the same speech in two voices.
-        """
+        """Given audio (B, N) and phoneme classes (B, T), return the losses and the classifier's accuracy."""
         with torch.autocast(wav_BN.device.type, torch.bfloat16):
             latents = self.codec.latents(wav_BN)
         latents_BDT = latents.float().transpose(1, 2)
         content_BDT = self.content(latents_BDT)
         codebook_1, *others = self.quantizer.vq.layers
-        first, codes_BT, commitment = codebook_1(content_BDT)
-        quantized, residual = first, latents_BDT - first
+        first, _, commitment = codebook_1(content_BDT)
+        quantized, residual = first.detach(), latents_BDT - first
         for layer in others:
             step, _, further = layer(residual)
             quantized, residual, commitment = quantized + step, residual - step, commitment + further
         with torch.autocast(wav_BN.device.type, torch.bfloat16):
             out = self.codec.synthesize(quantized.transpose(1, 2))
-        table = codebook_1.codebook.detach().clone()
-        near = -torch.cdist(content_BDT.transpose(1, 2).flatten(0, 1), table).square()  # (B * T, V)
-        near = near / near.detach().amax(1).mean().abs()  # in units of how far a frame is from its code
-        twin = codes_BT.roll(len(codes_BT) // 2, 0).flatten()
         guess = self.phones(first.transpose(1, 2)).flatten(0, 1)
         labels = labels_BT.flatten()
         known = labels != UNKNOWN
@@ -119,9 +111,7 @@ class Trainer(nn.Module):
             "mel": self.spectral_loss(out, wav_BN),
             "commit": commitment.mean() / NUM_CODEBOOKS,
             "phone": F.cross_entropy(guess, labels, ignore_index=UNKNOWN),
-            "twin": F.cross_entropy(near, twin),
             "accuracy": ((guess.argmax(-1) == labels) & known).sum() / known.sum().clamp(min=1),
-            "same": (codes_BT.flatten() == twin).float().mean(),
         }
 
     def publish(self) -> NanoCodec:
@@ -152,7 +142,7 @@ class Recording:
 
 
 class Segments:
-    """Random seconds of speech, each in two voices, with phoneme labels; a third of them from real recordings."""
+    """Random seconds of speech with phoneme labels, half in another voice, a third from real recordings."""
 
     def __init__(self, run: Path, recordings: Path | None, limit: int) -> None:
         self.rng = random.Random(0)
@@ -195,13 +185,14 @@ class Segments:
         peak = float(np.abs(segment).max())
         if peak < 600:  # of 32767: nothing to hear
             return self.one()
-        return segment / peak * self.rng.uniform(0.2, 0.95), known[first : first + frames]
+        if self.rng.random() < 1 / 2:
+            segment = OtherVoice.draw(self.rng).speak(segment / peak, self.rng)
+        return segment / np.abs(segment).max() * self.rng.uniform(0.2, 0.95), known[first : first + frames]
 
     def batch(self, size: int) -> tuple[Tensor, Tensor]:
-        """Return audio (B, N) and labels (B, T); the second half of the rows is the first in other voices."""
-        wavs, labels = zip(*(self.one() for _ in range(size // 2)), strict=True)
-        others = [OtherVoice.draw(self.rng).speak(wav, self.rng) * self.rng.uniform(0.3, 1.3) for wav in wavs]
-        return torch.from_numpy(np.stack([*wavs, *others])), torch.from_numpy(np.stack([*labels, *labels]))
+        """Return audio (B, N) and labels (B, T)."""
+        wavs, labels = zip(*(self.one() for _ in range(size)), strict=True)
+        return torch.from_numpy(np.stack(wavs)), torch.from_numpy(np.stack(labels))
 
 
 def train(
@@ -264,8 +255,7 @@ def main() -> None:
 
     def everything(wav_BN: Tensor, labels_BT: Tensor) -> dict[str, Tensor]:
         losses = trainer(wav_BN, labels_BT)
-        phonetic = PHONE_WEIGHT * losses["phone"] + TWIN_WEIGHT * losses["twin"]
-        return {"loss": losses["mel"] + 0.2 * losses["commit"] + phonetic, **losses}
+        return {"loss": losses["mel"] + 0.2 * losses["commit"] + losses["phone"], **losses}
 
     def decoder(wav_BN: Tensor, labels_BT: Tensor) -> dict[str, Tensor]:
         losses = trainer.decoder_loss(wav_BN)
