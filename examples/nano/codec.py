@@ -185,9 +185,10 @@ class Segments:
         peak = float(np.abs(segment).max())
         if peak < 600:  # of 32767: nothing to hear
             return self.one()
+        segment /= peak
         if self.rng.random() < 1 / 2:
-            segment = OtherVoice.draw(self.rng).speak(segment / peak, self.rng)
-        return segment / np.abs(segment).max() * self.rng.uniform(0.2, 0.95), known[first : first + frames]
+            segment = OtherVoice.draw(self.rng).speak(segment, self.rng)
+        return segment * self.rng.uniform(0.2, 0.95), known[first : first + frames]
 
     def batch(self, size: int) -> tuple[Tensor, Tensor]:
         """Return audio (B, N) and labels (B, T)."""

@@ -33,6 +33,7 @@ from vallecli.text.normalize import normalize
 
 GAP = SAMPLE_RATE // 20  # silence between the rows of a file
 DURATIONS = "/Clip_output_0"  # hibari's phoneme durations, in frames of 12.5 ms
+LEVEL = 0.7  # the peak of each row
 MIN_CHARS, MAX_CHARS = 12, 110
 
 
@@ -85,7 +86,7 @@ def make_speaker(index: int, *, folder: Path, texts: list[str], rows: int) -> fl
         spoken = speak_row(rng.choice(texts), rng)
         if spoken is None:
             continue
-        wav, entry = voice.speak(spoken[0], rng), spoken[1]
+        wav, entry = LEVEL * voice.speak(spoken[0], rng), spoken[1]
         entries.append({"start": position, "end": position + len(wav), **entry})
         pieces += [wav, np.zeros(GAP, np.float32)]
         position += len(wav) + GAP

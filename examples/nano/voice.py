@@ -40,7 +40,7 @@ class OtherVoice:
         )
 
     def speak(self, wav: np.ndarray, rng: random.Random) -> np.ndarray:
-        """Given speech (N,) at 24 kHz, return the same words (N,) in this voice, through this channel."""
+        """Given speech (N,) at 24 kHz, return the same words (N,) in this voice, through this channel, at full scale."""
         sound = parselmouth.Sound(wav.astype(np.float64), SAMPLE_RATE)
         knobs = (self.formant, self.pitch, self.pitch_range, 1.0)
         out = call(sound, "Change gender", LOWEST, HIGHEST, *knobs).values[0].astype(np.float32)[: len(wav)]
@@ -54,4 +54,4 @@ class OtherVoice:
             out = np.pad(out, (0, max(0, len(wav) - len(out))))[: len(wav)]
         level = float(np.sqrt(np.mean(out**2))) * 10 ** (-self.noise / 20)
         out = out + level * np.random.default_rng(rng.randrange(1 << 30)).standard_normal(len(out), np.float32)
-        return out / max(1e-4, float(np.abs(out).max())) * 0.7
+        return out / max(1e-4, float(np.abs(out).max()))
