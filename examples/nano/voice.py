@@ -40,7 +40,7 @@ class OtherVoice:
         )
 
     def speak(self, wav: np.ndarray, rng: random.Random) -> np.ndarray:
-        """Given speech (N,) at 24 kHz, return the same words (N,) in this voice, through this channel, at full scale."""
+        """Given speech (N,) at 24 kHz, return the same words (N,) in this voice and channel, at full scale."""
         sound = parselmouth.Sound(wav.astype(np.float64), SAMPLE_RATE)
         knobs = (self.formant, self.pitch, self.pitch_range, 1.0)
         out = call(sound, "Change gender", LOWEST, HIGHEST, *knobs).values[0].astype(np.float32)[: len(wav)]
