@@ -7,11 +7,12 @@ The first --steps train everything; then encoder and codebooks are frozen (RUN/c
 codes the language models learn, while --decoder-steps more go into the decoder alone, before or after the language
 models are trained.
 
-Losses: L1 of log-mel magnitudes at four resolutions, commitment of the latents to the codebooks, and cross-entropy
-of a linear phoneme classifier on codebook 1. That codebook learns from the classifier alone, in dimensions of its
-own, and so carries what is said and little of who says it; the rest is left to codebooks 2 to 8. When a phoneme sounds
-is known for stage 1's speech; in a recording with a transcript beside it (a.txt for a.flac) the classifier finds it
-out, again and again as it learns. The state is kept in RUN/codec.pt; the same command goes on from there.
+Losses: L1 of log-mel magnitudes at four resolutions, commitment of the latents to the codebooks, and two that are
+codebook 1's alone, in dimensions of its own: cross-entropy of a linear phoneme classifier, and L1 of a linear guess
+of the same frame's log-mel magnitudes in hibari's own voice, which lies beside every speaker's. So it carries what is
+said, and how, but little of who says it; that is left to codebooks 2 to 8. When a phoneme sounds is known for stage 1's
+speech; in a recording with a transcript beside it (a.txt for a.flac) the classifier finds it out, again and again as
+it learns. The state is kept in RUN/codec.pt; the same command goes on from there.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ import torch
 import torch.nn.functional as F
 from align import SOUNDS, Transcript
 from common import log, write_beside
-from speech import UNKNOWN, frame_labels, read, rows, speakers
+from speech import UNKNOWN, frame_labels, read, read_speaker, rows, speakers
 from torch import Tensor, nn
 from voice import OtherVoice
 
-from vallecli.codec.nano import LogMel, NanoCodec, NanoCodecConfig
+from vallecli.codec.nano import N_FFT, LogMel, NanoCodec, NanoCodecConfig
 from vallecli.constants import CODEBOOK_SIZE, HOP, NUM_CODEBOOKS, SAMPLE_RATE
 from vallecli.errors import EmptyText
 from vallecli.text.arpabet import ArpabetFrontEnd
@@ -46,7 +47,12 @@ sys.modules.setdefault("torchaudio", ModuleType("torchaudio"))  # encodec import
 from encodec.quantization import ResidualVectorQuantizer  # noqa: E402
 
 SEGMENT = SAMPLE_RATE  # samples of one training example: one second
+FRAMES = SEGMENT // HOP
+REAL = 1 / 3  # share of the examples that come from real recordings, half of them in another voice
+QUIET = 0.02  # of full scale: nothing to hear
 CONTENT = 16  # dimensions of the latents that codebook 1 sees
+PLAIN_BANDS = 40  # mel bands of hibari's voice that codebook 1 tells
+PLAIN_WEIGHT = 0.5
 RESOLUTIONS = ((256, 20), (512, 40), (1024, 80), (2048, 160))  # window in samples, mel bands
 WARMUP = 200  # steps
 SAVE_EVERY = 250  # steps
@@ -65,6 +71,8 @@ class Trainer(nn.Module):
             dimension=config.latent_dim, n_q=NUM_CODEBOOKS, bins=CODEBOOK_SIZE, kmeans_init=True, kmeans_iters=4
         )
         self.phones = nn.Linear(config.latent_dim, len(SOUNDS))
+        self.plain = nn.Linear(config.latent_dim, PLAIN_BANDS)
+        self.plain_mel = LogMel(PLAIN_BANDS, N_FFT, HOP)
         self.mels = nn.ModuleList(LogMel(bands, window, window // 4) for window, bands in RESOLUTIONS)
 
     def spectral_loss(self, out_BN: Tensor, wav_BN: Tensor) -> Tensor:
@@ -90,8 +98,11 @@ class Trainer(nn.Module):
             out = self.codec.synthesize(self.codec.dequantize(codes_BTQ.clone()))
         return {"mel": self.spectral_loss(out, wav_BN)}
 
-    def forward(self, wav_BN: Tensor, labels_BT: Tensor) -> dict[str, Tensor]:
-        """Given audio (B, N) and phoneme classes (B, T), return the losses and the classifier's accuracy."""
+    def forward(self, wav_BN: Tensor, plain_BN: Tensor, labels_BT: Tensor) -> dict[str, Tensor]:
+        """Given audio, the same in hibari's voice (B, N) and phoneme classes (B, T), return losses and accuracy.
+
+        Rows of zeros tell that nobody knows how hibari would say it.
+        """
         with torch.autocast(wav_BN.device.type, torch.bfloat16):
             latents = self.codec.latents(wav_BN)
         latents_BDT = latents.float().transpose(1, 2)
@@ -107,10 +118,13 @@ class Trainer(nn.Module):
         guess = self.phones(first.transpose(1, 2)).flatten(0, 1)
         labels = labels_BT.flatten()
         known = labels != UNKNOWN
+        spoken_B = plain_BN.any(1)
+        wanted_BCT = self.plain_mel(plain_BN[spoken_B])
         return {
             "mel": self.spectral_loss(out, wav_BN),
             "commit": commitment.mean() / NUM_CODEBOOKS,
             "phone": F.cross_entropy(guess, labels, ignore_index=UNKNOWN),
+            "plain": (self.plain(first[spoken_B].transpose(1, 2)).transpose(1, 2) - wanted_BCT).abs().mean(),
             "accuracy": ((guess.argmax(-1) == labels) & known).sum() / known.sum().clamp(min=1),
         }
 
@@ -142,11 +156,11 @@ class Recording:
 
 
 class Segments:
-    """Random seconds of speech with phoneme labels, half in another voice, a third from real recordings."""
+    """Random seconds of speech with phoneme labels."""
 
     def __init__(self, run: Path, recordings: Path | None, limit: int) -> None:
         self.rng = random.Random(0)
-        self.spoken = [(read(path.with_suffix(".flac")), rows(path)) for path in speakers(run)[:limit]]
+        self.spoken = [(read_speaker(path), rows(path)) for path in speakers(run)[:limit]]
         found = sorted(recordings.iterdir()) if recordings else []
         front_end = ArpabetFrontEnd()
         heard = [Recording.read(path, front_end) for path in found if path.suffix in {".wav", ".flac", ".ogg", ".mp3"}]
@@ -167,40 +181,39 @@ class Segments:
         trainer.train()
         return recognised / max(1, len(self.recorded))
 
-    def one(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return audio (N,) in -1..1 and labels (T,) of one second."""
-        frames = SEGMENT // HOP
-        if self.recorded and self.rng.random() < 1 / 3:
+    def one(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return one second: audio and the same in hibari's voice (N,), zeros if unknown, and labels (T,)."""
+        real = bool(self.recorded) and self.rng.random() < REAL
+        if real:
             recording = self.rng.choice(self.recorded)
-            audio, known, offset = recording.wav, recording.labels, 0
+            both, known, offset = np.stack([recording.wav, np.zeros_like(recording.wav)], 1), recording.labels, 0
         else:
-            audio, entries = self.rng.choice(self.spoken)
+            both, entries = self.rng.choice(self.spoken)
             entry = self.rng.choice(entries)
             known, offset = frame_labels(entry), entry["start"]
-        if len(known) <= frames:
+        if len(known) <= FRAMES:
             return self.one()
-        first = self.rng.randrange(len(known) - frames)
+        first = self.rng.randrange(len(known) - FRAMES)
         begin = offset + first * HOP
-        segment = audio[begin : begin + SEGMENT].astype(np.float32)
+        segment, plain = both[begin : begin + SEGMENT].T.astype(np.float32) / 32768
         peak = float(np.abs(segment).max())
-        if peak < 600:  # of 32767: nothing to hear
+        if peak < QUIET:
             return self.one()
         segment /= peak
-        if self.rng.random() < 1 / 2:
+        if real and self.rng.random() < 1 / 2:
             segment = OtherVoice.draw(self.rng).speak(segment, self.rng)
-        return segment * self.rng.uniform(0.2, 0.95), known[first : first + frames]
+        return segment * self.rng.uniform(0.2, 0.95), plain, known[first : first + FRAMES]
 
-    def batch(self, size: int) -> tuple[Tensor, Tensor]:
-        """Return audio (B, N) and labels (B, T)."""
-        wavs, labels = zip(*(self.one() for _ in range(size)), strict=True)
-        return torch.from_numpy(np.stack(wavs)), torch.from_numpy(np.stack(labels))
+    def batch(self, size: int) -> list[Tensor]:
+        """Return audio and the same in hibari's voice (B, N), and labels (B, T)."""
+        return [torch.from_numpy(np.stack(arrays)) for arrays in zip(*(self.one() for _ in range(size)), strict=True)]
 
 
 def train(
     args: argparse.Namespace,
     stage: str,
     trainer: Trainer,
-    losses_of: Callable[[Tensor, Tensor], dict[str, Tensor]],
+    losses_of: Callable[..., dict[str, Tensor]],
     data: Segments,
     steps: int,
 ) -> None:
@@ -221,8 +234,7 @@ def train(
         rate = args.rate * min(1, (step + 1) / WARMUP) * (0.05 + 0.475 * (1 + math.cos(math.pi * step / steps)))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        wav_BN, labels_BT = data.batch(args.batch)
-        losses = losses_of(wav_BN.to(args.device), labels_BT.to(args.device))
+        losses = losses_of(*(tensor.to(args.device) for tensor in data.batch(args.batch)))
         optimizer.zero_grad()
         losses["loss"].backward()
         nn.utils.clip_grad_norm_(trainer.parameters(), 1.0)
@@ -254,11 +266,12 @@ def main() -> None:
     data = Segments(args.run, args.recordings, args.speakers)
     trainer = Trainer(NanoCodecConfig()).to(args.device)
 
-    def everything(wav_BN: Tensor, labels_BT: Tensor) -> dict[str, Tensor]:
-        losses = trainer(wav_BN, labels_BT)
-        return {"loss": losses["mel"] + 0.2 * losses["commit"] + losses["phone"], **losses}
+    def everything(*batch: Tensor) -> dict[str, Tensor]:
+        losses = trainer(*batch)
+        content = losses["phone"] + PLAIN_WEIGHT * losses["plain"]
+        return {"loss": losses["mel"] + 0.2 * losses["commit"] + content, **losses}
 
-    def decoder(wav_BN: Tensor, labels_BT: Tensor) -> dict[str, Tensor]:
+    def decoder(wav_BN: Tensor, *_: Tensor) -> dict[str, Tensor]:
         losses = trainer.decoder_loss(wav_BN)
         return {"loss": losses["mel"], **losses}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vallecli.formats.base import Limits
 from vallecli.text.arpabet import ArpabetFrontEnd
 
-MIN_PROMPT, MAX_PROMPT = 50, 150  # frames of a training prompt: two thirds of a second to two seconds
+MIN_PROMPT, MAX_PROMPT = 75, 225  # frames of a training prompt: one to three seconds
 MODEL = {
     "text_vocab": len(ArpabetFrontEnd.vocabulary),
     "d_model": 256,

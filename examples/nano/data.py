@@ -5,8 +5,9 @@
 hibari-tts (Apache-2.0) speaks; one more output of its ONNX graph holds the duration of each phoneme. Praat then
 changes the voice (voice.py): each speaker is another one, in another room.
 
-Writes RUN/speech/SPEAKER.flac and, last, SPEAKER.json: rows {start, end, text, phones, phone_ends, words}, times in
-samples at 24 kHz counted from the row's start. A speaker whose JSON exists is skipped, so the stage resumes.
+Writes RUN/speech/SPEAKER.flac, the speaker's voice on the left and hibari's own on the right, and, last, SPEAKER.json:
+rows {start, end, text, phones, phone_ends, words}, times in samples at 24 kHz counted from the row's start. A speaker
+whose JSON exists is skipped, so the stage resumes.
 """
 
 from __future__ import annotations
@@ -86,10 +87,11 @@ def make_speaker(index: int, *, folder: Path, texts: list[str], rows: int) -> fl
         spoken = speak_row(rng.choice(texts), rng)
         if spoken is None:
             continue
-        wav, entry = LEVEL * voice.speak(spoken[0], rng), spoken[1]
-        entries.append({"start": position, "end": position + len(wav), **entry})
-        pieces += [wav, np.zeros(GAP, np.float32)]
-        position += len(wav) + GAP
+        plain, entry = spoken
+        both = LEVEL * np.stack([voice.speak(plain, rng), plain / np.abs(plain).max()], 1)  # (N, 2)
+        entries.append({"start": position, "end": position + len(both), **entry})
+        pieces += [both, np.zeros((GAP, 2), np.float32)]
+        position += len(both) + GAP
     with write_beside(stem.with_suffix(".flac")) as path:
         soundfile.write(path, np.concatenate(pieces), SAMPLE_RATE, format="FLAC")
     with write_beside(stem.with_suffix(".json")) as path:

@@ -8,6 +8,9 @@ AR follow the text, and live in training only. Its attention is guided: in two m
 its share of the next-code loss, to look at the phoneme that sounds next. And part of the codes it reads are replaced
 by random ones, so that it cannot lean on the previous frame alone, nor be thrown by its own slips.
 
+Two more teach both models that codes have neighbours: the tables of codes start as projections of the codec's
+codebooks, and a target is shared with the codes that would have been nearly as good.
+
 The state is kept in RUN/MODEL.pt; the same command goes on from there. Hidden matrices are trained by Muon, the rest
 by AdamW.
 """
@@ -28,6 +31,7 @@ import torch
 import torch.nn.functional as F
 from common import log, write_beside
 from config import MAX_PROMPT, MIN_PROMPT, MODEL
+from speech import REAL
 from torch import Tensor, nn
 
 from vallecli.model.ar import AR
@@ -35,7 +39,9 @@ from vallecli.model.config import BOS, CODEBOOK_SIZE, EOS, ModelConfig
 from vallecli.model.nar import NAR
 
 IGNORE = -100  # a target that the loss skips
-EVAL_SPEAKERS = 8
+EVAL_SPEAKERS = 8  # of each kind
+SPREAD = 3.0  # how many codes share a target
+CALIBRATED = 2000  # frames that the spread is measured on
 GUIDE_WEIGHT = 0.5
 CORRUPTED, SPAN = 0.2, 8  # share of the codes that the AR reads wrongly, and how many in a row
 STAGES = (1, 1, 1, 2, 2, 3, 4, 5, 6, 7)  # early codebooks carry most, so they are trained most
@@ -94,12 +100,43 @@ def lengths(arrays: list[np.ndarray]) -> Tensor:
     return torch.tensor([len(a) for a in arrays])
 
 
-def choose(speakers: list[list[Row]], size: int, rng: random.Random) -> Batch:
-    """Return a batch of `size` rows of similar length."""
-    pool = [(speaker, rng.choice(speaker)) for speaker in rng.choices(speakers, k=4 * size)]
-    pool.sort(key=lambda pair: len(pair[1].codes_TQ))
-    first = rng.randrange(3 * size)
-    chosen, prompts = pool[first : first + size], []
+class Speech:
+    """The rows of each speaker: stage 1's, and those of real recordings."""
+
+    def __init__(self, files: list[Path]) -> None:
+        spoken, real = [], []
+        for path in files:
+            if len(rows := load_speaker(path)) > 1:
+                (real if path.name.startswith(REAL) else spoken).append(rows)
+        self.spoken, self.real = spoken, real
+
+    @classmethod
+    def split(cls, folder: Path) -> tuple[Speech, Speech]:
+        """Return what is never trained on, a few speakers of each kind, and the rest."""
+        files = sorted(folder.glob("*.npz"))
+        names = list(dict.fromkeys(speaker_name(path) for path in files))
+        spoken = [name for name in names if not name.startswith(REAL)]
+        unseen = {*spoken[:EVAL_SPEAKERS], *names[len(spoken) :][:EVAL_SPEAKERS]}
+        held, kept = ([path for path in files if (speaker_name(path) in unseen) is wanted] for wanted in (True, False))
+        return cls(held), cls(kept)
+
+    def choose(self, size: int, rng: random.Random, *, real: float) -> Batch:
+        """Return a batch of `size` rows of similar length, a share of them from real recordings."""
+        speakers = [rng.choice(self.real if rng.random() < real else self.spoken) for _ in range(4 * size)]
+        pool = [(speaker, rng.choice(speaker)) for speaker in speakers]
+        pool.sort(key=lambda pair: len(pair[1].codes_TQ))
+        first = rng.randrange(3 * size)
+        return collate(pool[first : first + size], rng)
+
+
+def speaker_name(path: Path) -> str:
+    """Given a file of stage 3, return whose it is: the voices of one recording are one."""
+    return path.stem.rpartition("-")[0] if path.name.startswith(REAL) else path.stem
+
+
+def collate(chosen: list[tuple[list[Row], Row]], rng: random.Random) -> Batch:
+    """Given rows and their speakers, return them as a batch, each with a passage of another row as its prompt."""
+    prompts = []
     for speaker, row in chosen:
         other = rng.choice([r for r in speaker if r is not row]).codes_TQ
         length = min(len(other), rng.randint(MIN_PROMPT, MAX_PROMPT))
@@ -161,7 +198,64 @@ class Guide:
         return torch.stack(terms).mean()
 
 
-def ar_losses(model: AR, batch: Batch, guide: Guide | None) -> dict[str, Tensor]:
+class Neighbours:
+    """The codec's codebooks (Q, V, D): which codes sound alike, and which would have been nearly as good."""
+
+    def __init__(self, codebooks_QVD: Tensor) -> None:
+        self.codebooks_QVD = codebooks_QVD
+        self.seen_QD = codebooks_QVD.any(1)  # codebook 1 sees some dimensions only
+        self.widths = [1.0] * len(codebooks_QVD)
+
+    def calibrate(self, codes_NQ: Tensor) -> None:
+        """Given frames of codes (N, Q), make targets spread over SPREAD codes, in the geometric mean."""
+        for codebook in range(len(self.widths)):
+            low, high = 1e-4, 1e4
+            while high / low > 1.01:
+                self.widths[codebook] = math.sqrt(low * high)
+                target_NV = self.targets(codes_NQ, codebook)
+                entropy = -(target_NV * target_NV.clamp(min=1e-9).log()).sum(-1).mean().item()
+                low, high = (
+                    (low, self.widths[codebook]) if entropy > math.log(SPREAD) else (self.widths[codebook], high)
+                )
+
+    def targets(self, codes_NQ: Tensor, codebook: int) -> Tensor:
+        """Given frames of codes (N, Q), return how good each code of a codebook would have been in them (N, V).
+
+        What a codebook had to approximate is the sum of what it and those behind it gave.
+        """
+        tables = self.codebooks_QVD[codebook:]
+        residual = torch.stack([F.embedding(codes_NQ[:, codebook + i], t) for i, t in enumerate(tables)]).sum(0)
+        seen = self.seen_QD[codebook]
+        squares = torch.cdist(residual[:, seen], self.codebooks_QVD[codebook][:, seen]).square()
+        return (-squares / self.widths[codebook]).softmax(-1)
+
+    @torch.no_grad()
+    def start(self, model: AR | NAR, generator: torch.Generator) -> None:
+        """Let the tables of codes in a new model begin as one random projection of the codebooks."""
+        if isinstance(model, AR):
+            tables = [(model.audio_embedding.weight, 0), (model.head.weight, 0)]
+        else:
+            tables = [(table.weight, codebook) for codebook, table in enumerate(model.audio_embeddings)]
+            tables.append((model.heads[-1].weight, len(model.heads)))
+        width = tables[0][0].shape[1]
+        projection = torch.randn(self.codebooks_QVD.shape[2], width, generator=generator)
+        for weight, codebook in tables:
+            rows = (self.codebooks_QVD[codebook] - self.codebooks_QVD[codebook].mean(0)).cpu() @ projection
+            mixed = 0.9 * rows / rows.std() + 0.4 * torch.randn(rows.shape, generator=generator)
+            weight[:CODEBOOK_SIZE] = mixed.to(weight.device) * weight.std()
+
+
+def code_losses(logits_NV: Tensor, code_N: Tensor, target_NV: Tensor) -> dict[str, Tensor]:
+    """Given logits, the codes and targets that are spread over their neighbours, return loss, CE and accuracy."""
+    log_NV = logits_NV.float().log_softmax(-1)
+    return {
+        "loss": -(target_NV * log_NV).sum(-1).mean(),
+        "ce": F.nll_loss(log_NV.detach(), code_N),
+        "accuracy": (log_NV.argmax(-1) == code_N).float().mean(),
+    }
+
+
+def ar_losses(model: AR, batch: Batch, neighbours: Neighbours, guide: Guide | None) -> dict[str, Tensor]:
     """Given a batch, return the losses of the next code of codebook 1."""
     rows, positions = batch.codes_BAQ.shape[:2]
     device = batch.codes_BAQ.device
@@ -179,28 +273,31 @@ def ar_losses(model: AR, batch: Batch, guide: Guide | None) -> dict[str, Tensor]
     with torch.autocast(device.type, torch.bfloat16):
         logits = model(batch.text_BS, batch.text_len_B, audio_BA, batch.audio_len_B + 1)
     wanted = target != IGNORE
-    ce = F.cross_entropy(logits[wanted].float(), target[wanted])
-    losses = {"ce": ce, "accuracy": (logits[wanted].argmax(-1) == target[wanted]).float().mean(), "loss": ce}
+    code_N = target[wanted]
+    spread_NV = code_N.new_zeros(len(code_N), EOS + 1, dtype=torch.float32)
+    spread_NV[code_N == EOS, EOS] = 1
+    speech = (at >= prompt) & (at < length)
+    spread_NV[code_N != EOS, :EOS] = neighbours.targets(batch.codes_BAQ[speech[:, :positions]], 0)
+    losses = code_losses(logits[wanted], code_N, spread_NV)
     if guide is not None:
         # The position that predicts frame t holds frame t - 1; attention there should already be on frame t's phoneme.
         sounding_BA = batch.sounding_BA.gather(1, at.clamp(max=positions - 1).expand(rows, -1))
         sounding_BA = sounding_BA.masked_fill((at < prompt) | (at >= length), -1)
         losses["guide"] = guide.loss(sounding_BA)
-        losses["loss"] = ce + GUIDE_WEIGHT * losses["guide"]
+        losses["loss"] = losses["loss"] + GUIDE_WEIGHT * losses["guide"]
     return losses
 
 
-def nar_losses(model: NAR, batch: Batch, stage: int) -> dict[str, Tensor]:
+def nar_losses(model: NAR, batch: Batch, neighbours: Neighbours, stage: int) -> dict[str, Tensor]:
     """Given a batch, return the losses of codebook `stage` + 1 on the target's frames."""
     at = torch.arange(batch.codes_BAQ.shape[1], device=batch.codes_BAQ.device)[None]
     wanted = (at >= batch.prompt_len_B[:, None]) & (at < batch.audio_len_B[:, None])
     lengths = batch.prompt_len_B, batch.audio_len_B
     with torch.autocast(at.device.type, torch.bfloat16):
         logits = model(batch.text_BS, batch.text_len_B, batch.codes_BAQ, *lengths, stage=stage)
-    target = batch.codes_BAQ[..., stage][wanted]
-    ce = F.cross_entropy(logits[wanted].float(), target)
-    accuracy = (logits[wanted].argmax(-1) == target).float().mean()
-    return {"ce": ce, "accuracy": accuracy, "loss": ce, f"ce{stage}": ce}
+    codes_NQ = batch.codes_BAQ[wanted]
+    losses = code_losses(logits[wanted], codes_NQ[:, stage], neighbours.targets(codes_NQ, stage))
+    return {**losses, f"ce{stage}": losses["ce"]}
 
 
 def optimizers(model: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
@@ -215,14 +312,20 @@ def optimizers(model: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
 
 
 @torch.no_grad()
-def evaluate(model: AR | NAR, unseen: list[list[Row]], device: str) -> dict[str, float]:
-    """Return the cross-entropy on speakers that training never sees: one number (AR) or one a stage (NAR)."""
+def evaluate(model: AR | NAR, unseen: Speech, neighbours: Neighbours, device: str) -> dict[str, float]:
+    """Return the cross-entropy on speakers that training never sees, spoken and real; the NAR's at some stages."""
     model.eval()
-    batch = choose(unseen, 24, random.Random(1)).to(device)
-    if isinstance(model, AR):
-        losses = ar_losses(model, batch, None)
-        return {name: losses[name].item() for name in ("ce", "accuracy")}
-    return {f"ce{stage}": nar_losses(model, batch, stage)["ce"].item() for stage in (1, 2, 4, 7)}
+    found = {}
+    for kind, real in (("spoken", 0), ("real", 1)):
+        batch = unseen.choose(24, random.Random(1), real=real).to(device)
+        if isinstance(model, AR):
+            losses = ar_losses(model, batch, neighbours, None)
+            found |= {f"{kind}.{name}": losses[name].item() for name in ("ce", "accuracy")}
+        else:
+            found |= {
+                f"{kind}.ce{stage}": nar_losses(model, batch, neighbours, stage)["ce"].item() for stage in (1, 2, 4, 7)
+            }
+    return found
 
 
 def main() -> None:
@@ -233,13 +336,21 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--batch", type=int, default=16, help="rows a step")
     parser.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate")
+    parser.add_argument("--real", type=float, default=0.3, help="share of the rows that come from real recordings")
+    parser.add_argument("--threads", type=int, help="CPU threads; by default all")
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     config = ModelConfig.from_dict(MODEL)
-    speakers = [rows for path in sorted((args.run / "tokens").glob("*.npz")) if len(rows := load_speaker(path)) > 1]
-    unseen, seen = speakers[:EVAL_SPEAKERS], speakers[EVAL_SPEAKERS:]
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    unseen, seen = Speech.split(args.run / "tokens")
+    codec = torch.load(args.run / "codec.frozen.pt", weights_only=True, map_location=args.device)
+    neighbours = Neighbours(codec["codebooks"])
+    frames = np.concatenate([row.codes_TQ for speaker in unseen.spoken + unseen.real for row in speaker])
+    neighbours.calibrate(torch.from_numpy(frames[:: len(frames) // CALIBRATED]).long().to(args.device))
     torch.manual_seed(0)
     model = (AR if args.model == "ar" else NAR)(config).to(args.device)
+    neighbours.start(model, torch.Generator().manual_seed(0))
     if isinstance(model, NAR):  # its embeddings start small, being its heads too: full positions would drown them
         for positions in (model.text_positions, model.audio_positions):
             nn.init.constant_(positions.alpha, 0.15)
@@ -255,7 +366,9 @@ def main() -> None:
 
     def losses_of(batch: Batch, stage: int) -> dict[str, Tensor]:
         batch = batch.to(args.device)
-        return ar_losses(model, batch, guide) if isinstance(model, AR) else nar_losses(model, batch, stage)
+        if isinstance(model, AR):
+            return ar_losses(model, batch, neighbours, guide)
+        return nar_losses(model, batch, neighbours, stage)
 
     began, sums, counts = time.time(), Counter[str](), Counter[str]()
     while step < args.steps:
@@ -264,7 +377,7 @@ def main() -> None:
         for group in [group for optimizer in chain for group in optimizer.param_groups]:
             group["lr"] = rate
         model.train()
-        losses = losses_of(choose(seen, args.batch, rng), rng.choice(STAGES))
+        losses = losses_of(seen.choose(args.batch, rng, real=args.real), rng.choice(STAGES))
         model.zero_grad()
         losses["loss"].backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -279,7 +392,7 @@ def main() -> None:
             sums.clear()
             counts.clear()
         if step % EVAL_EVERY == 0 or step == args.steps:
-            log(args.run, f"{args.model}.eval", step=step, **evaluate(model, unseen, args.device))
+            log(args.run, f"{args.model}.eval", step=step, **evaluate(model, unseen, neighbours, args.device))
         if step % SAVE_EVERY == 0 or step == args.steps:
             with write_beside(state) as path:
                 kept = [optimizer.state_dict() for optimizer in chain]

@@ -15,6 +15,7 @@ from vallecli.constants import HOP, SAMPLE_RATE
 
 MARKS = '.,!?;:—…"()“”-'  # hibari's that sound as nothing
 STRESS = "ˈˌ"
+REAL = "voice-"  # begins the names of token files that were made of real recordings
 UNKNOWN = -100  # the label of frames between words, which the loss skips
 
 
@@ -38,6 +39,12 @@ def read(path: Path) -> np.ndarray:
     wav, rate = soundfile.read(path, dtype="float32", always_2d=True)
     wav = wav.mean(1) if rate == SAMPLE_RATE else soxr.resample(wav.mean(1), rate, SAMPLE_RATE)
     return (np.clip(wav, -1, 1) * 32767).astype(np.int16)
+
+
+def read_speaker(speaker: Path) -> np.ndarray:
+    """Return the audio of one speaker (N, 2) as int16: in its own voice, and the same in hibari's."""
+    both: np.ndarray = soundfile.read(speaker.with_suffix(".flac"), dtype="int16")[0]
+    return both
 
 
 def speakers(run: Path) -> list[Path]:

@@ -3,14 +3,15 @@
     python examples/nano/tokens.py --run runs/nano
     python examples/nano/tokens.py --run runs/nano --recordings voices/
 
-Writes RUN/tokens/SPEAKER.npz, rows one after the other: codes (T, 8), text ids (S,), for each frame the index of the
-text id that sounds in it (-1 between words), and how long each row is. A speaker whose file exists is skipped, so the
-stage resumes.
+Writes RUN/tokens/SPEAKER.npz or voice-RECORDING-VERSION.npz, rows one after the other: codes (T, 8), text ids (S,),
+for each frame the index of the text id that sounds in it (-1 between words), and how long each row is. A speaker whose
+file exists is skipped, so the stage resumes.
 
 Of stage 1's speech, rows whose words do not match between the two front ends are left out (3 to 4 in 100). A recording
 needs its transcript beside it (a.txt for a.flac) and is one speaker. Nobody knows when its phonemes sound, so the
 phoneme classifier of stage 2 finds out; then it is cut into sentences' worth of speech at its pauses, and passages
-that the classifier does not recognise, mostly those with a wrong transcript, are left out.
+that the classifier does not recognise, mostly those with a wrong transcript, are left out. The same recording in two
+other voices makes two more speakers.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import argparse
 import functools
 import math
 import multiprocessing
+import random
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +30,8 @@ import numpy as np
 import torch
 from align import ARPABET, SILENT, Transcript, align
 from common import log, write_beside
-from speech import read, rows, speakers
+from speech import REAL, read_speaker, rows, speakers
+from voice import OtherVoice
 
 from vallecli.audio import files, prompt
 from vallecli.codec.nano import NanoCodec, NanoCodecConfig
@@ -94,7 +97,7 @@ def encode_speaker(speaker: Path, *, run: Path) -> int:
     if target.exists():
         return 0
     codec, front_end = _tools(run)
-    audio = read(speaker.with_suffix(".flac"))
+    audio = read_speaker(speaker)[:, 0]
     found: list[Row] = []
     for row in rows(speaker):
         ids, words = front_end.encode_words(normalize(row["text"]))
@@ -109,23 +112,28 @@ def encode_speaker(speaker: Path, *, run: Path) -> int:
     return write(target, found)
 
 
-def encode_recording(recording: Path, *, run: Path) -> int:
-    """Write the tokens of one recording with a transcript; return how many passages were recognised."""
-    target = run / "tokens" / f"voice-{recording.stem}.npz"
-    if target.exists():
+def encode_recording(recording: Path, *, run: Path, versions: int) -> int:
+    """Write the tokens of one recording with a transcript, in its own and in other voices; return how many passages."""
+    targets = [run / "tokens" / f"{REAL}{recording.stem}-{version}.npz" for version in range(versions)]
+    if targets[-1].exists():
         return 0
     codec, front_end = _tools(run)
     wav = prompt.prepare(files.read(recording), recording, max_seconds=math.inf).wav
-    codes_TQ = codec.encode(torch.from_numpy(wav)[None])[0].numpy()
     try:
         transcript = Transcript.of(recording.with_suffix(".txt").read_text(), front_end)
     except EmptyText:
-        return write(target, [])
-    aligned = transcript.align(_logits(run)[codes_TQ[:, 0]])
-    if aligned is None:
-        return write(target, [])
-    path_T, score_T = aligned
-    return write(target, passages(codes_TQ, transcript.owner_N[path_T], score_T, transcript.ids, transcript.words))
+        return 0
+    rng, aligned, count = random.Random(recording.stem), None, 0
+    for target in targets:
+        voiced = wav if aligned is None else OtherVoice.draw(rng).speak(wav, rng)
+        codes_TQ = codec.encode(torch.from_numpy(voiced)[None])[0].numpy()
+        aligned = aligned or transcript.align(_logits(run)[codes_TQ[:, 0]])  # Praat keeps the timing
+        if aligned is None:
+            return 0
+        path_T, score_T = aligned
+        found = passages(codes_TQ, transcript.owner_N[path_T], score_T, transcript.ids, transcript.words)
+        count += write(target, found)
+    return count
 
 
 def passages(
@@ -178,6 +186,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="the folder of this run")
     parser.add_argument("--recordings", type=Path, help="a folder of real speech, a transcript beside each file")
+    parser.add_argument("--versions", type=int, default=3, help="voices of each recording, its own first")
     parser.add_argument("--workers", type=int, default=multiprocessing.cpu_count())
     args = parser.parse_args()
     (args.run / "tokens").mkdir(exist_ok=True)
@@ -186,7 +195,8 @@ def main() -> None:
     )
     began, matched, done = time.time(), 0, 0
     with multiprocessing.Pool(args.workers) as pool:
-        for encode, sources in ((encode_speaker, speakers(args.run)), (encode_recording, recordings)):
+        encode_voices = functools.partial(encode_recording, versions=args.versions)
+        for encode, sources in ((encode_speaker, speakers(args.run)), (encode_voices, recordings)):
             for count in pool.imap_unordered(functools.partial(encode, run=args.run), sources):
                 matched, done = matched + count, done + 1
                 if done % 50 == 0 or done == len(sources):
