@@ -21,13 +21,11 @@ import argparse
 import contextlib
 import math
 import random
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import torch
@@ -36,6 +34,7 @@ from align import SOUNDS, Transcript
 from common import log, write_beside
 from speech import UNKNOWN, frame_labels, read, read_speaker, rows, speakers
 from torch import Tensor, nn
+from vector_quantize_pytorch import VectorQuantize
 from voice import OtherVoice
 
 from vallecli.codec.nano import N_FFT, LogMel, NanoCodec, NanoCodecConfig
@@ -43,14 +42,12 @@ from vallecli.constants import CODEBOOK_SIZE, HOP, NUM_CODEBOOKS, SAMPLE_RATE
 from vallecli.errors import EmptyText
 from vallecli.text.arpabet import ArpabetFrontEnd
 
-sys.modules.setdefault("torchaudio", ModuleType("torchaudio"))  # encodec imports it for file input only
-from encodec.quantization import ResidualVectorQuantizer  # noqa: E402
-
 SEGMENT = SAMPLE_RATE  # samples of one training example: one second
 FRAMES = SEGMENT // HOP
 REAL = 1 / 3  # share of the examples that come from real recordings, half of them in another voice
 QUIET = 0.02  # of full scale: nothing to hear
 CONTENT = 16  # dimensions of the latents that codebook 1 sees
+CONTENT_GAIN = 8.0  # keeps these dimensions small, or codebooks 2 to 8 would spend themselves on what is left of them
 PLAIN_BANDS = 40  # mel bands of hibari's voice that codebook 1 tells
 PLAIN_WEIGHT = 0.5
 RESOLUTIONS = ((256, 20), (512, 40), (1024, 80), (2048, 160))  # window in samples, mel bands
@@ -67,8 +64,17 @@ class Trainer(nn.Module):
     def __init__(self, config: NanoCodecConfig) -> None:
         super().__init__()
         self.codec = NanoCodec(config)
-        self.quantizer = ResidualVectorQuantizer(
-            dimension=config.latent_dim, n_q=NUM_CODEBOOKS, bins=CODEBOOK_SIZE, kmeans_init=True, kmeans_iters=4
+        self.quantizers = nn.ModuleList(
+            VectorQuantize(
+                config.latent_dim,
+                CODEBOOK_SIZE,
+                decay=0.99,
+                kmeans_init=True,
+                kmeans_iters=4,
+                threshold_ema_dead_code=0.2,  # uses a batch; a batch has about two frames a code
+                rotation_trick=False,
+            )
+            for _ in range(NUM_CODEBOOKS)
         )
         self.phones = nn.Linear(config.latent_dim, len(SOUNDS))
         self.plain = nn.Linear(config.latent_dim, PLAIN_BANDS)
@@ -79,16 +85,15 @@ class Trainer(nn.Module):
         """Given decoded and original audio (B, N), return the mean L1 of their log-mel magnitudes."""
         return torch.stack([(mel(out_BN) - mel(wav_BN)).abs().mean() for mel in self.mels]).mean()
 
-    def content(self, latents_BDT: Tensor) -> Tensor:
-        """Given latents (B, D, T), return what codebook 1 sees of them (B, D, T)."""
-        return F.pad(latents_BDT[:, :CONTENT], (0, 0, 0, latents_BDT.shape[1] - CONTENT))
+    def content(self, latents_BTD: Tensor) -> Tensor:
+        """Given latents (B, T, D), return what codebook 1 sees of them (B, T, D)."""
+        return F.pad(latents_BTD[..., :CONTENT], (0, latents_BTD.shape[-1] - CONTENT))
 
     @torch.no_grad()
     def sounds(self, wav_BN: Tensor) -> Tensor:
         """Given audio (B, N), return the classifier's logits (B, T, C)."""
-        codebook_1 = self.quantizer.vq.layers[0]
-        content_BDT = self.content(self.codec.latents(wav_BN).transpose(1, 2))
-        logits: Tensor = self.phones(codebook_1.decode(codebook_1.encode(content_BDT)).transpose(1, 2))
+        first_BTD, _, _ = self.quantizers[0](self.content(self.codec.latents(wav_BN)))
+        logits: Tensor = self.phones(CONTENT_GAIN * first_BTD)
         return logits
 
     def decoder_loss(self, wav_BN: Tensor) -> dict[str, Tensor]:
@@ -105,33 +110,31 @@ class Trainer(nn.Module):
         """
         with torch.autocast(wav_BN.device.type, torch.bfloat16):
             latents = self.codec.latents(wav_BN)
-        latents_BDT = latents.float().transpose(1, 2)
-        content_BDT = self.content(latents_BDT)
-        codebook_1, *others = self.quantizer.vq.layers
-        first, _, commitment = codebook_1(content_BDT)
-        quantized, residual = first.detach(), latents_BDT - first
-        for layer in others:
-            step, _, further = layer(residual)
+        latents_BTD = latents.float()
+        codebook_1, *others = self.quantizers
+        first_BTD, _, commitment = codebook_1(self.content(latents_BTD))
+        quantized, residual = first_BTD.detach(), latents_BTD - first_BTD
+        for quantizer in others:
+            step, _, further = quantizer(residual)
             quantized, residual, commitment = quantized + step, residual - step, commitment + further
         with torch.autocast(wav_BN.device.type, torch.bfloat16):
-            out = self.codec.synthesize(quantized.transpose(1, 2))
-        guess = self.phones(first.transpose(1, 2)).flatten(0, 1)
+            out = self.codec.synthesize(quantized)
+        guess = self.phones(CONTENT_GAIN * first_BTD).flatten(0, 1)
         labels = labels_BT.flatten()
         known = labels != UNKNOWN
         spoken_B = plain_BN.any(1)
-        wanted_BCT = self.plain_mel(plain_BN[spoken_B])
+        told_BTC = self.plain(CONTENT_GAIN * first_BTD[spoken_B])
         return {
             "mel": self.spectral_loss(out, wav_BN),
-            "commit": commitment.mean() / NUM_CODEBOOKS,
+            "commit": commitment / NUM_CODEBOOKS,
             "phone": F.cross_entropy(guess, labels, ignore_index=UNKNOWN),
-            "plain": (self.plain(first[spoken_B].transpose(1, 2)).transpose(1, 2) - wanted_BCT).abs().mean(),
+            "plain": (told_BTC.transpose(1, 2) - self.plain_mel(plain_BN[spoken_B])).abs().mean(),
             "accuracy": ((guess.argmax(-1) == labels) & known).sum() / known.sum().clamp(min=1),
         }
 
     def publish(self) -> NanoCodec:
         """Return the codec with the learned codebooks in place."""
-        tables = [layer._codebook.embed for layer in self.quantizer.vq.layers]
-        self.codec.codebooks.copy_(torch.stack(tables))
+        self.codec.codebooks.copy_(torch.stack([quantizer.codebook for quantizer in self.quantizers]))
         return self.codec
 
 

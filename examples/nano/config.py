@@ -5,7 +5,7 @@ from __future__ import annotations
 from vallecli.formats.base import Limits
 from vallecli.text.arpabet import ArpabetFrontEnd
 
-MIN_PROMPT, MAX_PROMPT = 75, 225  # frames of a training prompt: one to three seconds
+MIN_PROMPT, MAX_PROMPT = 60, 180  # frames of a training prompt: 0.8 to 2.4 seconds
 MODEL = {
     "text_vocab": len(ArpabetFrontEnd.vocabulary),
     "d_model": 256,
@@ -18,5 +18,5 @@ MODEL = {
     "prefix_mode": 1,
     "tied_heads": True,
 }
-LIMITS = Limits(max_prompt_frames=MAX_PROMPT, max_text_chars=110)
+LIMITS = Limits(max_prompt_frames=MAX_PROMPT, max_text_chars=90)
 SAMPLING = {"temperature": 0.8, "top_k": 30, "top_p": 1.0}
