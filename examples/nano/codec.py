@@ -10,9 +10,10 @@ models are trained.
 Losses: L1 of log-mel magnitudes at four resolutions, commitment of the latents to the codebooks, and two that are
 codebook 1's alone, in dimensions of its own: cross-entropy of a linear phoneme classifier, and L1 of a linear guess
 of the same frame's log-mel magnitudes in hibari's own voice, which lies beside every speaker's. So it carries what is
-said, and how, but little of who says it; that is left to codebooks 2 to 8. When a phoneme sounds is known for stage 1's
-speech; in a recording with a transcript beside it (a.txt for a.flac) the classifier finds it out, again and again as
-it learns. The state is kept in RUN/codec.pt; the same command goes on from there.
+said, and how, but little of who says it; that is left to codebooks 2 to 8, which share the other dimensions. When a
+phoneme sounds is known for stage 1's speech; in a recording with a transcript beside it (a.txt for a.flac) the
+classifier finds it out, again and again as it learns. The state is kept in RUN/codec.pt; the same command goes on from
+there.
 """
 
 from __future__ import annotations
@@ -47,7 +48,6 @@ FRAMES = SEGMENT // HOP
 REAL = 1 / 3  # share of the examples that come from real recordings, half of them in another voice
 QUIET = 0.02  # of full scale: nothing to hear
 CONTENT = 16  # dimensions of the latents that codebook 1 sees
-CONTENT_GAIN = 8.0  # keeps these dimensions small, or codebooks 2 to 8 would spend themselves on what is left of them
 PLAIN_BANDS = 40  # mel bands of hibari's voice that codebook 1 tells
 PLAIN_WEIGHT = 0.5
 RESOLUTIONS = ((256, 20), (512, 40), (1024, 80), (2048, 160))  # window in samples, mel bands
@@ -85,15 +85,16 @@ class Trainer(nn.Module):
         """Given decoded and original audio (B, N), return the mean L1 of their log-mel magnitudes."""
         return torch.stack([(mel(out_BN) - mel(wav_BN)).abs().mean() for mel in self.mels]).mean()
 
-    def content(self, latents_BTD: Tensor) -> Tensor:
-        """Given latents (B, T, D), return what codebook 1 sees of them (B, T, D)."""
-        return F.pad(latents_BTD[..., :CONTENT], (0, latents_BTD.shape[-1] - CONTENT))
+    def split(self, latents_BTD: Tensor) -> tuple[Tensor, Tensor]:
+        """Given latents (B, T, D), return what codebook 1 sees of them and what the others see (B, T, D)."""
+        content, rest = latents_BTD[..., :CONTENT], latents_BTD[..., CONTENT:]
+        return F.pad(content, (0, rest.shape[-1])), F.pad(rest, (CONTENT, 0))
 
     @torch.no_grad()
     def sounds(self, wav_BN: Tensor) -> Tensor:
         """Given audio (B, N), return the classifier's logits (B, T, C)."""
-        first_BTD, _, _ = self.quantizers[0](self.content(self.codec.latents(wav_BN)))
-        logits: Tensor = self.phones(CONTENT_GAIN * first_BTD)
+        first_BTD, _, _ = self.quantizers[0](self.split(self.codec.latents(wav_BN))[0])
+        logits: Tensor = self.phones(first_BTD)
         return logits
 
     def decoder_loss(self, wav_BN: Tensor) -> dict[str, Tensor]:
@@ -110,20 +111,20 @@ class Trainer(nn.Module):
         """
         with torch.autocast(wav_BN.device.type, torch.bfloat16):
             latents = self.codec.latents(wav_BN)
-        latents_BTD = latents.float()
+        content_BTD, residual = self.split(latents.float())
         codebook_1, *others = self.quantizers
-        first_BTD, _, commitment = codebook_1(self.content(latents_BTD))
-        quantized, residual = first_BTD.detach(), latents_BTD - first_BTD
+        first_BTD, _, commitment = codebook_1(content_BTD)
+        quantized = first_BTD.detach()
         for quantizer in others:
             step, _, further = quantizer(residual)
             quantized, residual, commitment = quantized + step, residual - step, commitment + further
         with torch.autocast(wav_BN.device.type, torch.bfloat16):
             out = self.codec.synthesize(quantized)
-        guess = self.phones(CONTENT_GAIN * first_BTD).flatten(0, 1)
+        guess = self.phones(first_BTD).flatten(0, 1)
         labels = labels_BT.flatten()
         known = labels != UNKNOWN
         spoken_B = plain_BN.any(1)
-        told_BTC = self.plain(CONTENT_GAIN * first_BTD[spoken_B])
+        told_BTC = self.plain(first_BTD[spoken_B])
         return {
             "mel": self.spectral_loss(out, wav_BN),
             "commit": commitment / NUM_CODEBOOKS,

@@ -29,7 +29,6 @@ from typing import Any
 import numpy as np
 import torch
 from align import ARPABET, SILENT, Transcript, align
-from codec import CONTENT_GAIN
 from common import log, write_beside
 from speech import REAL, read_speaker, rows, speakers
 from voice import OtherVoice
@@ -60,7 +59,7 @@ def _logits(run: Path) -> np.ndarray:
     """Return the logits (1024, C) of the sound in a frame of each code of codebook 1."""
     trainer = torch.load(run / "codec.pt", weights_only=True, map_location="cpu")["trainer"]
     codebook_VD = _tools(run)[0].codebooks[0]
-    return (CONTENT_GAIN * codebook_VD @ trainer["phones.weight"].T + trainer["phones.bias"]).numpy()
+    return (codebook_VD @ trainer["phones.weight"].T + trainer["phones.bias"]).numpy()
 
 
 @dataclass(frozen=True)
