@@ -8,8 +8,9 @@ AR follow the text, and live in training only. Its attention is guided: in two m
 its share of the next-code loss, to look at the phoneme that sounds next. And part of the codes it reads are replaced
 by random ones, so that it cannot lean on the previous frame alone, nor be thrown by its own slips.
 
-Two more teach both models that codes have neighbours: the tables of codes start as projections of the codec's
-codebooks, and a target is shared with the codes that would have been nearly as good.
+Three more teach that codes have neighbours: the tables of codes start as projections of the codec's codebooks, a
+target is shared with the codes that would have been nearly as good, and the NAR reads such codes in place of the right
+ones, as it will read its own.
 
 The state is kept in RUN/MODEL.pt; the same command goes on from there. Hidden matrices are trained by Muon, the rest
 by AdamW.
@@ -208,25 +209,38 @@ class Neighbours:
     def calibrate(self, codes_NQ: Tensor) -> None:
         """Given frames of codes (N, Q), make targets spread over SPREAD codes, in the geometric mean."""
         for codebook in range(len(self.widths)):
+            residual_ND = self.residual(codes_NQ, codebook)
             low, high = 1e-4, 1e4
             while high / low > 1.01:
                 self.widths[codebook] = math.sqrt(low * high)
-                target_NV = self.targets(codes_NQ, codebook)
+                target_NV = self.targets(residual_ND, codebook)
                 entropy = -(target_NV * target_NV.clamp(min=1e-9).log()).sum(-1).mean().item()
-                low, high = (
-                    (low, self.widths[codebook]) if entropy > math.log(SPREAD) else (self.widths[codebook], high)
-                )
+                if entropy > math.log(SPREAD):
+                    high = self.widths[codebook]
+                else:
+                    low = self.widths[codebook]
 
-    def targets(self, codes_NQ: Tensor, codebook: int) -> Tensor:
-        """Given frames of codes (N, Q), return how good each code of a codebook would have been in them (N, V).
+    def residual(self, codes_NQ: Tensor, codebook: int) -> Tensor:
+        """Given frames of codes (N, Q), return what a codebook had to approximate (N, D): what it and later ones gave."""
+        parts = zip(codes_NQ.unbind(-1)[codebook:], self.codebooks_QVD[codebook:], strict=True)
+        return torch.stack([F.embedding(code_N, table) for code_N, table in parts]).sum(0)
 
-        What a codebook had to approximate is the sum of what it and those behind it gave.
-        """
-        tables = self.codebooks_QVD[codebook:]
-        residual = torch.stack([F.embedding(codes_NQ[:, codebook + i], t) for i, t in enumerate(tables)]).sum(0)
+    def targets(self, residual_ND: Tensor, codebook: int) -> Tensor:
+        """Given what a codebook has to approximate (N, D), return how good each of its codes would be (N, V)."""
         seen = self.seen_QD[codebook]
-        squares = torch.cdist(residual[:, seen], self.codebooks_QVD[codebook][:, seen]).square()
+        squares = torch.cdist(residual_ND[:, seen], self.codebooks_QVD[codebook][:, seen]).square()
         return (-squares / self.widths[codebook]).softmax(-1)
+
+    def vary(self, codes_NQ: Tensor, codebook: int) -> tuple[Tensor, Tensor]:
+        """Given frames of codes (N, Q), draw those below `codebook` anew among their neighbours.
+
+        Returns the codes (N, Q) and what that leaves for `codebook` to approximate (N, D).
+        """
+        varied_NQ, residual_ND = codes_NQ.clone(), self.residual(codes_NQ, 0)
+        for below in range(codebook):
+            varied_NQ[:, below] = torch.multinomial(self.targets(residual_ND, below), 1)[:, 0]
+            residual_ND = residual_ND - F.embedding(varied_NQ[:, below], self.codebooks_QVD[below])
+        return varied_NQ, residual_ND
 
     @torch.no_grad()
     def start(self, model: AR | NAR, generator: torch.Generator) -> None:
@@ -277,7 +291,9 @@ def ar_losses(model: AR, batch: Batch, neighbours: Neighbours, guide: Guide | No
     spread_NV = code_N.new_zeros(len(code_N), EOS + 1, dtype=torch.float32)
     spread_NV[code_N == EOS, EOS] = 1
     speech = (at >= prompt) & (at < length)
-    spread_NV[code_N != EOS, :EOS] = neighbours.targets(batch.codes_BAQ[speech[:, :positions]], 0)
+    spread_NV[code_N != EOS, :EOS] = neighbours.targets(
+        neighbours.residual(batch.codes_BAQ[speech[:, :positions]], 0), 0
+    )
     losses = code_losses(logits[wanted], code_N, spread_NV)
     if guide is not None:
         # The position that predicts frame t holds frame t - 1; attention there should already be on frame t's phoneme.
@@ -292,11 +308,15 @@ def nar_losses(model: NAR, batch: Batch, neighbours: Neighbours, stage: int) -> 
     """Given a batch, return the losses of codebook `stage` + 1 on the target's frames."""
     at = torch.arange(batch.codes_BAQ.shape[1], device=batch.codes_BAQ.device)[None]
     wanted = (at >= batch.prompt_len_B[:, None]) & (at < batch.audio_len_B[:, None])
-    lengths = batch.prompt_len_B, batch.audio_len_B
+    codes_BAQ, codes_NQ = batch.codes_BAQ, batch.codes_BAQ[wanted]
+    residual_ND = neighbours.residual(codes_NQ, stage)
+    if model.training:
+        codes_BAQ = codes_BAQ.clone()
+        codes_BAQ[wanted], residual_ND = neighbours.vary(codes_NQ, stage)
     with torch.autocast(at.device.type, torch.bfloat16):
-        logits = model(batch.text_BS, batch.text_len_B, batch.codes_BAQ, *lengths, stage=stage)
-    codes_NQ = batch.codes_BAQ[wanted]
-    losses = code_losses(logits[wanted], codes_NQ[:, stage], neighbours.targets(codes_NQ, stage))
+        logits = model(batch.text_BS, batch.text_len_B, codes_BAQ, batch.prompt_len_B, batch.audio_len_B, stage=stage)
+    target_NV = neighbours.targets(residual_ND, stage)
+    losses = code_losses(logits[wanted], target_NV.argmax(-1), target_NV)
     return {**losses, f"ce{stage}": losses["ce"]}
 
 
