@@ -157,14 +157,14 @@ def test_the_transcript_is_part_of_the_text(
     seen: list[tuple[list[int], int]] = []
     refine = synthesizer.nar.refine
 
-    def watched(model: Any, text_S: torch.Tensor, *codes: Any, prompt_tokens: int) -> torch.Tensor:
+    def watched(model: Any, text_S: torch.Tensor, *codes: Any, prompt_tokens: int, **options: Any) -> torch.Tensor:
         seen.append((text_S.tolist(), prompt_tokens))
-        return refine(model, text_S, *codes, prompt_tokens=prompt_tokens)
+        return refine(model, text_S, *codes, prompt_tokens=prompt_tokens, **options)
 
     monkeypatch.setattr(synthesizer.nar, "refine", watched)
     list(wanting.speak("One is here.", wanting.voice(recording, "What I said."), SHORT))
     encode = wanting.front_end.encode
-    assert seen == [(encode("What I said. One is here."), len(encode("What I said.")))]
+    assert seen == [(encode("What I said. One is here.").ids, len(encode("What I said.").ids))]
 
 
 def test_a_model_that_needs_no_transcript_does_not_look_for_one(tiny: Synthesizer, recording: Path) -> None:

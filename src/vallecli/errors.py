@@ -11,7 +11,11 @@ VallecliError                       1  a bug, or nothing better is known
 │   │   └── DamagedAudio               NaN or infinite samples
 │   ├── TextError                      texts
 │   │   ├── EmptyText
+│   │   ├── TranscriptMissing          what a prompt says, for checkpoints that need it
+│   │   ├── EmptyTranscript
 │   │   └── TextEncodingError
+│   ├── PresetError                    published voice presets
+│   ├── ForeignPreset
 │   └── OutputError                    outputs
 │       ├── OutputExists
 │       └── OutputNotWritable
@@ -19,7 +23,9 @@ VallecliError                       1  a bug, or nothing better is known
 │   ├── UnknownCheckpoint
 │   └── DamagedCheckpoint
 └── DeviceError                     5  no such device, or out of memory
-    └── PlayerError                    nothing that plays audio
+    ├── PlayerError                    nothing that plays audio
+    ├── ExtraMissing                   packages that only some checkpoints need
+    └── EspeakMissing
 
 Interrupted (Ctrl-C) leaves with 130. This module imports nothing of ours.
 """
@@ -107,11 +113,45 @@ class EmptyText(TextError):
         super().__init__("there is nothing to say: the text has no words", "Give a text with letters or numbers in it.")
 
 
+class TranscriptMissing(TextError):
+    """A prompt of which nobody told what it says, for a checkpoint that has to know."""
+
+    def __init__(self, recording: Path, beside: Path) -> None:
+        super().__init__(
+            f"this checkpoint has to know what {recording} says",
+            f"Give --prompt-text, or write it into {beside}, or add --transcribe.",
+        )
+
+
+class EmptyTranscript(TextError):
+    """A transcript without a single word in it."""
+
+    def __init__(self) -> None:
+        super().__init__("the transcript of the prompt has no words", "Write down what is said in the recording.")
+
+
 class TextEncodingError(TextError):
     """Bytes that are not UTF-8."""
 
     def __init__(self, source: Path) -> None:
         super().__init__(f"{source} is not UTF-8 text", "Convert it first, for example: iconv -f latin1 -t utf-8")
+
+
+class PresetError(InputError):
+    """A file that is not a published voice preset, or a damaged one."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} is not a VALL-E X preset: {reason}", "Give a preset's .npz file, or a recording.")
+
+
+class ForeignPreset(InputError):
+    """A VALL-E X preset for a checkpoint that has other phonemes and codes."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "presets are for VALL-E X, and this checkpoint has other phonemes",
+            "Give a recording as --prompt, or a VALL-E X checkpoint.",
+        )
 
 
 class OutputError(InputError):
@@ -154,3 +194,23 @@ class DeviceError(VallecliError):
 
 class PlayerError(DeviceError):
     """A player of audio that is missing or does not work."""
+
+
+class ExtraMissing(DeviceError):
+    """Packages that this machine lacks, because only some checkpoints need them."""
+
+    def __init__(self, extra: str, purpose: str, module: str) -> None:
+        super().__init__(
+            f"{purpose} needs packages that are not installed ({module})", f'Type: pip install "vallecli[{extra}]"'
+        )
+
+
+class EspeakMissing(DeviceError):
+    """The espeak-ng library, which is no Python package, is not on this machine."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"this checkpoint needs espeak-ng: {reason}",
+            "Type: apt install espeak-ng (Debian, Ubuntu) or brew install espeak-ng (macOS). On Windows install its "
+            ".msi and let PHONEMIZER_ESPEAK_LIBRARY name its libespeak-ng.dll; so too for a library elsewhere.",
+        )

@@ -22,6 +22,7 @@ from torch import Tensor
 from vallecli import device as devices
 from vallecli import registry
 from vallecli.audio import prompt
+from vallecli.audio import transcribe as listening
 from vallecli.audio.prompt import PreparedPrompt
 from vallecli.codec.base import Codec
 from vallecli.codec.encodec import EncodecCodec
@@ -29,17 +30,30 @@ from vallecli.codec.nano import NanoCodec, NanoCodecConfig
 from vallecli.constants import FRAME_RATE, SAMPLE_RATE
 from vallecli.decoding import ar, nar
 from vallecli.decoding.sampling import Sampling
-from vallecli.errors import DamagedCheckpoint, EmptyText, InputError, TextEncodingError
-from vallecli.formats import native
+from vallecli.errors import (
+    DamagedCheckpoint,
+    EmptyText,
+    ForeignPreset,
+    InputError,
+    TextEncodingError,
+    TranscriptMissing,
+)
+from vallecli.formats import native, preset
 from vallecli.formats.base import Checkpoint, load_into
+from vallecli.formats.preset import Preset
 from vallecli.model.ar import AR
 from vallecli.model.nar import NAR
 from vallecli.text.arpabet import ArpabetFrontEnd
-from vallecli.text.normalize import normalize
-from vallecli.text.split import split
+from vallecli.text.base import AUTO, FrontEnd, Phonemes, Tokens
+from vallecli.text.espeak import EspeakFrontEnd
+from vallecli.text.vallex import VallexFrontEnd
 
 PAUSE = 0.25  # seconds of silence between the sentences of a text
-FRONT_ENDS = {ArpabetFrontEnd.name: ArpabetFrontEnd}  # as checkpoints call them
+FRONT_ENDS: dict[str, Callable[[Checkpoint], FrontEnd]] = {  # as checkpoints call them
+    ArpabetFrontEnd.name: lambda checkpoint: ArpabetFrontEnd(),
+    VallexFrontEnd.name: lambda checkpoint: VallexFrontEnd(),
+    EspeakFrontEnd.name: lambda checkpoint: EspeakFrontEnd(checkpoint.symbols),
+}
 
 Source = str | os.PathLike[str]
 Progress = Callable[[int, int, int], None]  # (sentence, sentences, frames of this sentence so far)
@@ -52,6 +66,7 @@ class Voice:
     codes_PQ: npt.NDArray[np.int16]
     source: str
     transcript: str | None = None
+    phonemes: Phonemes | None = None  # in place of a transcript, if it is from a preset
 
 
 @dataclass(frozen=True)
@@ -62,6 +77,7 @@ class Piece:
     audio: npt.NDArray[np.float32]  # (N,) at 24 kHz
     codes_TQ: npt.NDArray[np.int16]
     stop_reason: str  # "eos", or "max_frames" for one that did not end by itself and was cut off
+    notes: tuple[str, ...] = ()  # what of the text was left out
 
     @property
     def frames(self) -> int:
@@ -98,68 +114,100 @@ class Synthesizer:
         """Return whether a voice needs to know what its recording says."""
         return self.config.bos != "after_prompt"
 
-    def voice(self, source: Source | PreparedPrompt | Voice, transcript: str | None = None, *, name: str = "") -> Voice:
+    def voice(
+        self,
+        source: Source | PreparedPrompt | Preset | Voice,
+        transcript: str | None = None,
+        *,
+        name: str = "",
+        transcribe: bool = False,
+    ) -> Voice:
         """Return the voice of a recording, as long as this checkpoint can hear; a Voice is returned as it is.
 
-        A checkpoint that wants a transcript finds it in ref.txt beside ref.wav where none is given, and raises
-        InputError where there is none. `name` is where a PreparedPrompt came from. Raises AudioError.
+        A checkpoint that wants a transcript finds it in ref.txt beside ref.wav where none is given, or else has the
+        recording transcribed if it may; TranscriptMissing tells of these ways. A VALL-E X preset brings its own.
+        `name` is where a PreparedPrompt or Preset came from. Raises AudioError, InputError, and with `transcribe`
+        ExtraMissing and CheckpointError.
         """
         if isinstance(source, Voice):
             return source
+        if isinstance(source, str | os.PathLike) and preset.is_preset(source):
+            name, source = name or os.fspath(source), preset.read_preset(source)
+        if isinstance(source, Preset):
+            if self.front_end.name != preset.FRONT_END:
+                raise ForeignPreset
+            return Voice(source.codes_PQ, name or "a preset", phonemes=source.phonemes)
         prepared = source if isinstance(source, PreparedPrompt) else prompt.load(source)
         name = name or ("a recording" if isinstance(source, PreparedPrompt) else os.fspath(source))
         if self.wants_transcript and transcript is None:
             transcript = read_transcript(name)
+        if self.wants_transcript and transcript is None and not transcribe:
+            raise TranscriptMissing(name, transcript_file(name))
         seconds = self.limits.max_prompt_frames / FRAME_RATE
         if prepared.seconds > seconds:
             prepared = prompt.prepare(prepared.wav, name, max_seconds=seconds)
+        if self.wants_transcript and transcript is None:  # of what the models will hear, not of what was cut off
+            transcript = listening.transcribe(prepared.wav)
         wav_BN = torch.from_numpy(prepared.wav)[None].to(self.device)
         codes_PQ = self.codec.encode(wav_BN)[0, : self.limits.max_prompt_frames]
         return Voice(_int16(codes_PQ), name, transcript if self.wants_transcript else None)
 
     def speak(
-        self, text: str, voice: Voice, sampling: Sampling | None = None, *, on_progress: Progress | None = None
+        self,
+        text: str,
+        voice: Voice,
+        sampling: Sampling | None = None,
+        *,
+        language: str = AUTO,
+        accent: str | None = None,
+        on_progress: Progress | None = None,
     ) -> Iterator[Piece]:
-        """Yield the sentences of a text as they are done. Raises EmptyText.
+        """Yield the sentences of a text as they are done. Raises what `sentences` and `encode` of a front end raise.
 
-        `sampling` is the checkpoint's own by default. Each sentence draws from its own generator, seeded by
-        `sampling.seed` and the sentence's number, so its take does not hang on what was spoken before it.
+        `language` is the text's, and `accent` the one it is spoken with, if not its own. `sampling` is the
+        checkpoint's own by default. Each sentence draws from its own generator, seeded by `sampling.seed` and the
+        sentence's number, so its take does not hang on what was spoken before it.
         """
         sampling = sampling or self.sampling
         prompt_PQ = torch.from_numpy(voice.codes_PQ).long().to(self.device)
+        said = (voice.phonemes or voice.transcript or "") if self.wants_transcript else None
         pause_N = np.zeros(0, np.float32)
-        pieces = split(normalize(text), self.limits.max_text_chars)
+        pieces = self.front_end.sentences(text, self.limits.max_text_chars, language=language)
         for index, piece in enumerate(pieces):
             try:
-                text_S, prompt_tokens = self._tokens(piece, voice)
+                tokens = self.front_end.encode(piece.text, language=piece.language, said=said, accent=accent)
             except EmptyText:  # one sentence of dashes is no reason to say nothing of the others
                 continue
-            speech = ar.generate(
-                self.ar,
-                text_S,
-                prompt_PQ[:, 0],
-                replace(sampling, seed=piece_seed(sampling.seed, index)),
-                on_frame=_counter(on_progress, index, len(pieces)),
-            )
-            codes_TQ = nar.refine(self.nar, text_S, prompt_PQ, speech.codes_T, prompt_tokens=prompt_tokens)
+            own = replace(sampling, seed=piece_seed(sampling.seed, index))
+            codes_TQ, stop_reason = self._generate(tokens, prompt_PQ, own, _counter(on_progress, index, len(pieces)))
             wav_N = self.codec.decode(codes_TQ[None])[0].float().cpu().numpy()
             yield Piece(
-                text=piece,
+                text=piece.text,
                 audio=np.concatenate([pause_N, wav_N]),
                 codes_TQ=_int16(codes_TQ),
-                stop_reason=str(speech.stop_reason),
+                stop_reason=stop_reason,
+                notes=tokens.notes,
             )
             pause_N = np.zeros(int(PAUSE * SAMPLE_RATE), np.float32)
         if not len(pause_N):
             raise EmptyText
 
-    def _tokens(self, piece: str, voice: Voice) -> tuple[Tensor, int]:
-        """Return text ids (S,), and how many of them the prompt's transcript alone would make."""
-        ids, prompt_tokens = self.front_end.encode(piece), 0
-        if self.wants_transcript:
-            said = normalize(voice.transcript or "")
-            ids, prompt_tokens = self.front_end.encode(f"{said} {piece}"), len(self.front_end.encode(said))
-        return torch.tensor(ids, device=self.device), prompt_tokens
+    def _generate(
+        self, tokens: Tokens, prompt_PQ: Tensor, sampling: Sampling, on_frame: Callable[[int], None] | None
+    ) -> tuple[Tensor, str]:
+        """Given the tokens of a sentence and prompt codes (P, 8), return codes (T, 8) and why they ended."""
+        text_S = torch.tensor(tokens.ids, device=self.device)
+        languages_S = None if tokens.languages is None else torch.tensor(tokens.languages, device=self.device)
+        speech = ar.generate(self.ar, text_S, prompt_PQ[:, 0], sampling, languages_S=languages_S, on_frame=on_frame)
+        codes_TQ = nar.refine(
+            self.nar,
+            text_S,
+            prompt_PQ,
+            speech.codes_T,
+            prompt_tokens=tokens.prompt_tokens,
+            languages_S=languages_S,
+        )
+        return codes_TQ, str(speech.stop_reason)
 
 
 def piece_seed(seed: int, index: int) -> int:
@@ -167,17 +215,22 @@ def piece_seed(seed: int, index: int) -> int:
     return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def read_transcript(recording: Source) -> str:
-    """Return what ref.txt beside ref.wav says. Raises InputError, or TextEncodingError."""
-    path = Path(recording).with_suffix(".txt")
+def transcript_file(recording: Source) -> Path:
+    """Return where a transcript is looked for: ref.txt beside ref.wav."""
+    return Path(recording).with_suffix(".txt")
+
+
+def read_transcript(recording: Source) -> str | None:
+    """Return what the text file beside a recording says, None if there is none. Raises InputError."""
+    path = transcript_file(recording)
     try:
         return path.read_text(encoding="utf-8-sig").strip()
     except UnicodeDecodeError as error:
         raise TextEncodingError(path) from error
+    except FileNotFoundError:
+        return None
     except OSError as error:
-        raise InputError(
-            f"this checkpoint has to know what {recording} says", f"Give --prompt-text, or write it into {path}."
-        ) from error
+        raise InputError(f"cannot read {path}: {error.strerror}", "Give --prompt-text.") from error
 
 
 def _counter(on_progress: Progress | None, index: int, pieces: int) -> Callable[[int], None] | None:
@@ -198,13 +251,13 @@ def _sampling(checkpoint: Checkpoint) -> Sampling:
         raise DamagedCheckpoint(f"{checkpoint.path} has unknown sampling defaults: {error}") from error
 
 
-def _front_end(checkpoint: Checkpoint) -> ArpabetFrontEnd:
+def _front_end(checkpoint: Checkpoint) -> FrontEnd:
     if checkpoint.front_end not in FRONT_ENDS:
         raise DamagedCheckpoint(
             f"{checkpoint.path} wants the unknown text front end {checkpoint.front_end!r}",
             f"Known are: {', '.join(FRONT_ENDS)}. A newer valle may know it.",
         )
-    return FRONT_ENDS[checkpoint.front_end]()
+    return FRONT_ENDS[checkpoint.front_end](checkpoint)
 
 
 def _codec(checkpoint: Checkpoint) -> NanoCodec | EncodecCodec:

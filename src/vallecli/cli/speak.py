@@ -31,7 +31,10 @@ Exit codes: 0 done, 1 a bug, 2 usage, 3 bad input, 4 checkpoint, 5 device or mem
 
 def speak(
     context: typer.Context,
-    prompt: Annotated[str, typer.Option(metavar="FILE", help="Recording of the voice (WAV, FLAC, OGG, MP3, Opus).")],
+    prompt: Annotated[
+        str,
+        typer.Option(metavar="FILE", help="Recording of the voice (WAV, FLAC, OGG, MP3, Opus), or a VALL-E X preset."),
+    ],
     text: Annotated[str | None, typer.Option(metavar="TEXT", help="What to say.")] = None,
     text_file: Annotated[
         str | None, typer.Option(metavar="FILE", help="What to say, from a UTF-8 file; - or neither: from stdin.")
@@ -42,6 +45,18 @@ def speak(
             metavar="TEXT",
             help="What the recording says, for checkpoints that need it; else REF.txt beside REF.wav is read.",
         ),
+    ] = None,
+    transcribe: Annotated[
+        bool, typer.Option("--transcribe", help="Else have a model write down what the recording says.")
+    ] = False,
+    language: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|en|zh|ja|mix", help="Language of the text; mix for one with [EN]tags[EN] around each part."
+        ),
+    ] = "auto",
+    accent: Annotated[
+        str | None, typer.Option(metavar="en|zh|ja", help="Speak with another language's accent (VALL-E X).")
     ] = None,
     output: Annotated[
         str | None,
@@ -102,6 +117,9 @@ def speak(
         settings=resolve(flags),
         prompt=prompt,
         prompt_text=prompt_text,
+        transcribe=transcribe,
+        language=language,
+        accent=accent,
         text=text,
         text_file=text_file,
         output=output,

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from vallecli import registry
 from vallecli.audio import files, play, prompt
+from vallecli.audio.prompt import PreparedPrompt
 from vallecli.cli.output import STDOUT, Talk, Target, target, write_line
 from vallecli.constants import FRAME_RATE
 from vallecli.errors import InputError, OutputNotWritable, TextEncodingError, UsageError
+from vallecli.formats.preset import Preset, is_preset, read_preset
 from vallecli.settings import NAMES, Settings
 from vallecli.text.normalize import normalize
 
@@ -33,6 +35,9 @@ class Request:
     settings: Settings
     prompt: str
     prompt_text: str | None
+    transcribe: bool
+    language: str
+    accent: str | None
     text: str | None
     text_file: str | None
     output: str | None
@@ -62,6 +67,17 @@ def read_text(text: str | None, text_file: str | None) -> str:
         raise InputError(f"cannot read {text_file}: {error.strerror}", "Check --text-file.") from error
 
 
+def check_words(text: str) -> None:
+    """Raise EmptyText for a text that no front end finds words in."""
+    if not any(char.isalnum() for char in text):
+        normalize(text)  # knows the symbols that are said as words, too
+
+
+def read_prompt(path: str) -> PreparedPrompt | Preset:
+    """Read the recording of a voice, or a VALL-E X preset. Raises InputError."""
+    return read_preset(path) if is_preset(path) else prompt.load(path)
+
+
 def make(request: Request, talk: Talk) -> None:
     """Check, load, speak and write one take."""
     started = time.perf_counter()
@@ -70,12 +86,12 @@ def make(request: Request, talk: Talk) -> None:
         raise UsageError("--json and -o - both want stdout", "Leave one of them out.")
     registry.find(settings.checkpoint)
     text = read_text(request.text, request.text_file)
-    normalize(text)  # raises EmptyText
+    check_words(text)
     where = target(request.output, request.format, prompt=request.prompt, text=text, force=request.force)
     check_codes_path(request)
     player = play.find_player() if request.play else None
-    recording = prompt.load(request.prompt)
-    for note in recording.notes:
+    recording = read_prompt(request.prompt)
+    for note in recording.notes if isinstance(recording, PreparedPrompt) else ():
         talk.say(note)
 
     import numpy as np
@@ -84,15 +100,24 @@ def make(request: Request, talk: Talk) -> None:
 
     synthesizer = Synthesizer.load(settings.checkpoint, device=settings.device, dtype=settings.dtype)
     take = Take(synthesizer, secrets.randbelow(SEEDS) if settings.seed is None else settings.seed, started)
-    voice = synthesizer.voice(recording, request.prompt_text, name=request.prompt)
+    voice = synthesizer.voice(recording, request.prompt_text, name=request.prompt, transcribe=request.transcribe)
     talk.say(f"{synthesizer.name} on {synthesizer.device} in {take.dtype}, seed {take.seed}")
     for name in NAMES:
         value = getattr(settings, name)
         talk.detail(f"  {name} {'left open' if value is None else value} ({settings.source(name)})")
-    talk.detail(f"  prompt: {len(voice.codes_PQ) / FRAME_RATE:.1f} of {recording.seconds:.1f} s of speech")
+    talk.detail(f"  prompt: {len(voice.codes_PQ) / FRAME_RATE:.1f} s of {request.prompt}")
+    if request.transcribe and voice.transcript is not None:
+        talk.say(f"the prompt says: {voice.transcript}")
     heard = []  # only for a player: a long text makes hours of audio
     with talk.progress() as show, where.open() as out:
-        for piece in synthesizer.speak(text, voice, sampling_of(settings, take), on_progress=show):
+        for piece in synthesizer.speak(
+            text,
+            voice,
+            sampling_of(settings, take),
+            language=request.language,
+            accent=request.accent,
+            on_progress=show,
+        ):
             out.write(piece.audio)
             take.add(piece)
             tell_piece(talk, piece, take)
@@ -155,6 +180,8 @@ def tell_piece(talk: Talk, piece: Piece, take: Take) -> None:
     number, seconds = len(take.pieces), piece.frames / FRAME_RATE
     if piece.stop_reason == "max_frames":
         talk.say(f"sentence {number} did not end by itself and was cut off after {seconds:.1f} s: {piece.text}")
+    for note in piece.notes:
+        talk.say(f"sentence {number}: {note}")
     talk.detail(f"  sentence {number}: {seconds:.1f} s, {piece.stop_reason}: {piece.text}")
 
 

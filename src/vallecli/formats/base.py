@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -33,6 +33,8 @@ class Checkpoint:
     """Keys begin with `ar.`, `nar.` or `codec.`."""
     front_end: str
     """The text front end's name and version, for example `arpabet-1`."""
+    symbols: Sequence[str] = ()
+    """What the front end has ids for, where each checkpoint has a table of its own."""
     codec: Mapping[str, Any]
     """`kind` and the options of that codec."""
     limits: Limits

@@ -13,8 +13,8 @@ from vallecli.errors import DamagedCheckpoint
 from vallecli.formats import lifeiteng
 from vallecli.formats.pt import read_pt
 from vallecli.model.config import ModelConfig
+from vallecli.text.vallex import LANGUAGES
 
-LANGUAGES = {"en": 0, "zh": 1, "ja": 2}  # rows of the language embeddings; the .npz presets number them otherwise
 PUBLISHED = {"nhead": 16, "prefix_mode": 1, "share_embedding": True}
 
 

@@ -18,8 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from vallecli.errors import EmptyText
+from vallecli.errors import EmptyText, EmptyTranscript
+from vallecli.text.base import AUTO, Said, Sentence, Tokens, check_language, transcript
 from vallecli.text.cmudict import Pronunciations, pronunciations
+from vallecli.text.normalize import normalize
+from vallecli.text.split import split
 from vallecli.text.tagger import tagger
 
 PAD, SEPARATOR = "<pad>", " "
@@ -77,7 +80,8 @@ def _take_modules(*packages: str) -> dict[str, ModuleType]:
 class ArpabetFrontEnd:
     """Normalized English text to ids of ARPAbet phonemes, punctuation and word separators."""
 
-    name = "arpabet-1"  # stands in checkpoints: another vocabulary or other pronunciations are another name
+    name = "arpabet-1"  # another vocabulary or other pronunciations are another name
+    languages: tuple[str, ...] = ("en",)
     vocabulary = (
         *(PAD, SEPARATOR, *PUNCTUATION),
         *(vowel + stress for vowel in VOWELS for stress in "012"),
@@ -106,11 +110,26 @@ class ArpabetFrontEnd:
 
     def phonemes(self, text: str) -> list[str]:
         """Return the symbols of the text, words apart by a separator; EmptyText if no word is left."""
-        return [self.vocabulary[index] for index in self.encode(text)]
+        return [self.vocabulary[index] for index in self.encode_words(text)[0]]
 
-    def encode(self, text: str) -> list[int]:
-        """Return the ids (S,) of the text; EmptyText if no word is left."""
-        return self.encode_words(text)[0]
+    def sentences(self, text: str, max_chars: int, *, language: str = AUTO) -> list[Sentence]:
+        """Return the normalized sentences of a text. Raises EmptyText and UsageError."""
+        check_language(self, language)
+        return [Sentence(piece, "en") for piece in split(normalize(text), max_chars)]
+
+    def encode(self, text: str, *, language: str = AUTO, said: Said | None = None, accent: str | None = None) -> Tokens:
+        """Return the tokens of normalized text, as FrontEnd tells; what the prompt says is normalized here."""
+        check_language(self, language)
+        check_language(self, accent)
+        ids, _ = self.encode_words(text)
+        if said is None:
+            return Tokens(ids=ids)
+        try:
+            before = normalize(transcript(said))
+            prompt_ids, _ = self.encode_words(before)
+        except EmptyText as error:
+            raise EmptyTranscript from error
+        return Tokens(ids=self.encode_words(f"{before} {text}")[0], prompt_tokens=len(prompt_ids))
 
     def encode_words(self, text: str) -> tuple[list[int], list[int]]:
         """Return the ids (S,) and the word each belongs to (S,), -1 for separators; EmptyText if no word is left."""

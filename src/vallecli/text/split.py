@@ -6,18 +6,25 @@ import re
 
 import sentencex
 
-CLAUSE = re.compile(r"(?<=[,;:])\s")
+CLAUSE = re.compile(r"(?<=[,;:])\s|(?<=[，；：、])")
+BLANK_LINE = re.compile(r"\n\s*\n")
 SPACE = re.compile(r"\s")
 SHORTEST = 12  # characters that are worth a piece of their own when a sentence is cut
 
 
-def split(text: str, max_chars: int) -> list[str]:
+def split(text: str, max_chars: int, *, language: str = "en") -> list[str]:
     """Return pieces of at most `max_chars` characters; joined by spaces they give the text back, white space aside.
 
-    Only a single word longer than `max_chars` is cut inside.
+    Only a single word longer than `max_chars` is cut inside, or a clause of a language that puts no spaces between
+    words.
     """
-    sentences = sentencex.segment("en", " ".join(text.split()))
+    sentences = sentencex.segment(language, " ".join(text.split()))
     return [piece for sentence in sentences for piece in _fit(sentence.strip(), max_chars)]
+
+
+def split_written(text: str, max_chars: int, *, language: str = "en") -> list[str]:
+    """Do what `split` does, with text that nobody has normalized: there a blank line ends a sentence, too."""
+    return [piece for part in BLANK_LINE.split(text) for piece in split(part, max_chars, language=language)]
 
 
 def _fit(sentence: str, max_chars: int) -> list[str]:

@@ -1,0 +1,138 @@
+"""The front end of VALL-E X: English, Chinese and Japanese to IPA, one id a character.
+
+A text may mix the three: "[EN]I like[EN][ZH]苹果[ZH]". Elsewhere the language is told by the script alone, where the
+published program asks a statistical model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from vallecli.errors import EmptyText, EmptyTranscript, TextError, UsageError
+from vallecli.text import ipa_en, ipa_ja, ipa_zh
+from vallecli.text.base import AUTO, MIX, Phonemes, Said, Sentence, Tokens, check_language
+from vallecli.text.split import split_written
+
+LANGUAGES = {"en": 0, "zh": 1, "ja": 2}  # rows of the language embeddings; the .npz presets number them otherwise
+TO_IPA = {"en": ipa_en.to_ipa, "zh": ipa_zh.to_ipa, "ja": ipa_ja.to_ipa}
+SYMBOLS = "!#*,-.=?NQ^_`abdefghijklmnopstuvwxyz~æçðŋɑɔəɛɥɪɫɯɸɹɾʃʊʑʒʰˈˌθ…⁼↑→↓"
+FIRST_ID = 5  # of these; 1 to 4 are never used
+UNKNOWN_ID = 0  # of all other characters
+IDS = {symbol: index for index, symbol in enumerate(SYMBOLS, FIRST_ID)}
+VOCABULARY_SIZE = FIRST_ID + len(SYMBOLS)
+
+TAGGED = re.compile(r"\[(EN|ZH|JA)\](.*?)\[\1\]", re.DOTALL)
+ENDINGS = ".,!?-…~"  # one of these closes each tagged part
+SENTENCE_END = re.compile(r"[.!?。！？…][\"'”’」』)）]*\s*$")
+KANA, HAN, LATIN = (
+    re.compile(f"[{letters}]") for letters in ("\u3040-\u30ff\uff66-\uff9f", "\u3400-\u4dbf\u4e00-\u9fff", "A-Za-z")
+)
+LATIN_EACH = 3  # Latin letters say as much as one Chinese or Japanese character
+DENSITY = {"en": 1, "zh": 3, "ja": 2}  # characters of English that take as long to say as one of this language
+
+
+def detect(text: str) -> str:
+    """Return the language of a text by its script: "ja" with kana, else "zh" with Chinese characters, else "en".
+
+    A few of these amid Latin letters leave it English.
+    """
+    eastern = len(KANA.findall(text)) + len(HAN.findall(text))
+    if eastern * LATIN_EACH < len(LATIN.findall(text)) or not eastern:
+        return "en"
+    return "ja" if KANA.search(text) else "zh"
+
+
+class VallexFrontEnd:
+    """Written text to the ids of the 70 symbols that VALL-E X knows, and the language of each."""
+
+    name = "vallex-1"
+    languages: tuple[str, ...] = (*LANGUAGES, MIX)
+
+    def sentences(self, text: str, max_chars: int, *, language: str = AUTO) -> list[Sentence]:
+        """Return the sentences of a text, as FrontEnd tells; under AUTO each in its own language.
+
+        A tagged text keeps its tags. Raises TextError for words outside of them, EmptyText, and UsageError.
+        """
+        check_language(self, language)
+        if not any(char.isalnum() for char in text):
+            raise EmptyText
+        if language == MIX or (language == AUTO and TAGGED.search(text)):
+            return [Sentence(piece, MIX) for piece in _mixed(text, max_chars)]
+        whole = detect(text) if language == AUTO else language
+        found = []
+        for piece in split_written(text, max_chars // DENSITY[whole], language=whole):
+            foreign = language == AUTO and LATIN.search(piece) and detect(piece) == "en"
+            found.append(Sentence(piece, "en" if foreign else whole))
+        return found
+
+    def encode(self, text: str, *, language: str = AUTO, said: Said | None = None, accent: str | None = None) -> Tokens:
+        """Return tokens as FrontEnd tells, each with its language's row of the embedding. Also raises ExtraMissing."""
+        check_language(self, language)
+        check_language(self, accent)
+        if accent == MIX:
+            raise UsageError("an accent is that of one language", f"Give one of {', '.join(LANGUAGES)}.")
+        target = _symbols(text, language)
+        if not target:
+            raise EmptyText
+        prompt = () if said is None else _prompt(said)
+        return Tokens(
+            ids=[index for index, _ in (*prompt, *target)],
+            languages=[
+                *(LANGUAGES[own] for _, own in prompt),
+                *(LANGUAGES[own if accent in (None, AUTO) else accent] for _, own in target),
+            ],
+            prompt_tokens=len(prompt),
+        )
+
+    def phonemes(self, text: str, *, language: str = AUTO) -> str:
+        """Return the IPA of a text, the parts of a tagged one joined."""
+        return "".join(ipa for ipa, _ in _parts(text, language))
+
+
+def _prompt(said: Said) -> list[tuple[int, str]]:
+    """Return the ids of what a prompt says, each with its language; EmptyTranscript if it has no words."""
+    if isinstance(said, Phonemes):
+        return [(index, said.language) for index in said.ids]
+    symbols = _symbols(said, AUTO)
+    if not symbols:
+        raise EmptyTranscript
+    return symbols
+
+
+def _symbols(text: str, language: str) -> list[tuple[int, str]]:
+    """Return the ids of a text, each with its language; none if it has no words."""
+    parts = list(_parts(text, language))
+    if not any(char.isalpha() for ipa, _ in parts for char in ipa):
+        return []
+    return [(IDS.get(re.sub(r"\s", "_", char), UNKNOWN_ID), own) for ipa, own in parts for char in ipa]
+
+
+def _parts(text: str, language: str) -> Iterator[tuple[str, str]]:
+    """Yield the IPA and the language of each tagged part of a text, or of all of it if it has no tags."""
+    tagged = [(match[2], match[1].lower()) for match in TAGGED.finditer(text)]
+    if language not in (AUTO, MIX) or (language == AUTO and not tagged):
+        tagged = [(text, detect(text) if language == AUTO else language)]
+    for part, own in tagged:
+        ipa = TO_IPA[own](part.replace("\n", " ")).rstrip()
+        yield (f"{ipa}." if ipa and ipa[-1] not in ENDINGS else ipa), own
+
+
+def _mixed(text: str, max_chars: int) -> Iterator[str]:
+    """Yield pieces of a tagged text that fit, each with its own tags."""
+    outside = " ".join(part.strip() for part in TAGGED.sub("\n", text).splitlines() if part.strip())
+    if any(char.isalnum() for char in outside):
+        raise TextError(
+            f'this stands outside of the tags: "{outside}"', "Put all text between [EN] and [EN], [ZH] and [ZH] ..."
+        )
+    piece, room = "", max_chars
+    for match in TAGGED.finditer(text):
+        own = match[1].lower()
+        for part in split_written(match[2], max_chars // DENSITY[own], language=own):
+            cost = len(part) * DENSITY[own]
+            if piece and (cost > room or SENTENCE_END.search(piece[: -len("[EN]")])):
+                yield piece
+                piece, room = "", max_chars
+            piece, room = f"{piece}[{match[1]}]{part}[{match[1]}]", room - cost
+    if piece:
+        yield piece
