@@ -77,7 +77,7 @@ def valle(monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[b
     return run
 
 
-def make_checkpoint(folder: Path, **options: Any) -> Path:
+def make_checkpoint(folder: Path, *, front_end: str = "arpabet-1", **options: Any) -> Path:
     """Write a checkpoint in our own format with two small random models and a small codec: it babbles."""
     import torch
 
@@ -104,7 +104,7 @@ def make_checkpoint(folder: Path, **options: Any) -> Path:
         name="tiny",
         model=config,
         tensors={f"{name}.{key}": tensor for name, state in states.items() for key, tensor in state.items()},
-        front_end=ArpabetFrontEnd.name,
+        front_end=front_end,
         codec={"kind": "nano", **widths.to_dict()},
         limits=Limits(max_prompt_frames=75, max_text_chars=110),
         sampling={},
@@ -122,6 +122,13 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def transcript_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The options of lifeiteng/vall-e: it wants to know what the prompt says."""
     return make_checkpoint(tmp_path_factory.mktemp("checkpoints") / "transcript", bos="none", prefix_mode=4)
+
+
+@pytest.fixture(scope="session")
+def vallex_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The options of VALL-E X: three languages, and it wants to know what the prompt says."""
+    folder = tmp_path_factory.mktemp("checkpoints") / "vallex"
+    return make_checkpoint(folder, front_end="vallex-1", text_vocab=70, n_languages=3, bos="start", prefix_mode=1)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,16 @@ from vallecli import device, synthesizer
 from vallecli.audio import prompt
 from vallecli.constants import HOP, SAMPLE_RATE
 from vallecli.decoding.sampling import Sampling
-from vallecli.errors import DamagedCheckpoint, DeviceError, EmptyText, InputError, TextEncodingError, UsageError
+from vallecli.errors import (
+    DamagedCheckpoint,
+    DeviceError,
+    EmptyText,
+    EmptyTranscript,
+    ForeignPreset,
+    TextEncodingError,
+    TranscriptMissing,
+    UsageError,
+)
 from vallecli.synthesizer import PAUSE, Synthesizer, Voice, piece_seed
 
 SHORT = Sampling(max_frames=10)
@@ -143,12 +152,38 @@ def test_a_transcript_is_given_or_found_beside_the_recording(wanting: Synthesize
 
 
 def test_a_missing_transcript_is_asked_for(wanting: Synthesizer, recording: Path) -> None:
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(TranscriptMissing) as caught:
         wanting.voice(recording)
-    assert str(recording.with_suffix(".txt")) in caught.value.hint
+    for way in ("--prompt-text", str(recording.with_suffix(".txt")), "--transcribe"):
+        assert way in caught.value.hint
     recording.with_suffix(".txt").write_bytes(b"caf\xe9")
     with pytest.raises(TextEncodingError):
         wanting.voice(recording)
+
+
+def test_a_recording_is_transcribed_only_if_nobody_tells_what_it_says(
+    wanting: Synthesizer, tiny: Synthesizer, recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[int] = []
+
+    def transcribe(wav_N: Any) -> str:
+        heard.append(len(wav_N))
+        return "Overheard."
+
+    monkeypatch.setattr(synthesizer.listening, "transcribe", transcribe)
+    voice = wanting.voice(recording, transcribe=True)
+    assert voice.transcript == "Overheard."
+    assert heard[0] <= 75 * HOP  # what the checkpoint hears of it, not the rest
+    assert wanting.voice(recording, "Given.", transcribe=True).transcript == "Given."
+    recording.with_suffix(".txt").write_text("Written.")
+    assert wanting.voice(recording, transcribe=True).transcript == "Written."
+    assert tiny.voice(recording, transcribe=True).transcript is None
+    assert len(heard) == 1
+
+
+def test_a_transcript_without_words_is_an_error(wanting: Synthesizer, recording: Path) -> None:
+    with pytest.raises(EmptyTranscript):
+        list(wanting.speak("One is here.", wanting.voice(recording, "..."), SHORT))
 
 
 def test_the_transcript_is_part_of_the_text(
@@ -169,6 +204,53 @@ def test_the_transcript_is_part_of_the_text(
 
 def test_a_model_that_needs_no_transcript_does_not_look_for_one(tiny: Synthesizer, recording: Path) -> None:
     assert tiny.voice(recording, "What I said.").transcript is None
+
+
+# Languages and presets
+
+
+@pytest.fixture(scope="module")
+def polyglot(vallex_checkpoint: Path) -> Synthesizer:
+    return Synthesizer.load(str(vallex_checkpoint), device="cpu")
+
+
+@pytest.fixture
+def preset(tmp_path: Path) -> Path:
+    path = tmp_path / "voice.npz"
+    codes = np.arange(240).reshape(1, 30, 8)
+    np.savez(path, audio_tokens=codes, text_tokens=np.array([[24, 18, 51, 10]]), lang_code=np.array(0))
+    return path
+
+
+def test_a_preset_speaks_three_languages(polyglot: Synthesizer, preset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[int]] = []
+    generate = synthesizer.ar.generate
+
+    def watched(*arguments: Any, languages_S: torch.Tensor, **options: Any) -> Any:
+        assert arguments[1].tolist()[:4] == [24, 18, 51, 10]
+        seen.append(languages_S.tolist())
+        return generate(*arguments, languages_S=languages_S, **options)
+
+    monkeypatch.setattr(synthesizer.ar, "generate", watched)
+    voice = polyglot.voice(preset)
+    assert voice.source == str(preset)
+    pieces = list(polyglot.speak("Good morning. 你好吗？", voice, replace(SHORT, max_frames=2)))
+    assert [piece.text for piece in pieces] == ["Good morning.", "你好吗？"]
+    [piece] = polyglot.speak("はい。", voice, replace(SHORT, max_frames=2), accent="en")
+    assert piece.frames == 2
+    assert [sorted(set(languages[4:])) for languages in seen] == [[0], [1], [0]]
+    assert all(languages[:4] == [1] * 4 for languages in seen)  # the preset's own: Chinese
+
+
+def test_a_preset_is_for_vallex_alone(tiny: Synthesizer, polyglot: Synthesizer, preset: Path) -> None:
+    with pytest.raises(ForeignPreset):
+        tiny.voice(preset)
+
+
+def test_an_unknown_language_names_the_known(tiny: Synthesizer, voice: Voice) -> None:
+    with pytest.raises(UsageError) as caught:
+        list(tiny.speak("One is here.", voice, SHORT, language="zh"))
+    assert "en" in caught.value.hint
 
 
 # Checkpoints and devices

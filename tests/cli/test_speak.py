@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from vallecli.cli.output import default_name, target
 from vallecli.cli.take import read_text
 from vallecli.constants import HOP, SAMPLE_RATE
 from vallecli.errors import UsageError
+from vallecli.text.arpabet import ArpabetFrontEnd
 
 if TYPE_CHECKING:
     from conftest import Ran, Valle
@@ -159,6 +161,28 @@ def test_play_hands_the_whole_audio_to_a_player(speak, monkeypatch: pytest.Monke
     monkeypatch.setattr(play, "play", lambda wav, *, player: played.append(wav))
     assert speak(*HELLO, "--play", "-o", "a.wav").code == 0
     assert len(played[0]) == soundfile.info(own_folder / "a.wav").frames
+
+
+def test_other_languages_tell_what_was_heard_and_left_out(
+    speak, vallex_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synthesizer.listening, "transcribe", lambda wav_N: "What I said.")
+    ran = speak(
+        "--checkpoint", vallex_checkpoint, "--transcribe", "--text", "你好。", "--language", "zh", "-o", "a.wav"
+    )
+    assert ran.code == 0
+    assert "the prompt says: What I said." in ran.err
+    ran = speak("--checkpoint", vallex_checkpoint, *HELLO, "-o", "b.wav")
+    assert (ran.code, ran.out) == (3, b"")
+    assert "--transcribe" in ran.err
+
+
+def test_a_note_on_a_sentence_is_told(speak, monkeypatch: pytest.MonkeyPatch) -> None:
+    encode = ArpabetFrontEnd.encode
+    monkeypatch.setattr(
+        ArpabetFrontEnd, "encode", lambda *text, **options: replace(encode(*text, **options), notes=("left out: (",))
+    )
+    assert "sentence 1: left out: (" in speak(*HELLO, "-o", "a.wav").err
 
 
 # Where the text comes from
@@ -321,6 +345,9 @@ def test_an_existing_output_is_kept_unless_forced(speak, own_folder: Path) -> No
         (["--temperature", "0"], 2, "above 0"),
         (["--top-p", "1.5"], 2, "at most 1"),
         (["--seed", "-1"], 2, "from 0"),
+        (["--language", "klingon"], 2, "It knows: en."),
+        (["--accent", "zh"], 2, "It knows: en."),
+        (["--prompt", "none.npz"], 3, "not a VALL-E X preset"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from vallecli.errors import EmptyText
+from vallecli.errors import EmptyText, EmptyTranscript, ForeignPreset, UsageError
 from vallecli.text.arpabet import PAD, SEPARATOR, ArpabetFrontEnd
+from vallecli.text.base import Phonemes, Sentence
 from vallecli.text.normalize import normalize
 from vallecli.text.tagger import tagger
 
@@ -80,6 +81,23 @@ def test_each_written_word_is_one_word(front_end: ArpabetFrontEnd) -> None:
 def test_nothing_to_say(front_end: ArpabetFrontEnd, text: str) -> None:
     with pytest.raises(EmptyText):
         front_end.encode(text)
+
+
+def test_the_transcript_is_normalized_and_comes_first(front_end: ArpabetFrontEnd) -> None:
+    both = front_end.encode("It is here.", said="I paid $5.")
+    assert both.ids == front_end.encode("I paid five dollars. It is here.").ids
+    assert both.prompt_tokens == len(front_end.encode("I paid five dollars.").ids)
+    assert front_end.encode("It is here.").prompt_tokens == 0
+    with pytest.raises(EmptyTranscript):
+        front_end.encode("It is here.", said="?!")
+    with pytest.raises(ForeignPreset):
+        front_end.encode("It is here.", said=Phonemes((30, 25), "en"))
+
+
+def test_sentences_are_normalized_english(front_end: ArpabetFrontEnd) -> None:
+    assert front_end.sentences("Take 5. Go!", 100) == [Sentence("Take five.", "en"), Sentence("Go!", "en")]
+    with pytest.raises(UsageError):
+        front_end.sentences("Take 5.", 100, language="zh")
 
 
 def test_tags() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from vallecli.text.vallex import VOCABULARY_SIZE, VallexFrontEnd
 FRONT_END = VallexFrontEnd.name  # whose phonemes they are
 LANGUAGES = ("zh", "ja", "en")  # as `lang_code` counts them, unlike the model
 LARGEST = 2**22  # bytes of an array: ten times those of a minute
+DAMAGES = (OSError, EOFError, ValueError, RuntimeError, MemoryError, BadZipFile, zlib.error)  # as its readers tell it
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,13 @@ def read_preset(path: str | PathLike[str]) -> Preset:
 def _read(path: str | PathLike[str], key: str, *, shape: tuple[int | None, ...], below: int) -> npt.NDArray[Any]:
     """Return an array of whole numbers from 0 to below a bound; None in `shape` is any length but 0."""
     try:
-        with np.load(Path(path), allow_pickle=False) as archive:
-            if archive.zip.getinfo(f"{key}.npy").file_size > LARGEST:
+        with ZipFile(path) as archive, archive.open(f"{key}.npy") as file:
+            if archive.getinfo(file.name).file_size > LARGEST:
                 raise PresetError(path, f"its {key} is too large")
-            array = archive[key]
+            array = np.lib.format.read_array(file, allow_pickle=False)
     except KeyError as error:
         raise PresetError(path, f"it has no {key}") from error
-    except (OSError, EOFError, ValueError, AttributeError, BadZipFile, MemoryError) as error:
+    except DAMAGES as error:
         raise PresetError(path, getattr(error, "strerror", None) or str(error) or "it is damaged") from error
     if not np.issubdtype(array.dtype, np.integer):
         raise PresetError(path, f"its {key} holds {array.dtype} instead of whole numbers")

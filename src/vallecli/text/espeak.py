@@ -76,9 +76,9 @@ class EspeakFrontEnd:
 def _read(text: str) -> list[str]:
     """Return the phones and punctuation of a text, words apart by WORD; none if it has no words."""
     backend, separator = _espeak()
-    [read] = backend.phonemize([" ".join(text.translate(QUOTES).split())], separator=separator, strip=True)
+    lines = [" ".join(text.translate(QUOTES).split())]
     phones: list[str] = []
-    for word in read.split(WORD):
+    for word in "".join(backend.phonemize(lines, separator=separator, strip=True)).split(WORD):
         phones += [WORD] if phones else []
         phones += [symbol for symbol in SYMBOL.findall(word) if symbol != PHONE]
     return phones if any(phone.isalpha() for phone in phones) else []

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from vallecli.errors import EmptyText, EmptyTranscript, TextError, UsageError
 from vallecli.text import ipa_en, ipa_ja, ipa_zh
 from vallecli.text.base import AUTO, MIX, Phonemes, Said, Sentence, Tokens, check_language
-from vallecli.text.split import split_written
+from vallecli.text.split import split, split_written
 
 LANGUAGES = {"en": 0, "zh": 1, "ja": 2}  # rows of the language embeddings; the .npz presets number them otherwise
 TO_IPA = {"en": ipa_en.to_ipa, "zh": ipa_zh.to_ipa, "ja": ipa_ja.to_ipa}
@@ -43,6 +43,14 @@ def detect(text: str) -> str:
     return "ja" if KANA.search(text) else "zh"
 
 
+def _language_in(text: str, sentence: str) -> str:
+    """Return the language of a sentence; one without kana may be Japanese still, one of digits is what its text is."""
+    if not any(letters.search(sentence) for letters in (KANA, HAN, LATIN)):
+        return detect(text)
+    own = detect(sentence)
+    return "ja" if own == "zh" and KANA.search(text) else own
+
+
 class VallexFrontEnd:
     """Written text to the ids of the 70 symbols that VALL-E X knows, and the language of each."""
 
@@ -59,11 +67,10 @@ class VallexFrontEnd:
             raise EmptyText
         if language == MIX or (language == AUTO and TAGGED.search(text)):
             return [Sentence(piece, MIX) for piece in _mixed(text, max_chars)]
-        whole = detect(text) if language == AUTO else language
         found = []
-        for piece in split_written(text, max_chars // DENSITY[whole], language=whole):
-            foreign = language == AUTO and LATIN.search(piece) and detect(piece) == "en"
-            found.append(Sentence(piece, "en" if foreign else whole))
+        for whole in split_written(text, len(text), language=detect(text) if language == AUTO else language):
+            own = _language_in(text, whole) if language == AUTO else language
+            found += [Sentence(piece, own) for piece in split(whole, max_chars // DENSITY[own], language=own)]
         return found
 
     def encode(self, text: str, *, language: str = AUTO, said: Said | None = None, accent: str | None = None) -> Tokens:

@@ -1,0 +1,171 @@
+"""Phones by espeak-ng: the published ids, symbols a checkpoint lacks, transcripts, and what is said without it."""
+
+from __future__ import annotations
+
+import ctypes.util
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from vallecli.errors import (
+    DamagedCheckpoint,
+    EmptyText,
+    EmptyTranscript,
+    EspeakMissing,
+    ExtraMissing,
+    ForeignPreset,
+    UsageError,
+)
+from vallecli.text import espeak
+from vallecli.text.base import Phonemes, Sentence
+from vallecli.text.espeak import BOS, EOS, PAD, EspeakFrontEnd, read_symbols
+
+DATA = Path(__file__).parents[3] / "shared" / "specs" / "data"
+SYMBOLS = [*"!,.?_bdhjklmnpstvwzæðŋɐəɛɡɪɹʃʌ", "aɪ", "oʊ", "iː", "ɑː", "ɜː", "ɛɹ", "<eps>"]
+needs_espeak = pytest.mark.skipif(
+    ctypes.util.find_library("espeak-ng") is None, reason="espeak-ng is not installed: apt install espeak-ng"
+)
+
+
+@pytest.fixture
+def front_end() -> EspeakFrontEnd:
+    return EspeakFrontEnd(SYMBOLS)
+
+
+@pytest.fixture
+def fresh_espeak() -> Iterator[None]:
+    """Have espeak looked for anew, in this test and in the next."""
+    espeak._espeak.cache_clear()
+    yield
+    espeak._espeak.cache_clear()
+
+
+def spell(front_end: EspeakFrontEnd, ids: list[int]) -> str:
+    names = [PAD, BOS, EOS, *sorted(SYMBOLS)]
+    return " ".join(names[index] for index in ids)
+
+
+@needs_espeak
+@pytest.mark.skipif(not DATA.exists(), reason="the golden vectors are not beside this checkout")
+@pytest.mark.parametrize(
+    ("table", "key"),
+    [
+        ("amphion_valle_libritts", "libritts_ids"),
+        ("amphion_valle_librilight_6k", "librilight_ids_if_sorted_rule"),
+    ],
+)
+def test_published_ids(table: str, key: str) -> None:
+    cases = json.loads((DATA / "amphion_v1_g2p_golden.json").read_text(encoding="utf-8"))["cases"]
+    front_end = EspeakFrontEnd(read_symbols(DATA / f"{table}.symbols.dict"))
+    for case in cases:
+        missing = case[f"missing_in_{table.split('_')[2]}_table"]
+        tokens = front_end.encode(case["text"])
+        assert [note.rpartition(": ")[2].split() for note in tokens.notes] == ([missing] if missing else [])
+        if not missing:
+            assert tokens.ids == case[key]
+
+
+@needs_espeak
+@pytest.mark.parametrize(
+    ("text", "phones"),
+    [
+        ("Hello there!", "<bos> h ə l oʊ _ ð ɛɹ ! <eos>"),
+        ("two\nlines", "<bos> t _ l aɪ n z <eos>"),
+    ],
+)
+def test_phones(front_end: EspeakFrontEnd, text: str, phones: str) -> None:
+    assert spell(front_end, front_end.encode(text).ids) == phones
+
+
+@needs_espeak
+def test_symbols_the_checkpoint_lacks_are_left_out_and_named(front_end: EspeakFrontEnd) -> None:
+    tokens = front_end.encode("Hello (there)!")
+    assert tokens.ids == front_end.encode("Hello there!").ids
+    [note] = tokens.notes
+    assert note.endswith(": ( )")
+
+
+@needs_espeak
+def test_transcript_and_text_are_read_in_one_go(front_end: EspeakFrontEnd) -> None:
+    alone = front_end.encode("I said it.")
+    both = front_end.encode("Hello there!", said="I said it.")
+    assert both.ids == front_end.encode("I said it. Hello there!").ids
+    assert both.prompt_tokens == len(alone.ids)
+    assert spell(front_end, both.ids[both.prompt_tokens - 1 :]).startswith("_ h")  # what prefix mode 4 keeps
+
+
+def test_the_order_of_a_table_does_not_matter() -> None:
+    assert EspeakFrontEnd(SYMBOLS)._ids == EspeakFrontEnd(reversed(SYMBOLS))._ids
+
+
+def test_sentences_stay_as_they_were_written(front_end: EspeakFrontEnd) -> None:
+    assert front_end.sentences("It cost $5. Dr. Smith\n\nsaid so", 100) == [
+        Sentence("It cost $5.", "en"),
+        Sentence("Dr. Smith", "en"),
+        Sentence("said so", "en"),
+    ]
+
+
+@needs_espeak
+@pytest.mark.parametrize("text", ["", "?!", "..."])
+def test_nothing_to_say(front_end: EspeakFrontEnd, text: str) -> None:
+    with pytest.raises(EmptyText):
+        front_end.encode(text)
+    with pytest.raises(EmptyText):
+        front_end.sentences(text, 100)
+    with pytest.raises(EmptyTranscript):
+        front_end.encode("Hello", said=text)
+
+
+@needs_espeak
+def test_a_preset_of_another_front_end(front_end: EspeakFrontEnd) -> None:
+    with pytest.raises(ForeignPreset):
+        front_end.encode("Hello", said=Phonemes((30, 25), "en"))
+
+
+def test_other_languages_are_refused(front_end: EspeakFrontEnd) -> None:
+    with pytest.raises(UsageError, match="'zh'"):
+        front_end.encode("Hello", language="zh")
+
+
+def test_phonemizer_is_an_extra(front_end: EspeakFrontEnd, fresh_espeak: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "phonemizer.backend", None)
+    with pytest.raises(ExtraMissing) as caught:
+        front_end.encode("Hello")
+    assert "vallecli[espeak]" in caught.value.hint
+
+
+def test_without_espeak_the_ways_to_get_it_are_told(
+    front_end: EspeakFrontEnd, fresh_espeak: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PHONEMIZER_ESPEAK_LIBRARY", "/nowhere/libespeak-ng.so")
+    with pytest.raises(EspeakMissing) as caught:
+        front_end.encode("Hello")
+    for way in ("apt install espeak-ng", "brew install espeak-ng", "PHONEMIZER_ESPEAK_LIBRARY"):
+        assert way in caught.value.hint
+
+
+@pytest.mark.parametrize("content", [None, b"", b"a\nb\n", b"a 1 2\n", b"a one\n", b"\xff 1\n"])
+def test_a_table_that_is_none(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "symbols.dict"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DamagedCheckpoint, match=r"symbols\.dict"):
+        read_symbols(path)
+
+
+def test_a_table_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "symbols.dict"
+    path.write_text("<eps> 0\n! 1\naɪ\t2\n\n\u0303 3", encoding="utf-8")
+    assert read_symbols(path) == ["<eps>", "!", "aɪ", "\u0303"]
+
+
+@needs_espeak
+def test_no_warnings_and_nothing_on_stdout() -> None:
+    code = "from vallecli.text.espeak import EspeakFrontEnd; EspeakFrontEnd('a').encode('Ah, un café.')"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
