@@ -2,6 +2,7 @@
 
 VallecliError                       1  a bug, or nothing better is known
 ├── UsageError                      2  the command line itself is wrong
+│   └── RegistryError                  a list of checkpoints is
 ├── InputError                      3  a file or a text we were given is unusable
 │   ├── AudioError                     recordings
 │   │   ├── AudioNotFound
@@ -21,7 +22,12 @@ VallecliError                       1  a bug, or nothing better is known
 │       └── OutputNotWritable
 ├── CheckpointError                 4  missing, damaged or offline
 │   ├── UnknownCheckpoint
-│   └── DamagedCheckpoint
+│   ├── MissingCheckpoint              known, and not on this machine
+│   ├── DamagedCheckpoint
+│   └── SourceError                    a place that did not give its files
+│       ├── SourceGone
+│       ├── AccessDenied
+│       └── Unreachable
 └── DeviceError                     5  no such device, or out of memory
     ├── PlayerError                    nothing that plays audio
     ├── ExtraMissing                   packages that only some checkpoints need
@@ -52,6 +58,15 @@ class UsageError(VallecliError):
     """The command line asks for something contradictory or unknown."""
 
     exit_code = 2
+
+
+class RegistryError(UsageError):
+    """A list of checkpoints with something in it that cannot be meant."""
+
+    def __init__(self, path: Path, entry: str, problem: str) -> None:
+        super().__init__(
+            f"{path}{f', entry {entry!r}' if entry else ''}: {problem}", "Correct the file or move it away."
+        )
 
 
 class InputError(VallecliError):
@@ -182,8 +197,53 @@ class UnknownCheckpoint(CheckpointError):
     """A checkpoint name that is not in the registry and not a path."""
 
 
+class MissingCheckpoint(CheckpointError):
+    """A checkpoint that is known, but whose files are not on this machine."""
+
+    def __init__(self, name: str, *, offline: bool = False) -> None:
+        pull, add = f"valle checkpoints pull {name}", f"valle checkpoints add FILE --as {name}"
+        super().__init__(
+            f"the checkpoint {name} is not on this machine",
+            f"Once there is a network: {pull}, or bring its file: {add}" if offline else pull,
+        )
+
+
 class DamagedCheckpoint(CheckpointError):
     """A checkpoint whose files do not hold what they should."""
+
+
+class SourceError(CheckpointError):
+    """A place on the network that did not give the files of a checkpoint."""
+
+
+class SourceGone(SourceError):
+    """A repository, a revision or a file that is no longer there."""
+
+    def __init__(self, name: str, source: str, reason: str) -> None:
+        super().__init__(
+            f"{source} does not have it: {reason}",
+            f"If you have the file from elsewhere: valle checkpoints add FILE --as {name}",
+        )
+
+
+class AccessDenied(SourceError):
+    """A repository that wants to know who asks."""
+
+    def __init__(self, name: str, source: str, status: int) -> None:
+        super().__init__(
+            f"{source} refuses access (HTTP {status}): it is private, or gone",
+            f"Set HF_TOKEN to a token that may read it: HF_TOKEN=hf_... valle checkpoints pull {name}",
+        )
+
+
+class Unreachable(SourceError):
+    """A place that does not answer, or whose answer broke off."""
+
+    def __init__(self, name: str, source: str, reason: str) -> None:
+        super().__init__(
+            f"{source} cannot be reached: {reason}",
+            f"Check the network, then type it again: valle checkpoints pull {name}",
+        )
 
 
 class DeviceError(VallecliError):

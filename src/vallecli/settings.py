@@ -34,6 +34,7 @@ class Settings:
     top_k: int | None = None
     top_p: float | None = None
     max_seconds: float | None = None
+    offline: bool = False
     sources: Mapping[str, str] = field(default_factory=dict)  # name -> where its value came from
 
     def source(self, name: str) -> str:
@@ -63,9 +64,14 @@ def resolve(
 
 def default_files() -> list[Path]:
     """Return the places of valle.toml that are looked at, the strongest first."""
+    return [Path(FILE_NAME), config_folder() / FILE_NAME]
+
+
+def config_folder() -> Path:
+    """Return the user's configuration folder, whether it is there or not."""
     from typer import get_app_dir  # knows the customs of Linux, macOS and Windows
 
-    return [Path(FILE_NAME), Path(get_app_dir("vallecli")) / FILE_NAME]
+    return Path(get_app_dir("vallecli"))
 
 
 def _candidates(
@@ -152,6 +158,7 @@ CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {  # name -> (raw to value
     "top_k": (_at_least(int, 1), "a whole number from 1"),
     "top_p": (_fraction, "a number above 0 and at most 1"),
     "max_seconds": (_at_least(float, 0, exclusive=True), "a number of seconds above 0"),
+    "offline": (_boolean, "true or false"),
 }
 
 
