@@ -6,6 +6,7 @@ Files of repositories lie in the hub's own cache, which other programs share; th
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -55,8 +56,14 @@ def locate(spec: CheckpointSpec) -> Present | None:
 
     Raises DamagedCheckpoint for files that cannot be the right ones: empty, of another size, links to elsewhere.
     """
-    held = (present for source in spec.sources if (present := _cached(spec, source)) is not None)
-    return store.locate(spec.name) or next(held, None)
+    present = lookup(spec)
+    return None if present is None else store.check(present)
+
+
+def lookup(spec: CheckpointSpec) -> Present | None:
+    """Do what `locate` does, without a look at the files."""
+    cached = (present for source in spec.sources if (present := _cached(spec, source)) is not None)
+    return store.lookup(spec.name) or next(cached, None)
 
 
 def verify(present: Present) -> Iterator[tuple[Held, str | None]]:
@@ -72,7 +79,7 @@ def pull(spec: CheckpointSpec, *, offline_wanted: bool = False, note: Callable[[
     otherwise the most telling SourceError or DamagedCheckpoint when no source is left.
     """
     try:
-        present = locate(spec)
+        present = lookup(spec)
         for held, reason in verify(present) if present is not None else ():
             if reason is not None:
                 raise store.damaged(spec.name, held.path, reason)
@@ -139,7 +146,7 @@ def _cached(spec: CheckpointSpec, source: Source) -> Present | None:
         if not isinstance(path, str):  # None, or a marker for a file that the repository is known to lack
             return None
         paths.append(Path(path))
-    return store.check(_present(spec, source, paths))
+    return _present(spec, source, paths)
 
 
 def _present(spec: CheckpointSpec, source: Source, paths: list[Path]) -> Present:
@@ -252,7 +259,7 @@ def _download(url: str, partial: Path, file: File) -> None:
 def _told(spec: CheckpointSpec, source: Source) -> Iterator[None]:
     """Turn what the client and the network raise in the body into errors of ours; keep the client's own talk back."""
     verbosity = hub_logging.get_verbosity()
-    hub_logging.set_verbosity(hub_logging.ERROR)
+    hub_logging.set_verbosity(logging.ERROR)
     try:
         yield
     except CheckpointError:

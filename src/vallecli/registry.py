@@ -122,10 +122,12 @@ def find(name: str, *, offline: bool = False) -> Path:
 
 
 def get(name: str) -> CheckpointSpec:
-    """Return what is known of a checkpoint; UnknownCheckpoint suggests a near name."""
+    """Return what is known of a checkpoint that can be fetched; UnknownCheckpoint suggests a near name."""
+    if name in BUILT_IN:
+        raise UnknownCheckpoint(f"{name} is built in: it is neither fetched nor removed", f"--checkpoint {name}")
     specs = load()
     if name not in specs:
-        raise UnknownCheckpoint(f"there is no checkpoint called {name!r} to fetch", suggest(name, list(specs)))
+        raise UnknownCheckpoint(f"there is no checkpoint called {name!r}", suggest(name, list(specs)))
     return specs[name]
 
 

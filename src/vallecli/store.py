@@ -99,13 +99,12 @@ def _digest_as(known: str, path: Path) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
-def locate(name: str) -> Present | None:
-    """Return the checkpoint if it lies in our own folder. DamagedCheckpoint for files that cannot be the right ones."""
+def lookup(name: str) -> Present | None:
+    """Return the checkpoint if it lies in our own folder, its files unseen. DamagedCheckpoint for a bad manifest."""
     root = folder() / name
     try:
         manifest = json.loads((root / MANIFEST).read_text(encoding="utf-8"))
-        files = [File(**file) for file in manifest["files"]]
-        return check(_present(name, root, files, str(manifest["origin"])))
+        return _present(name, root, [File(**file) for file in manifest["files"]], str(manifest["origin"]))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:

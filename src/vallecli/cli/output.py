@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vallecli.constants import FRAME_RATE
 from vallecli.errors import UsageError
@@ -69,6 +70,11 @@ def write_line(line: str) -> None:
     sys.stdout.flush()
     sys.stdout.buffer.write(os.fsencode(line) + b"\n")
     sys.stdout.buffer.flush()
+
+
+def write_json(value: Any) -> None:
+    """Write a value to stdout as one line of JSON."""
+    write_line(json.dumps(value))
 
 
 @dataclass(frozen=True)

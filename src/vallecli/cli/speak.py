@@ -19,9 +19,9 @@ Examples:
 Record 3 to 10 seconds of one speaker who has agreed to it. The same seed gives the same audio; leave --seed out for
 another take each time.
 
-Each of --checkpoint, --device, --dtype, --seed, --greedy, --temperature, --top-k, --top-p and --max-seconds can be
-kept in the environment (VALLE_DEVICE=cpu) or in valle.toml (device = "cpu"), in this folder or in your own
-configuration folder. A flag is stronger than the environment, and that than a file.
+Each of --checkpoint, --device, --dtype, --seed, --greedy, --temperature, --top-k, --top-p, --max-seconds and
+--offline can be kept in the environment (VALLE_DEVICE=cpu) or in valle.toml (device = "cpu"), in this folder or in
+your own configuration folder. A flag is stronger than the environment, and that than a file.
 
 \b
 Exit codes: 0 done, 1 a bug, 2 usage, 3 bad input, 4 checkpoint, 5 device or memory, 130 interrupted,
@@ -73,7 +73,11 @@ def speak(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
     checkpoint: Annotated[
-        str | None, typer.Option(metavar="NAME|PATH", help="The model: nano (built in), or a folder.")
+        str | None,
+        typer.Option(metavar="NAME|PATH", help="The model: nano (built in), one of `valle checkpoints list`, a path."),
+    ] = None,
+    offline: Annotated[
+        bool | None, typer.Option("--offline/--no-offline", help="Ask nothing of the network.", show_default=False)
     ] = None,
     device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda[:N]|mps", help="Where to compute.")] = None,
     dtype: Annotated[
@@ -112,6 +116,7 @@ def speak(
         "top_k": top_k,
         "top_p": top_p,
         "max_seconds": max_seconds,
+        "offline": offline,
     }
     request = Request(
         settings=resolve(flags),

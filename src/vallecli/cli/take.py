@@ -84,7 +84,7 @@ def make(request: Request, talk: Talk) -> None:
     settings = request.settings
     if request.json and request.output == STDOUT:
         raise UsageError("--json and -o - both want stdout", "Leave one of them out.")
-    registry.find(settings.checkpoint)
+    registry.find(settings.checkpoint, offline=settings.offline)
     text = read_text(request.text, request.text_file)
     check_words(text)
     where = target(request.output, request.format, prompt=request.prompt, text=text, force=request.force)
