@@ -6,12 +6,13 @@ import io
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hub_server import HubServer
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: with matrices this small, threads only wait
 
@@ -26,12 +27,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no test reach beyond this machine."""
+def no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test use the network, but for those marked `loopback`: they talk to a server of their own."""
     connect = socket.socket.connect
+    allowed = ("127.0.0.1", "::1") if request.node.get_closest_marker("loopback") else ()
 
     def local_only(self: socket.socket, address: Any) -> None:
-        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "::1", "localhost"):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in allowed:
             raise OSError(f"the tests have no network, and asked for {address}")
         connect(self, address)
 
@@ -40,14 +42,30 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Start each test in an empty folder, with nobody's settings about."""
-    for name in [name for name in os.environ if name.startswith("VALLE_")]:
+    """Start each test in an empty folder, with nobody's settings and nobody's checkpoints about."""
+    for name in [name for name in os.environ if name.startswith(("VALLE_", "HF_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    # In this process the hub's client has read the variable already.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "hf" / "token"))
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture
+def hub_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """A small hub on 127.0.0.1 that HF_ENDPOINT points at; tests that use it are marked `loopback`."""
+    from huggingface_hub import close_session
+
+    with HubServer() as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        yield server
+    close_session()
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from vallecli.settings import config_folder, suggest
 
 BUILT_IN = {"nano": Path(__file__).parent / "data" / "nano"}  # name -> its folder in the package
 FILE_NAME = "checkpoints.toml"
+PACKAGED = Path(__file__).parent / "data" / FILE_NAME  # in a wheel; else at the repository's root
 KINDS = ("model", "codec", "decoder")
 REPO_TYPES = ("model", "dataset", "space")
 
@@ -160,9 +161,7 @@ def load(files: Sequence[Path] | None = None) -> dict[str, CheckpointSpec]:
 
 
 def _shipped() -> Path:
-    """Return checkpoints.toml: package data in a wheel, at the root of the repository in an editable install."""
-    packaged = Path(__file__).parent / "data" / FILE_NAME
-    return packaged if packaged.exists() else Path(__file__).parents[2] / FILE_NAME
+    return PACKAGED if PACKAGED.exists() else Path(__file__).parents[2] / FILE_NAME
 
 
 def _read(path: Path) -> Iterator[CheckpointSpec]:

@@ -13,7 +13,7 @@ from vallecli.errors import CheckpointError, DamagedCheckpoint, MissingCheckpoin
 from vallecli.settings import resolve
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
-Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of the list.")]
+Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Names of the list.")]
 
 
 def verify(
@@ -22,7 +22,12 @@ def verify(
 ) -> None:
     """Compare what is here with what was published.
 
-    Every file is hashed; the exit code is 4 if one is not what it should be. A line is ok, bad or unknown (no hash was ever published), the name, the path and the reason, tabs between.
+    Every file is hashed; the exit code is 4 if one is not what it should be. A line is ok, bad or unknown (no hash
+    was ever published), the name, the path and the reason, with tabs between.
+
+    \b
+    Example:
+      valle checkpoints verify vallex
     """
     from vallecli import hub
 
@@ -56,9 +61,14 @@ def pull(
 ) -> None:
     """Fetch checkpoints, and what they need.
 
-    The codec and the decoder come along, and each file is checked against its published hash. A checkpoint that is there already is checked, and fetched again if it is damaged. Where a source has lost its
-    files or gives others, the next one is tried. A private repository wants HF_TOKEN in the environment; HF_ENDPOINT
-    names another hub, HF_HOME another place for the files.
+    The codec and the decoder come along, and each file is checked against its published hash. A checkpoint that is
+    here already is checked, and fetched again if it is damaged. Where a source has lost its files or gives others,
+    the next one is tried. A private repository wants HF_TOKEN in the environment; HF_ENDPOINT names another hub,
+    HF_HOME another place for the files.
+
+    \b
+    Example:
+      HF_HOME=/big/disk valle checkpoints pull vallex valle-libritts
     """
     from vallecli import hub
 
@@ -83,8 +93,12 @@ def add(
 ) -> None:
     """Take in a checkpoint brought by hand.
 
-    This is for a machine without a network, or for weights that are published no more. The file is copied if it is the published one by its hash, or if its content is of the family of that
-    checkpoint; anything else is refused.
+    This is for a machine without a network, or for weights that are published no more. The file is copied if it is
+    the published one by its hash, or if its content is of the family of that checkpoint; anything else is refused.
+
+    \b
+    Example:
+      valle checkpoints add ~/Downloads/encodec_24khz-d7cc33bc.th --as encodec-24khz
     """
     from vallecli import intake
 
@@ -101,6 +115,10 @@ def rm(context: typer.Context, names: Names, as_json: Json = False) -> None:
     """Remove checkpoints from this machine.
 
     A codec or a decoder that came along stays until it is named too: other checkpoints may need it.
+
+    \b
+    Example:
+      valle checkpoints rm vallex vocos-encodec-24khz
     """
     from vallecli import hub
 
@@ -121,7 +139,10 @@ def convert(
     """Write a checkpoint in valle's own format.
 
     It is a folder with model.safetensors and config.json: it loads faster, and holds no pickle.
-    Example: valle checkpoints convert vallex my-vallex && valle speak --checkpoint my-vallex ...
+
+    \b
+    Example:
+      valle checkpoints convert vallex my-vallex
     """
     from vallecli.formats.convert import convert as write
 

@@ -27,7 +27,7 @@ Checkpoints of your own get a name in checkpoints.toml in your configuration fol
 repository shows the shape.
 """
 
-app = typer.Typer(help="List, fetch, check and convert checkpoints.", epilog=EPILOG, no_args_is_help=False)
+app = typer.Typer(epilog=EPILOG)
 Json = files.Json
 UNKNOWN = "unknown"
 
@@ -44,6 +44,10 @@ def list_(as_json: Json = False) -> None:
     """List the checkpoints, and which are here.
 
     On a terminal it is a table; in a pipe each line is name, kind, state, bytes and licence, with tabs between.
+
+    \b
+    Example:
+      valle checkpoints list --json | jq -r '.[] | select(.state == "here").name'
     """
     rows = [_row(name) for name in [*registry.BUILT_IN, *registry.load()]]
     if as_json:
@@ -90,6 +94,10 @@ def show(
     """Tell what is known of a checkpoint.
 
     Of a name it is what the registry says, and where each fact comes from; of a file or a folder what is in it.
+
+    \b
+    Example:
+      valle checkpoints show ~/Downloads/some.pt
     """
     facts = _known(checkpoint) if checkpoint in registry.load() else _described(checkpoint)
     if as_json:
@@ -138,7 +146,11 @@ def path(
 ) -> None:
     """Print where a checkpoint lies.
 
-    It is a folder where the checkpoint has several files. Example: ls -lL $(valle checkpoints path vallex)
+    It is a folder where the checkpoint has several files.
+
+    \b
+    Example:
+      ls -lL $(valle checkpoints path vallex)
     """
     found = str(registry.find(checkpoint))
     if as_json:

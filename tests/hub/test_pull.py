@@ -1,0 +1,355 @@
+"""Pulling against a small hub: what arrives is checked, what fails is told, what is refused leaves nothing behind."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hub_server import COMMIT, HubServer, Served
+from huggingface_hub import constants
+
+from vallecli import hub, store
+from vallecli.errors import AccessDenied, CheckpointError, DamagedCheckpoint, MissingCheckpoint, SourceGone, Unreachable
+from vallecli.registry import CheckpointSpec, File, Source
+
+pytestmark = pytest.mark.loopback
+
+WEIGHTS = bytes(range(256)) * 4096  # 1 MiB
+OTHER = WEIGHTS[::-1]  # of the same size
+
+
+def listed(served: Served, path: str) -> File:
+    return File(path=path, size=len(served.content), sha256=served.sha256)
+
+
+@pytest.fixture
+def weights(hub_server: HubServer) -> Served:
+    served = Served(WEIGHTS, large=True)
+    hub_server.files["someone/tiny/tiny.pt"] = served
+    return served
+
+
+@pytest.fixture
+def spec(weights: Served) -> CheckpointSpec:
+    """One large file, its revision pinned and its hash known."""
+    source = Source(repo="someone/tiny", revision=COMMIT, files=(listed(weights, "tiny.pt"),))
+    return CheckpointSpec(name="tiny", kind="model", family="tiny", quality="It babbles.", sources=(source,))
+
+
+@pytest.fixture
+def mirrored(spec: CheckpointSpec, hub_server: HubServer) -> CheckpointSpec:
+    """A mirror beside it: a dataset with another file of another name."""
+    served = hub_server.files["datasets/another/copy/saved/tiny-again.pt"] = Served(OTHER, large=True)
+    mirror = Source(repo="another/copy", repo_type="dataset", files=(listed(served, "saved/tiny-again.pt"),))
+    return replace(spec, sources=(*spec.sources, mirror))
+
+
+@pytest.fixture
+def by_url(hub_server: HubServer) -> CheckpointSpec:
+    served = hub_server.files["files/codec.th"] = Served(WEIGHTS)
+    source = Source(url=f"{hub_server.url}/files/codec.th", files=(replace(listed(served, "codec.th"), size=None),))
+    return CheckpointSpec(name="codec", kind="codec", family="codec", quality="It hums.", sources=(source,))
+
+
+@pytest.fixture
+def notes() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def pull(notes: list[str]) -> Callable[[CheckpointSpec], store.Present]:
+    return lambda spec: hub.pull(spec, note=notes.append)[0]
+
+
+def left_behind() -> list[Path]:
+    """What lies in the cache and in the store, without the lock files and the marks of the hub's client."""
+    places = (Path(constants.HF_HUB_CACHE), store.folder())
+    paths = [path for place in places for path in place.rglob("*") if path.is_file() or path.is_symlink()]
+    return [
+        path for path in paths if path.suffix != ".lock" and path.name != "CACHEDIR.TAG" and "refs" not in path.parts
+    ]
+
+
+def refused(pull: Callable, spec: CheckpointSpec, error: type[CheckpointError]) -> CheckpointError:
+    with pytest.raises(error) as caught:
+        pull(spec)
+    assert hub.locate(spec) is None
+    assert left_behind() == []
+    return caught.value
+
+
+# What arrives
+
+
+def test_a_pulled_file_is_found_again_without_the_server(spec, pull, hub_server: HubServer) -> None:
+    path = pull(spec).path
+    assert path.read_bytes() == WEIGHTS
+    hub_server.stop()
+    assert hub.pull(spec, note=print)[1] is False
+    found = hub.locate(spec)
+    assert found is not None
+    assert found.path == path
+    assert [reason for _, reason in hub.verify(found)] == [None]
+
+
+def test_several_files_are_a_folder(pull, hub_server: HubServer) -> None:
+    names = ["args.json", "checkpoint/epoch-1/model.bin"]
+    for name in names:
+        hub_server.files[f"someone/folder/{name}"] = Served(name.encode(), large=name.endswith("bin"))
+    source = Source(repo="someone/folder", files=tuple(File(path=name) for name in names))
+    spec = CheckpointSpec(name="folder", kind="model", family="tiny", quality="It babbles.", sources=(source,))
+    root = pull(spec).path
+    assert [(root / name).read_text() for name in names] == names
+    hub_server.stop()
+    found = hub.locate(spec)
+    assert found is not None
+    assert found.path == root
+    assert [held.digest is not None for held in found.files] == [True, True]  # the hub's own hashes
+
+
+def test_a_file_by_url_is_pulled_into_the_store(by_url, pull, hub_server: HubServer) -> None:
+    path = pull(by_url).path
+    assert path == store.folder() / "codec" / "codec.th"
+    assert path.read_bytes() == WEIGHTS
+    hub_server.stop()
+    assert pull(by_url).path == path
+
+
+# Broken connections
+
+
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client waits before it tries again, and keeps only whole chunks of a connection that broke: of 10 MB."""
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 100_000)
+
+
+@pytest.mark.usefixtures("no_waiting")
+def test_a_cut_connection_is_resumed_where_it_broke(spec, weights: Served, pull, hub_server: HubServer) -> None:
+    weights.cuts = [300_000, 200_000]
+    assert pull(spec).path.read_bytes() == WEIGHTS
+    assert hub_server.gets == [None, "bytes=300000-", "bytes=500000-"]
+
+
+@pytest.mark.usefixtures("no_waiting")
+def test_a_connection_that_stays_cut_leaves_nothing(spec, weights: Served, pull) -> None:
+    weights.cuts = [300_000] + [0] * 20
+    assert refused(pull, spec, Unreachable).hint.endswith("valle checkpoints pull tiny")
+
+
+@pytest.mark.usefixtures("no_waiting")
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_file_by_url_is_resumed_by_the_next_pull(by_url, pull, hub_server: HubServer, ranges: bool) -> None:
+    served = hub_server.files["files/codec.th"]
+    served.cuts = [300_000] + [0] * 20
+    with pytest.raises(Unreachable):
+        pull(by_url)
+    assert hub.locate(by_url) is None
+    served.cuts, served.ranges = [], ranges
+    hub_server.requests.clear()
+    assert pull(by_url).path.read_bytes() == WEIGHTS
+    assert hub_server.gets == ["bytes=300000-"]
+
+
+def test_a_partial_file_that_is_whole_or_too_long_is_no_trap(by_url, pull) -> None:
+    for content in (WEIGHTS, WEIGHTS + b"more"):
+        hub.remove(by_url)
+        store.folder().mkdir(parents=True, exist_ok=True)
+        (store.folder() / "codec.incomplete").write_bytes(content)
+        assert pull(by_url).path.read_bytes() == WEIGHTS
+
+
+# Files that are not the right ones
+
+
+def test_bytes_with_another_hash_are_refused_and_deleted(spec, weights: Served, pull) -> None:
+    weights.gives = OTHER
+    assert "hash" in refused(pull, spec, DamagedCheckpoint).message
+
+
+def test_a_file_announced_with_another_hash_is_not_even_downloaded(spec, pull, hub_server: HubServer) -> None:
+    hub_server.files["someone/tiny/tiny.pt"].content = OTHER
+    refused(pull, spec, DamagedCheckpoint)
+    assert hub_server.gets == []
+
+
+def test_a_small_file_must_have_the_hash_the_hub_names(pull, hub_server: HubServer) -> None:
+    hub_server.files["someone/tiny/args.json"] = Served(b'{"a": 1}', gives=b'{"a": 2}')
+    source = Source(repo="someone/tiny", files=(File(path="args.json"),))
+    spec = CheckpointSpec(name="tiny", kind="model", family="tiny", quality="It babbles.", sources=(source,))
+    assert "hash" in refused(pull, spec, DamagedCheckpoint).message
+
+
+@pytest.mark.parametrize(("content", "said"), [(b"", "empty"), (WEIGHTS[:1000], "1000 bytes instead of 1048576")])
+def test_empty_and_short_files_are_refused(spec, pull, hub_server: HubServer, content: bytes, said: str) -> None:
+    unhashed = replace(spec.sources[0], files=(replace(spec.sources[0].files[0], sha256=None),))
+    hub_server.files["someone/tiny/tiny.pt"].content = content
+    assert said in refused(pull, replace(spec, sources=(unhashed,)), DamagedCheckpoint).message
+
+
+def test_a_url_with_other_bytes_is_refused_and_deleted(by_url, pull, hub_server: HubServer) -> None:
+    hub_server.files["files/codec.th"].gives = OTHER
+    assert "hash" in refused(pull, by_url, DamagedCheckpoint).message
+
+
+def test_a_mirror_stands_in_for_a_wrong_file(mirrored, weights: Served, pull, notes: list[str]) -> None:
+    weights.gives = OTHER[1:] + b"x"
+    assert pull(mirrored).path.read_bytes() == OTHER
+    assert "someone/tiny" in notes[0]
+    assert "hash" in notes[0]
+
+
+# Places that do not give it
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        ("someone/tiny/tiny.pt", "the repository is gone (HTTP 404)"),
+        ("file", "the file is gone (HTTP 404)"),
+        ("revision", "there is no revision"),
+    ],
+)
+def test_what_is_gone_is_fetched_from_the_mirror_and_told(
+    mirrored, pull, notes: list[str], hub_server: HubServer, lost: str, said: str
+) -> None:
+    if lost == "revision":
+        gone = replace(mirrored.sources[0], revision="0" * 40)
+        mirrored = replace(mirrored, sources=(gone, *mirrored.sources[1:]))
+    else:
+        del hub_server.files["someone/tiny/tiny.pt"]
+    if lost == "file":
+        hub_server.files["someone/tiny/README.md"] = Served(b"hello")
+    assert pull(mirrored).path.read_bytes() == OTHER
+    assert len(notes) == 1
+    assert said in notes[0]
+    assert "trying the next source of tiny" in notes[0]
+
+
+def test_what_is_gone_everywhere_can_be_added_by_hand(spec, pull, hub_server: HubServer) -> None:
+    del hub_server.files["someone/tiny/tiny.pt"]
+    assert refused(pull, spec, SourceGone).hint.endswith("valle checkpoints add FILE --as tiny")
+
+
+def test_a_private_repository_says_which_token_to_set(
+    spec, pull, hub_server: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub_server.tokens["someone/tiny"] = "hf_sesame"
+    error = refused(pull, spec, AccessDenied)
+    assert "HTTP 401" in error.message
+    assert "HF_TOKEN=hf_... valle checkpoints pull tiny" in error.hint
+    monkeypatch.setenv("HF_TOKEN", "hf_sesame")
+    assert pull(spec).path.read_bytes() == WEIGHTS
+
+
+def test_a_private_repository_is_what_is_told_when_its_mirror_is_gone(mirrored, pull, hub_server: HubServer) -> None:
+    hub_server.tokens["someone/tiny"] = "hf_sesame"
+    del hub_server.files["datasets/another/copy/saved/tiny-again.pt"]
+    refused(pull, mirrored, AccessDenied)
+
+
+def test_no_network_says_what_to_type_at_once_and_asks_each_host_once(mirrored, pull, notes, hub_server) -> None:
+    hub_server.stop()
+    before = time.perf_counter()
+    error = refused(pull, mirrored, Unreachable)
+    assert time.perf_counter() - before < 1  # seconds
+    assert error.hint.endswith("valle checkpoints pull tiny")
+    assert len(notes) == 1
+
+
+def test_a_server_in_trouble_counts_as_unreachable(spec, pull, hub_server: HubServer) -> None:
+    hub_server.broken.add("someone/tiny")
+    assert "HTTP 500" in refused(pull, spec, Unreachable).message
+
+
+@pytest.mark.parametrize("variable", [True, False])
+def test_offline_asks_nothing_and_fails_in_under_a_second(
+    spec, hub_server: HubServer, monkeypatch: pytest.MonkeyPatch, variable: bool
+) -> None:
+    if variable:
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    before = time.perf_counter()
+    with pytest.raises(MissingCheckpoint) as caught:
+        hub.pull(spec, offline_wanted=not variable, note=print)
+    assert time.perf_counter() - before < 1  # second
+    assert "valle checkpoints pull tiny" in caught.value.hint
+    assert hub_server.requests == []
+
+
+# Files that were right once
+
+
+def spoil(path: Path, how: str) -> None:
+    content = path.read_bytes()
+    blob = path.resolve()
+    if how == "leaves the cache":
+        elsewhere = path.parents[6] / "elsewhere"
+        elsewhere.write_bytes(content)
+        path.unlink()
+        path.symlink_to(elsewhere)
+    else:
+        blob.write_bytes({"empty": b"", "truncated": content[:-1], "swapped": OTHER}[how])
+
+
+@pytest.mark.parametrize("how", ["leaves the cache", "empty", "truncated", "swapped"])
+def test_files_that_were_tampered_with_are_refused_and_pull_heals_them(
+    spec, pull, notes: list[str], how: str, tmp_path: Path
+) -> None:
+    present = pull(spec)
+    spoil(present.path, how)
+    [(_, reason)] = hub.verify(present)
+    assert reason is not None
+    if how != "swapped":  # of the same size: only its hash tells
+        with pytest.raises(DamagedCheckpoint) as caught:
+            hub.locate(spec)
+        assert reason in caught.value.message
+        assert caught.value.hint == "valle checkpoints pull tiny"
+    with pytest.raises(DamagedCheckpoint):
+        hub.pull(spec, offline_wanted=True, note=print)
+    healed = pull(spec)
+    assert healed.path.read_bytes() == WEIGHTS
+    assert reason in notes[0]
+    assert [reason for _, reason in hub.verify(healed)] == [None]
+
+
+def test_a_spoilt_file_of_the_store_is_refused_too(by_url, pull) -> None:
+    path = pull(by_url).path
+    path.write_bytes(WEIGHTS[:-1])
+    with pytest.raises(DamagedCheckpoint, match="1048575 bytes"):
+        hub.locate(by_url)
+    (path.parent / store.MANIFEST).write_text("{}")
+    with pytest.raises(DamagedCheckpoint, match="list of files"):
+        hub.locate(by_url)
+    assert pull(by_url).path.read_bytes() == WEIGHTS
+
+
+def test_removing_leaves_only_what_is_not_ours(mirrored, pull) -> None:
+    path = pull(mirrored).path
+    shutil.copy(path, path.with_name("not-ours.pt"))
+    assert hub.remove(mirrored) is True
+    assert [left.name for left in left_behind()] == ["not-ours.pt"]
+    assert hub.remove(mirrored) is False
+    assert hub.locate(mirrored) is None
+
+
+def test_removing_follows_no_link_out_of_the_cache(spec, pull, tmp_path: Path) -> None:
+    path = pull(spec).path
+    spoil(path, "leaves the cache")
+    elsewhere = path.resolve()
+    assert hub.remove(spec) is True
+    assert elsewhere.read_bytes() == WEIGHTS
+
+
+def test_a_full_disk_is_told_as_one(by_url, pull, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(hub, "http_get", full)
+    with pytest.raises(CheckpointError, match="no space left") as caught:
+        pull(by_url)
+    assert not isinstance(caught.value, Unreachable)
