@@ -31,7 +31,7 @@ def add(path: Path, spec: CheckpointSpec, *, note: Callable[[str], None]) -> Pre
             # A copy is looked at, and not what was given: that may change meanwhile.
             if reason := store.wrong(Held(File(path=file.path), copy, None), stage, deep=False):
                 raise _refused(path, spec, f"{file.path}: {reason}")
-        if all(file.sha256 is None for file in listed) or not all(_published(copy, spec) for copy in copies):
+        if not all(_published(copy, spec) for copy in copies):
             _same_family(path, stage if len(copies) > 1 else copies[0], spec, note)
 
     return store.install(spec.name, f"{path.resolve()}", fill)

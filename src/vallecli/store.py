@@ -126,12 +126,22 @@ def install(name: str, origin: str, fill: Callable[[Path], None]) -> Present:
             files = [_measured(stage, path) for path in sorted(stage.rglob("*")) if path.is_file()]
             manifest = {"origin": origin, "files": [asdict(file) for file in files]}
             (stage / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-            if target.exists():
-                target.rename(Path(temporary) / "before")
-            stage.rename(target)
+            _swap(stage, target, before=Path(temporary) / "before")
     except OSError as error:
         raise not_writable(target, error) from error
     return _present(name, target, files, origin)
+
+
+def _swap(stage: Path, target: Path, *, before: Path) -> None:
+    """Let `stage` take the place of `target`, which goes to `before`, and comes back if that fails."""
+    try:
+        if target.exists():
+            target.rename(before)
+        stage.rename(target)
+    except BaseException:
+        if before.exists() and not target.exists():
+            before.rename(target)
+        raise
 
 
 def _measured(root: Path, path: Path) -> File:

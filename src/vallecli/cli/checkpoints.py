@@ -127,9 +127,9 @@ def _known(name: str) -> dict[str, Any]:
 
 
 def _described(name: str) -> dict[str, Any]:
+    path = registry.find(name)
     from vallecli.formats.detect import describe
 
-    path = registry.find(name)
     description = describe(path)
     return {
         "path": str(path),

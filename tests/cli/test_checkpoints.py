@@ -1,0 +1,354 @@
+"""`valle checkpoints` and `valle speak --checkpoint NAME`: what they print, and how they refuse."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hub_server import HubServer, Served, write_registry
+
+from vallecli import registry, store
+from vallecli.settings import config_folder
+
+if TYPE_CHECKING:
+    from conftest import Ran, Valle
+
+WEIGHTS, CODEC, FOLDER = b"weights " * 1000, b"codec " * 1000, ["config.json", "model.safetensors"]
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture
+def known(hub_server: HubServer) -> HubServer:
+    """Three checkpoints of the user: a model with a codec, by a repository and a URL, and one in a folder."""
+    hub_server.files["someone/tiny/tiny.pt"] = Served(WEIGHTS, large=True)
+    hub_server.files["files/hum.th"] = Served(CODEC)
+    url = {"url": f"{hub_server.url}/files/hum.th", "files": [{"path": "hum.th", "sha256": sha256(CODEC)}]}
+    repo = {"repo": "someone/tiny", "files": [{"path": "tiny.pt", "size": len(WEIGHTS), "sha256": sha256(WEIGHTS)}]}
+    entries = {
+        "tiny": {"sources": [repo], "codec": "hum", "licence": "MIT", "languages": ["en"]},
+        "hum": {"kind": "codec", "sources": [url]},
+        "babble": {"sources": [{"repo": "someone/babble", "files": [{"path": name} for name in FOLDER]}]},
+    }
+    write_registry(config_folder() / "checkpoints.toml", entries)
+    return hub_server
+
+
+@dataclass(frozen=True)
+class Description:
+    """What `vallecli.formats.detect.describe` returns."""
+
+    family: str
+    tensors: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    config: Mapping[str, object] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+
+
+@pytest.fixture
+def describes(monkeypatch: pytest.MonkeyPatch) -> Callable[[Description], list[Path]]:
+    """Let `describe` return this of every path, and keep the paths."""
+
+    def describes(description: Description) -> list[Path]:
+        seen: list[Path] = []
+        module = ModuleType("vallecli.formats.detect")
+        module.describe = lambda path: seen.append(path) or description
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        return seen
+
+    return describes
+
+
+@pytest.fixture
+def checkpoints(valle: Valle) -> Callable[..., Ran]:
+    return lambda *arguments: valle("checkpoints", *arguments)
+
+
+def lines(ran: Ran) -> list[list[str]]:
+    assert ran.code == 0, ran.err
+    return [line.split("\t") for line in ran.out.decode().splitlines()]
+
+
+def as_json(ran: Ran) -> Any:
+    assert ran.code == 0, ran.err
+    return json.loads(ran.out)
+
+
+# list, show, path
+
+
+def test_no_command_shows_the_commands(checkpoints) -> None:
+    ran = checkpoints()
+    assert ran.code == 0
+    assert all(command in ran.out.decode() for command in ("list", "show", "pull", "add", "verify", "path", "rm"))
+
+
+def test_the_list_in_a_pipe_is_plain_and_tells_what_is_here(checkpoints, known: HubServer) -> None:
+    before = {row[0]: row[1:] for row in lines(checkpoints("list"))}
+    assert before["nano"][:2] == ["model", "built in"]
+    assert before["vallex"] == ["model", "absent", "1482302113", "MIT"]
+    assert before["tiny"] == ["model", "absent", str(len(WEIGHTS)), "MIT"]
+    assert before["hum"] == ["codec", "absent", "unknown", "unknown"]
+
+
+@pytest.mark.loopback
+def test_the_list_knows_what_was_pulled_and_what_was_spoilt(checkpoints, known: HubServer) -> None:
+    checkpoints("pull", "tiny")
+    rows = {row["name"]: row for row in as_json(checkpoints("list", "--json"))}
+    assert rows["hum"] == {"name": "hum", "kind": "codec", "state": "here", "size": len(CODEC), "licence": None}
+    registry.find("hum").write_bytes(b"")
+    assert ["hum", "codec", "damaged", "unknown", "unknown"] in lines(checkpoints("list"))
+
+
+def test_the_list_on_a_terminal_is_a_table(checkpoints, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")  # no colours
+    monkeypatch.setenv("COLUMNS", "100")
+    said = checkpoints("list").out.decode()
+    assert "\t" not in said
+    assert "1.5 GB" in said
+    assert said.splitlines()[0].split() == ["name", "kind", "state", "size", "licence"]
+
+
+def test_what_is_known_is_shown_with_where_it_is_from(checkpoints) -> None:
+    said = checkpoints("show", "vallex").out.decode()
+    assert "Plachta/VALL-E-X at d7240d71278df7b8ab9960f5b91107de15a2d016" in said
+    assert "licence    MIT" in said
+    assert "path       unknown" in said
+    assert "facts      licence: the tag of the model repository" in said
+    assert as_json(checkpoints("show", "vallex", "--json"))["languages"] == ["en", "zh", "ja"]
+
+
+def test_a_path_is_described_by_what_is_in_it(checkpoints, describes, tmp_path: Path) -> None:
+    file = tmp_path / "some.pt"
+    file.write_bytes(b"weights")
+    seen = describes(Description("vallex", {"a.weight": (2, 3)}, {"d_model": 4}, ("its heads: give --heads",)))
+    said = checkpoints("show", file).out.decode()
+    assert seen == [file]
+    assert "family     vallex" in said
+    assert "config     d_model: 4" in said
+    assert "missing    its heads: give --heads" in said
+    assert as_json(checkpoints("show", file, "--json"))["tensors"] == {"a.weight": [2, 3]}
+
+
+@pytest.mark.parametrize("command", ["show", "path", "pull", "verify", "rm"])
+def test_an_unknown_name_gets_the_nearest(checkpoints, command: str) -> None:
+    ran = checkpoints(command, "valex")
+    assert ran.code == 4
+    assert ran.out == b""
+    assert "Did you mean vallex?" in ran.err
+
+
+# pull
+
+
+@pytest.mark.loopback
+def test_pull_brings_what_is_needed_and_path_finds_it_offline(checkpoints, known: HubServer) -> None:
+    ran = checkpoints("pull", "tiny")
+    pulled = dict(lines(ran))
+    assert pulled.keys() == {"tiny", "hum"}
+    assert Path(pulled["tiny"]).read_bytes() == WEIGHTS
+    assert Path(pulled["hum"]).read_bytes() == CODEC
+    assert "tiny was fetched from someone/tiny" in ran.err
+    known.stop()
+    assert checkpoints("path", "tiny").out.decode() == f"{pulled['tiny']}\n"
+    again = as_json(checkpoints("pull", "tiny", "--json"))
+    assert [(row["name"], row["fetched"]) for row in again] == [("tiny", False), ("hum", False)]
+
+
+@pytest.mark.loopback
+def test_a_codec_that_cannot_be_had_fails_the_pull(checkpoints, known: HubServer) -> None:
+    del known.files["files/hum.th"]
+    known.files["files/hum.th"] = Served(CODEC, gives=CODEC[::-1])
+    ran = checkpoints("pull", "tiny")
+    assert ran.code == 4
+    assert "is refused" in ran.err
+    assert registry.find("tiny").exists()
+
+
+@pytest.mark.parametrize("command", [["path", "tiny"], ["pull", "tiny", "--offline"], ["verify", "tiny"]])
+def test_what_is_absent_fails_at_once_with_the_command_to_type(checkpoints, known: HubServer, command) -> None:
+    before = time.perf_counter()
+    ran = checkpoints(*command)
+    assert time.perf_counter() - before < 1  # seconds
+    assert ran.code == 4
+    assert "valle checkpoints pull tiny" in ran.err
+    assert known.requests == []
+
+
+def test_what_is_built_in_is_not_pulled(checkpoints) -> None:
+    ran = checkpoints("pull", "nano")
+    assert ran.code == 4
+    assert "built in" in ran.err
+
+
+def test_a_mistake_in_the_users_own_file_is_a_usage_error(checkpoints) -> None:
+    write_registry(config_folder() / "checkpoints.toml", {"mine": {"sources": [], "qality": "good"}})
+    ran = checkpoints("list")
+    assert ran.code == 2
+    assert str(config_folder() / "checkpoints.toml") in ran.err
+    assert "'mine'" in ran.err
+
+
+# verify, rm
+
+
+@pytest.mark.loopback
+def test_verify_has_a_line_for_each_file_and_exits_with_4_if_one_is_bad(checkpoints, known: HubServer) -> None:
+    assert lines(checkpoints("verify")) == []
+    checkpoints("pull", "tiny")
+    tiny, hum = str(registry.find("tiny")), str(registry.find("hum"))
+    assert lines(checkpoints("verify")) == [["ok", "tiny", tiny], ["ok", "hum", hum]]
+    Path(hum).write_bytes(CODEC[::-1])
+    ran = checkpoints("verify")
+    assert ran.code == 4
+    assert ran.out.decode().splitlines()[0] == f"ok\ttiny\t{tiny}"
+    assert ran.out.decode().splitlines()[1].startswith(f"bad\thum\t{hum}\tits hash")
+    assert "valle checkpoints pull hum" in ran.err
+    assert checkpoints("verify", "tiny").code == 0
+    states = [row["state"] for row in json.loads(checkpoints("verify", "--json").out)]
+    assert states == ["ok", "bad"]
+
+
+@pytest.mark.loopback
+def test_rm_removes_what_it_is_told_and_nothing_else(checkpoints, known: HubServer) -> None:
+    checkpoints("pull", "tiny")
+    assert as_json(checkpoints("rm", "tiny", "--json")) == [{"name": "tiny", "removed": True}]
+    assert checkpoints("path", "tiny").code == 4
+    assert checkpoints("path", "hum").code == 0
+    ran = checkpoints("rm", "tiny")
+    assert (ran.code, ran.out) == (0, b"")
+    assert "was not on this machine" in ran.err
+
+
+# add
+
+
+def kept() -> list[str]:
+    return sorted(path.relative_to(store.folder()).as_posix() for path in store.folder().rglob("*"))
+
+
+def test_a_file_is_recognised_by_its_hash_whatever_its_name(checkpoints, known: HubServer, tmp_path: Path) -> None:
+    file = tmp_path / "downloaded (1).bin"
+    file.write_bytes(WEIGHTS)
+    [[name, path]] = lines(checkpoints("add", file, "--as", "tiny"))
+    assert name == "tiny"
+    assert Path(path).read_bytes() == file.read_bytes() == WEIGHTS
+    assert registry.find("tiny") == Path(path)
+    assert lines(checkpoints("verify")) == [["ok", "tiny", path]]
+    assert known.requests == []
+
+
+def test_a_file_of_the_same_family_is_taken_and_told(checkpoints, known: HubServer, describes, tmp_path: Path) -> None:
+    file = tmp_path / "mine.pt"
+    file.write_bytes(b"trained at home")
+    describes(Description("tiny", missing=("its heads: give --heads",)))
+    ran = checkpoints("add", file, "--as", "tiny", "--json")
+    assert Path(as_json(ran)["path"]).read_bytes() == b"trained at home"
+    assert "none of the published files" in ran.err
+    assert "its heads: give --heads" in ran.err
+    assert lines(checkpoints("verify"))[0][0] == "ok"  # by the hash it had when it was added
+
+
+def test_a_folder_of_several_files_is_taken_whole(checkpoints, known: HubServer, describes, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name in [*FOLDER, "optimizer.bin"]:
+        (folder / name).write_bytes(name.encode())
+    describes(Description("tiny"))
+    [[_, path]] = lines(checkpoints("add", folder, "--as", "babble"))
+    assert sorted(file.name for file in Path(path).iterdir()) == sorted([*FOLDER, store.MANIFEST])
+    assert registry.find("babble") == Path(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "code", "said"),
+    [
+        (b"a vocoder", "tiny", 4, "by its content it is vocos"),
+        (b"", "tiny", 4, "it is empty"),
+        (WEIGHTS[:-1], "tiny", 4, "not a published one"),
+        (b"{}", "babble", 3, "config.json, model.safetensors"),
+        (None, "tiny", 3, "is not there"),
+        (WEIGHTS, "tinny", 4, "Did you mean tiny?"),
+    ],
+)
+def test_what_matches_nothing_is_refused_and_what_was_there_stays(
+    checkpoints, known: HubServer, describes, tmp_path: Path, content: bytes | None, name: str, code: int, said: str
+) -> None:
+    good, file = tmp_path / "good.pt", tmp_path / "bad.pt"
+    good.write_bytes(WEIGHTS)
+    checkpoints("add", good, "--as", "tiny")
+    if content is not None:
+        file.write_bytes(content)
+    describes(Description("vocos"))
+    ran = checkpoints("add", file, "--as", name)
+    assert (ran.code, ran.out) == (code, b"")
+    assert said in ran.err
+    assert kept() == ["tiny", f"tiny/{store.MANIFEST}", "tiny/tiny.pt"]
+    assert registry.find("tiny").read_bytes() == WEIGHTS
+
+
+def test_an_interrupted_add_leaves_what_was_there(
+    checkpoints, known: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "good.pt"
+    file.write_bytes(WEIGHTS)
+    checkpoints("add", file, "--as", "tiny")
+    before = kept()
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "copyfile", interrupted)
+    assert checkpoints("add", file, "--as", "tiny").code == 130
+    assert kept() == before
+
+
+# convert
+
+
+def test_convert_is_given_the_files_of_a_name(
+    checkpoints, known: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "good.pt"
+    file.write_bytes(WEIGHTS)
+    checkpoints("add", file, "--as", "tiny")
+    calls: list[tuple[Path, Path]] = []
+    module = ModuleType("vallecli.formats.convert")
+    module.convert = lambda source, out: calls.append((source, out))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    assert lines(checkpoints("convert", "tiny", "out")) == [["out"]]
+    assert as_json(checkpoints("convert", file, "out", "--json")) == {"path": "out"}
+    assert calls == [(registry.find("tiny"), Path("out")), (file, Path("out"))]
+
+
+# speak
+
+
+@pytest.mark.parametrize("options", [["--offline"], []])
+def test_speak_with_an_absent_name_says_what_to_type(valle: Valle, options: list[str]) -> None:
+    ran = valle("speak", "--prompt", "x.wav", "--text", "Hello.", "--checkpoint", "vallex", *options)
+    assert ran.code == 4
+    assert "valle checkpoints pull vallex" in ran.err
+    assert ("valle checkpoints add" in ran.err) == bool(options)
+
+
+def test_speak_finds_a_checkpoint_by_its_name(
+    valle: Valle, known: HubServer, tiny_checkpoint: Path, reference: Path, describes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    describes(Description("tiny"))
+    assert valle("checkpoints", "add", tiny_checkpoint, "--as", "babble").code == 0
+    monkeypatch.setenv("VALLE_OFFLINE", "yes")
+    fixed = ["--prompt", reference, "--text", "Hello.", "--max-seconds", "0.2", "-o", "a.wav"]
+    ran = valle("speak", "--checkpoint", "babble", *fixed)
+    assert ran.out == b"a.wav\n", ran.err
