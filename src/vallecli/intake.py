@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vallecli import store
-from vallecli.errors import DamagedCheckpoint, InputError
+from vallecli.errors import CheckpointError, DamagedCheckpoint, InputError
 from vallecli.registry import CheckpointSpec, File
 from vallecli.store import Held, Present
+
+OTHER_HASH = "its hash is not a published one"
 
 
 def add(path: Path, spec: CheckpointSpec, *, note: Callable[[str], None]) -> Present:
@@ -58,9 +60,12 @@ def _same_family(path: Path, copy: Path, spec: CheckpointSpec, note: Callable[[s
     """Raise DamagedCheckpoint unless what is in the file is of the family that is wanted."""
     from vallecli.formats.detect import describe
 
-    description = describe(copy)
+    try:
+        description = describe(copy)
+    except CheckpointError as error:
+        raise _refused(path, spec, f"{OTHER_HASH}, and {error.message.replace(str(copy), 'it')}") from error
     if description.family != spec.family:
-        raise _refused(path, spec, f"its hash is not a published one, and by its content it is {description.family}")
+        raise _refused(path, spec, f"{OTHER_HASH}, and by its content it is {description.family}")
     note(f"{path} is none of the published files; it was taken as {spec.name} by what is in it")
     for sentence in description.missing:
         note(sentence)

@@ -13,6 +13,7 @@ from vallecli.errors import MissingCheckpoint, RegistryError, UnknownCheckpoint
 from vallecli.settings import config_folder, suggest
 
 BUILT_IN = {"nano": Path(__file__).parent / "data" / "nano"}  # name -> its folder in the package
+CODECS = {"encodec": "encodec-24khz", "vocos": "vocos-encodec-24khz"}  # kind, as checkpoints call it -> the entry
 FILE_NAME = "checkpoints.toml"
 PACKAGED = Path(__file__).parent / "data" / FILE_NAME  # in a wheel; else at the repository's root
 KINDS = ("model", "codec", "decoder")
@@ -120,6 +121,11 @@ def find(name: str, *, offline: bool = False) -> Path:
     if present is None:
         raise MissingCheckpoint(name, offline=offline)
     return present.path
+
+
+def codec_weights(kind: str) -> Path:
+    """Return the weights of a codec or decoder that does not come with its checkpoints. Raises CheckpointError."""
+    return find(CODECS[kind])
 
 
 def get(name: str) -> CheckpointSpec:

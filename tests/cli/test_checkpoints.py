@@ -17,6 +17,7 @@ import pytest
 from hub_server import HubServer, Served, write_registry
 
 from vallecli import registry, store
+from vallecli.errors import CheckpointError
 from vallecli.settings import config_folder
 
 if TYPE_CHECKING:
@@ -56,13 +57,20 @@ class Description:
 
 
 @pytest.fixture
-def describes(monkeypatch: pytest.MonkeyPatch) -> Callable[[Description], list[Path]]:
-    """Let `describe` return this of every path, and keep the paths."""
+def describes(monkeypatch: pytest.MonkeyPatch) -> Callable[[Description | None], list[Path]]:
+    """Let `describe` return this of every path, or know none, and keep the paths."""
 
-    def describes(description: Description) -> list[Path]:
+    def describes(description: Description | None) -> list[Path]:
         seen: list[Path] = []
+
+        def describe(path: Path) -> Description:
+            seen.append(path)
+            if description is None:
+                raise CheckpointError(f"{path} is in no known layout")
+            return description
+
         module = ModuleType("vallecli.formats.detect")
-        module.describe = lambda path: seen.append(path) or description
+        module.describe = describe
         monkeypatch.setitem(sys.modules, module.__name__, module)
         return seen
 
@@ -296,6 +304,18 @@ def test_what_matches_nothing_is_refused_and_what_was_there_stays(
     assert said in ran.err
     assert kept() == ["tiny", f"tiny/{store.MANIFEST}", "tiny/tiny.pt"]
     assert registry.find("tiny").read_bytes() == WEIGHTS
+
+
+def test_a_file_in_no_known_layout_is_refused_under_its_own_name(
+    checkpoints, known: HubServer, describes, tmp_path: Path
+) -> None:
+    file = tmp_path / "holiday.jpg"
+    file.write_bytes(b"sunset")
+    describes(None)
+    ran = checkpoints("add", file, "--as", "tiny")
+    assert ran.code == 4
+    assert f"{file} is not tiny: its hash is not a published one, and it is in no known layout" in ran.err
+    assert kept() == []
 
 
 def test_an_interrupted_add_leaves_what_was_there(

@@ -125,3 +125,10 @@ def test_a_known_name_that_is_absent_gives_the_command_to_type() -> None:
     with pytest.raises(MissingCheckpoint, match="vallex") as caught:
         registry.find("vallex", offline=True)
     assert "valle checkpoints add FILE --as vallex" in caught.value.hint
+
+
+def test_the_weights_of_every_codec_have_an_entry(tmp_path: Path) -> None:
+    for kind, name in registry.CODECS.items():
+        assert registry.get(name).family == kind
+        with pytest.raises(MissingCheckpoint, match=name):
+            registry.codec_weights(kind)
