@@ -39,7 +39,7 @@ from vallecli.registry import CheckpointSpec, File, Source
 from vallecli.store import Held, Present
 
 TIMEOUT = 10  # seconds to wait for a source's first answer
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)  # what is not the source's fault
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)  # what is not the source's fault
 
 # What a failing source may raise. Which HTTP library the hub's client stands on depends on its version, but its
 # own error always derives from that library's.
@@ -100,20 +100,23 @@ def _pull(spec: CheckpointSpec, note: Callable[[str], None]) -> Present:
     """Try the sources in turn, but not a second time a host that does not answer."""
     failures: list[CheckpointError] = []
     silent: set[str] = set()
-    for number, source in enumerate(spec.sources):
+    for source in spec.sources:
         host = urlsplit(source.url or _endpoint()).netloc
         if host in silent:
             continue
+        if failures:
+            note(f"{failures[-1].message}; trying {source}")
         try:
             return _fetch_url(spec, source) if source.url else _fetch_repo(spec, source)
         except (SourceGone, AccessDenied, Unreachable, DamagedCheckpoint) as error:
             failures.append(error)
-            if isinstance(error, Unreachable):
+            if isinstance(error, Unreachable) and _status(error) is None:
                 silent.add(host)
-            if number + 1 < len(spec.sources):
-                note(f"{error.message}; trying the next source of {spec.name}")
     hopeful = [AccessDenied, Unreachable, DamagedCheckpoint, SourceGone]  # most first: what the user can do about
-    raise min(failures, key=lambda error: hopeful.index(type(error)))
+    chosen = min(failures, key=lambda error: hopeful.index(type(error)))
+    if chosen is not failures[-1]:
+        note(failures[-1].message)
+    raise chosen
 
 
 def remove(spec: CheckpointSpec) -> bool:
@@ -281,7 +284,7 @@ def _explained(error: Exception, spec: CheckpointSpec, source: Source) -> Checkp
         return SourceGone(name, place, f"the {what} is gone (HTTP {status})")
     if status in (401, 403):
         return AccessDenied(name, place, status)
-    if isinstance(error, OSError) and error.errno in DISK:
+    if isinstance(error, OSError) and (error.errno in DISK or error.filename is not None):
         return store.not_writable(Path(error.filename or constants.HF_HUB_CACHE), error)
     reason = f"HTTP {status}" if status else (str(error).splitlines() or [type(error).__name__])[0]
     return Unreachable(name, place, reason)
