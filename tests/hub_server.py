@@ -89,8 +89,10 @@ class HubServer:
         self.requests.append((handler.command, path, wanted))
         repo, resolve, rest = path.partition("/resolve/")
         if not resolve:
-            name = path.removeprefix("cdn/")
-            return self.send(handler, self.files[name], {"ETag": self.files[name].etag}, body=body)
+            found = self.files.get(path.removeprefix("cdn/"))
+            if found is None:
+                return refuse(handler, 404, "")
+            return self.send(handler, found, {"ETag": found.etag}, body=body)
         revision, _, file = rest.partition("/")
         token = self.tokens.get(repo)
         if repo in self.broken:

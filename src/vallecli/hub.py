@@ -225,7 +225,12 @@ def _fetch_url(spec: CheckpointSpec, source: Source) -> Present:
     partial = _partial(spec)
     with _told(spec, source):
         partial.parent.mkdir(parents=True, exist_ok=True)
-        _download(source.url, partial, file)
+        try:
+            _download(source.url, partial, file)
+        except BaseException:
+            if partial.exists() and not partial.stat().st_size:  # nothing to go on from
+                partial.unlink()
+            raise
 
     def move_into(stage: Path) -> None:
         (stage / file.path).parent.mkdir(parents=True, exist_ok=True)
@@ -244,6 +249,7 @@ def _partial(spec: CheckpointSpec) -> Path:
 
 
 def _download(url: str, partial: Path, file: File) -> None:
+    """Add to the partial file what it lacks; if that fails, what came stays for the next try."""
     with partial.open("ab") as out:
         resumed = out.tell()
         try:

@@ -156,6 +156,22 @@ def test_a_file_by_url_is_resumed_by_the_next_pull(by_url, pull, hub_server: Hub
     assert hub_server.gets == ["bytes=300000-"]
 
 
+@pytest.mark.usefixtures("no_waiting")
+@pytest.mark.parametrize("how", ["no network", "gone"])
+def test_a_url_that_gives_nothing_leaves_nothing(by_url, pull, hub_server: HubServer, how: str) -> None:
+    if how == "gone":
+        del hub_server.files["files/codec.th"]
+        assert "the file is gone (HTTP 404)" in refused(pull, by_url, SourceGone).message
+    else:
+        hub_server.stop()
+        refused(pull, by_url, Unreachable)
+
+
+def test_an_empty_file_by_url_is_refused(by_url, pull, hub_server: HubServer) -> None:
+    hub_server.files["files/codec.th"].gives = b""
+    assert "empty" in refused(pull, by_url, DamagedCheckpoint).message
+
+
 def test_a_partial_file_that_is_whole_or_too_long_is_no_trap(by_url, pull) -> None:
     for content in (WEIGHTS, WEIGHTS + b"more"):
         hub.remove(by_url)
