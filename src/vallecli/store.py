@@ -159,9 +159,3 @@ def not_writable(path: Path, error: OSError) -> CheckpointError:
         f"cannot write {path}: {(error.strerror or str(error)).lower()}",
         "Free some space, or set XDG_DATA_HOME and HF_HOME to folders on another disk.",
     )
-
-
-def recognize(path: Path, spec: CheckpointSpec) -> File | None:
-    """Return the listed file that has the sha256 of this one, or None."""
-    digest = sha256(path)
-    return next((file for source in spec.sources for file in source.files if file.sha256 == digest), None)

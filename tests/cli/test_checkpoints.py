@@ -167,7 +167,10 @@ def test_pull_brings_what_is_needed_and_path_finds_it_offline(checkpoints, known
     assert pulled.keys() == {"tiny", "hum"}
     assert Path(pulled["tiny"]).read_bytes() == WEIGHTS
     assert Path(pulled["hum"]).read_bytes() == CODEC
-    assert "tiny was fetched from someone/tiny" in ran.err
+    assert ran.err.splitlines() == [  # and no bar, as this is no terminal
+        "tiny was fetched from someone/tiny",
+        f"hum was fetched from {known.url}/files/hum.th",
+    ]
     known.stop()
     assert checkpoints("path", "tiny").out.decode() == f"{pulled['tiny']}\n"
     again = as_json(checkpoints("pull", "tiny", "--json"))
@@ -343,13 +346,17 @@ def test_convert_is_given_the_files_of_a_name(
     file = tmp_path / "good.pt"
     file.write_bytes(WEIGHTS)
     checkpoints("add", file, "--as", "tiny")
-    calls: list[tuple[Path, Path]] = []
+    calls: list[tuple[Path, Path, dict[str, Any]]] = []
     module = ModuleType("vallecli.formats.convert")
-    module.convert = lambda source, out: calls.append((source, out))
+    module.convert = lambda source, out, **options: calls.append((source, out, options))
     monkeypatch.setitem(sys.modules, module.__name__, module)
     assert lines(checkpoints("convert", "tiny", "out")) == [["out"]]
-    assert as_json(checkpoints("convert", file, "out", "--json")) == {"path": "out"}
-    assert calls == [(registry.find("tiny"), Path("out")), (file, Path("out"))]
+    given = ["--symbols", "table", "--heads", "16", "--prefix-mode", "0"]
+    assert as_json(checkpoints("convert", file, "out", *given, "--json")) == {"path": "out"}
+    assert calls == [
+        (registry.find("tiny"), Path("out"), {"symbols": None, "heads": None, "prefix_mode": None}),
+        (file, Path("out"), {"symbols": Path("table"), "heads": 16, "prefix_mode": 0}),
+    ]
 
 
 # speak

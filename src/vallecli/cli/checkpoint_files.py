@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -104,9 +104,8 @@ def add(
 
     talk: Talk = context.obj
     present = intake.add(Path(file), registry.get(name), note=talk.say)
-    result: dict[str, Any] = {"name": name, "path": str(present.path), "size": present.size}
     if as_json:
-        write_json(result)
+        write_json({"name": name, "path": str(present.path), "size": present.size})
     else:
         write_line(f"{name}\t{present.path}")
 
@@ -134,19 +133,28 @@ def rm(context: typer.Context, names: Names, as_json: Json = False) -> None:
 def convert(
     checkpoint: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A name of the list, or a file or folder.")],
     out: Annotated[str, typer.Argument(metavar="OUT", help="The folder to write.")],
+    symbols: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The table of text symbols, if it is not in the checkpoint.")
+    ] = None,
+    heads: Annotated[int | None, typer.Option(metavar="N", help="Attention heads, if they are not stored.")] = None,
+    prefix_mode: Annotated[int | None, typer.Option(metavar="N", help="Prefix mode, if it is not stored.")] = None,
     as_json: Json = False,
 ) -> None:
     """Write a checkpoint in valle's own format.
 
-    It is a folder with model.safetensors and config.json: it loads faster, and holds no pickle.
+    It is a folder with model.safetensors and config.json: it loads faster, and holds no pickle. What the checkpoint
+    itself does not tell, `valle checkpoints show PATH` names, with the option that supplies it here.
 
     \b
-    Example:
+    Examples:
       valle checkpoints convert vallex my-vallex
+      valle checkpoints convert epoch-100.pt my-valle --symbols unique_text_tokens.k2symbols
     """
+    source = registry.find(checkpoint)
+    table = None if symbols is None else Path(symbols)
     from vallecli.formats.convert import convert as write
 
-    write(registry.find(checkpoint), Path(out))
+    write(source, Path(out), symbols=table, heads=heads, prefix_mode=prefix_mode)
     if as_json:
         write_json({"path": out})
     else:

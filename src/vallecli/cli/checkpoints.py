@@ -108,7 +108,7 @@ def show(
             value = f"{len(value)}, their shapes with --json"
         if isinstance(value, dict):
             value = [f"{key}: {text}" for key, text in value.items()]
-        for line in value if isinstance(value, list) else [UNKNOWN if value is None else value]:
+        for line in value if isinstance(value, list | tuple) else [UNKNOWN if value is None else value]:
             write_line(f"{name:<10} {line}")
 
 
@@ -117,13 +117,13 @@ def _known(name: str) -> dict[str, Any]:
 
     spec = registry.get(name)
     present = hub.lookup(spec)
-    facts = {key: value for key, value in vars(spec).items() if key not in ("sources", "facts")}
-    facts["languages"] = list(spec.languages)
-    facts["size"] = spec.size
-    facts["path"] = None if present is None else str(present.path)
-    facts["sources"] = [f"{source} at {source.revision}" if source.repo else source.url for source in spec.sources]
-    facts["facts"] = dict(spec.facts)
-    return facts
+    return {
+        **{key: value for key, value in vars(spec).items() if key not in ("sources", "facts")},
+        "size": spec.size,
+        "path": None if present is None else str(present.path),
+        "sources": [f"{source} at {source.revision}" if source.repo else source.url for source in spec.sources],
+        "facts": dict(spec.facts),
+    }
 
 
 def _described(name: str) -> dict[str, Any]:
