@@ -1,4 +1,4 @@
-"""The commands of `valle checkpoints` that read and write files: verify, pull, add, rm, convert."""
+"""The commands of `valle checkpoints` that fetch, check and remove files: verify, pull, add, rm."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from vallecli.errors import CheckpointError, DamagedCheckpoint, MissingCheckpoin
 from vallecli.settings import resolve
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
+UNKNOWN = "unknown"
 Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Names of the list.")]
 
 
@@ -128,34 +129,3 @@ def rm(context: typer.Context, names: Names, as_json: Json = False) -> None:
         talk.say(f"{result['name']} {'was removed' if result['removed'] else 'was not on this machine'}")
     if as_json:
         write_json(results)
-
-
-def convert(
-    checkpoint: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A name of the list, or a file or folder.")],
-    out: Annotated[str, typer.Argument(metavar="OUT", help="The folder to write.")],
-    symbols: Annotated[
-        str | None, typer.Option(metavar="FILE", help="The table of text symbols, if it is not in the checkpoint.")
-    ] = None,
-    heads: Annotated[int | None, typer.Option(metavar="N", help="Attention heads, if they are not stored.")] = None,
-    prefix_mode: Annotated[int | None, typer.Option(metavar="N", help="Prefix mode, if it is not stored.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Write a checkpoint in valle's own format.
-
-    It is a folder with model.safetensors and config.json: it loads faster, and holds no pickle. What the checkpoint
-    itself does not tell, `valle checkpoints show PATH` names, with the option that supplies it here.
-
-    \b
-    Examples:
-      valle checkpoints convert vallex my-vallex
-      valle checkpoints convert epoch-100.pt my-valle --symbols unique_text_tokens.k2symbols
-    """
-    source = registry.find(checkpoint)
-    table = None if symbols is None else Path(symbols)
-    from vallecli.formats.convert import convert as write
-
-    write(source, Path(out), symbols=table, heads=heads, prefix_mode=prefix_mode)
-    if as_json:
-        write_json({"path": out})
-    else:
-        write_line(out)

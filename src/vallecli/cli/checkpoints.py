@@ -1,4 +1,4 @@
-"""`valle checkpoints`: the table of its commands, and those that tell what there is: list, show, path."""
+"""`valle checkpoints`: the table of its commands, and those that tell what there is: list and path."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from vallecli import registry
-from vallecli.cli import checkpoint_files as files
+from vallecli.cli import checkpoint_files, checkpoint_formats
+from vallecli.cli.checkpoint_files import UNKNOWN, Json
 from vallecli.cli.output import write_json, write_line
 from vallecli.errors import DamagedCheckpoint
 
@@ -28,8 +29,6 @@ repository shows the shape.
 """
 
 app = typer.Typer(epilog=EPILOG)
-Json = files.Json
-UNKNOWN = "unknown"
 
 
 @app.callback(invoke_without_command=True)
@@ -87,60 +86,6 @@ def _row(name: str) -> dict[str, Any]:
 
 
 @app.command()
-def show(
-    checkpoint: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A name of the list, or a file or folder.")],
-    as_json: Json = False,
-) -> None:
-    """Tell what is known of a checkpoint.
-
-    Of a name it is what the registry says, and where each fact comes from; of a file or a folder what is in it.
-
-    \b
-    Example:
-      valle checkpoints show ~/Downloads/some.pt
-    """
-    facts = _known(checkpoint) if checkpoint in registry.load() else _described(checkpoint)
-    if as_json:
-        write_json(facts)
-        return
-    for name, value in facts.items():
-        if name == "tensors":
-            value = f"{len(value)}, their shapes with --json"
-        if isinstance(value, dict):
-            value = [f"{key}: {text}" for key, text in value.items()]
-        for line in value if isinstance(value, list | tuple) else [UNKNOWN if value is None else value]:
-            write_line(f"{name:<10} {line}")
-
-
-def _known(name: str) -> dict[str, Any]:
-    from vallecli import hub
-
-    spec = registry.get(name)
-    present = hub.lookup(spec)
-    return {
-        **{key: value for key, value in vars(spec).items() if key not in ("sources", "facts")},
-        "size": spec.size,
-        "path": None if present is None else str(present.path),
-        "sources": [f"{source} at {source.revision}" if source.repo else source.url for source in spec.sources],
-        "facts": dict(spec.facts),
-    }
-
-
-def _described(name: str) -> dict[str, Any]:
-    path = registry.find(name)
-    from vallecli.formats.detect import describe
-
-    description = describe(path)
-    return {
-        "path": str(path),
-        "family": description.family,
-        "config": dict(description.config),
-        "tensors": {key: list(shape) for key, shape in description.tensors.items()},
-        "missing": list(description.missing),
-    }
-
-
-@app.command()
 def path(
     checkpoint: Annotated[str, typer.Argument(metavar="NAME", help="A name of the list.")], as_json: Json = False
 ) -> None:
@@ -159,5 +104,9 @@ def path(
         write_line(found)
 
 
-for command in (files.verify, files.pull, files.add, files.rm, files.convert):
-    app.command()(command)
+app.command()(checkpoint_formats.show)
+app.command()(checkpoint_files.pull)
+app.command()(checkpoint_files.add)
+app.command()(checkpoint_files.verify)
+app.command()(checkpoint_files.rm)
+app.command()(checkpoint_formats.convert)
