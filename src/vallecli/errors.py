@@ -198,12 +198,12 @@ class UnknownCheckpoint(CheckpointError):
 
 
 class MissingCheckpoint(CheckpointError):
-    """A checkpoint that is known, but whose files are not on this machine."""
+    """A checkpoint, or the weights of its codec, that is known by name and not on this machine."""
 
     def __init__(self, name: str, *, offline: bool = False) -> None:
         pull, add = f"valle checkpoints pull {name}", f"valle checkpoints add FILE --as {name}"
         super().__init__(
-            f"the checkpoint {name} is not on this machine",
+            f"{name} is not on this machine",
             f"Once there is a network: {pull}, or bring its file: {add}" if offline else pull,
         )
 
