@@ -111,7 +111,7 @@ def lookup(name: str) -> Present | None:
         raise damaged(name, root / MANIFEST, "it is no list of files") from error
 
 
-def install(name: str, origin: str, fill: Callable[[Path], None]) -> Present:
+def install(name: str, origin: str, fill: Callable[[Path], object]) -> Present:
     """Let `fill` put files into an empty folder, which then takes the checkpoint's place, its files written down.
 
     If `fill` raises, nothing is left and what was there before stays. CheckpointError for a disk that is full.

@@ -56,7 +56,10 @@ def pull(
     context: typer.Context,
     names: Names,
     offline: Annotated[
-        bool | None, typer.Option("--offline/--no-offline", help="Ask nothing of the network.", show_default=False)
+        bool | None,
+        typer.Option(
+            "--offline/--no-offline", help="Ask nothing of the network, as with HF_HUB_OFFLINE=1.", show_default=False
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
