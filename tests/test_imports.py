@@ -35,7 +35,8 @@ OURS: dict[str, set[str]] = {
     "codec": set(),
     "decoding": {"model"},
     "formats": {"model", "text"},
-    "synthesizer": {"audio", "codec", "decoding", "device", "formats", "hub", "model", "registry", "text"},
+    "tokens": {"decoding", "formats", "model"},
+    "synthesizer": {"audio", "codec", "decoding", "device", "formats", "hub", "model", "registry", "text", "tokens"},
 }
 TORCHLESS = ("text", "audio", "errors", "constants", "extras", "settings", "registry", "store", "hub")
 

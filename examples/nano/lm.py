@@ -36,7 +36,7 @@ from speech import REAL
 from torch import Tensor, nn
 
 from vallecli.model.ar import AR
-from vallecli.model.config import BOS, CODEBOOK_SIZE, EOS, ModelConfig
+from vallecli.model.config import BOS, CODEBOOK_SIZE, EOS, NUM_CODEBOOKS, ModelConfig
 from vallecli.model.nar import NAR
 
 IGNORE = -100  # a target that the loss skips
@@ -49,6 +49,7 @@ CORRUPTED, SPAN = 0.2, 8  # share of the codes that the AR reads wrongly, and ho
 STAGES = (1, 1, 1, 2, 2, 3, 4, 5, 6, 7)  # early codebooks carry most, so they are trained most
 LOG_EVERY, EVAL_EVERY, SAVE_EVERY = 50, 250, 100  # steps
 WARMUP = 100  # steps
+TABLE_RATE = 0.3  # of the learning rate: every row of a head moves in every step
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,7 @@ class Neighbours:
                     low = self.widths[codebook]
 
     def residual(self, codes_NQ: Tensor, codebook: int) -> Tensor:
-        """Given frames of codes (N, Q), return what a codebook had to approximate (N, D): what it and later ones gave."""
+        """Given frames of codes (N, Q), return what a codebook had to approximate (N, D): it and those behind it."""
         parts = zip(codes_NQ.unbind(-1)[codebook:], self.codebooks_QVD[codebook:], strict=True)
         return torch.stack([F.embedding(code_N, table) for code_N, table in parts]).sum(0)
 
@@ -244,17 +245,17 @@ class Neighbours:
 
     @torch.no_grad()
     def start(self, model: AR | NAR, generator: torch.Generator) -> None:
-        """Let the tables of codes in a new model begin as one random projection of the codebooks."""
+        """Let the tables of codes in a new model begin as random projections of the codebooks."""
         if isinstance(model, AR):
             tables = [(model.audio_embedding.weight, 0), (model.head.weight, 0)]
         else:
             tables = [(table.weight, codebook) for codebook, table in enumerate(model.audio_embeddings)]
             tables.append((model.heads[-1].weight, len(model.heads)))
-            nn.init.constant_(model.norm.project.bias[: model.config.nar_d_model], 0.25)  # its heads now agree too well
-        width = tables[0][0].shape[1]
-        projection = torch.randn(self.codebooks_QVD.shape[2], width, generator=generator)
+        dims, width = self.codebooks_QVD.shape[2], tables[0][0].shape[1]
+        projections = torch.randn(NUM_CODEBOOKS, dims, width, generator=generator)
         for weight, codebook in tables:
-            rows = (self.codebooks_QVD[codebook] - self.codebooks_QVD[codebook].mean(0)).cpu() @ projection
+            table_VD = self.codebooks_QVD[codebook].cpu()
+            rows = (table_VD - table_VD.mean(0)) @ projections[codebook]
             mixed = 0.9 * rows / rows.std() + 0.4 * torch.randn(rows.shape, generator=generator)
             weight[:CODEBOOK_SIZE] = mixed.to(weight.device) * weight.std()
 
@@ -329,13 +330,13 @@ def attention(query: Tensor, key: Tensor, value: Tensor, *, attn_mask: Tensor) -
 
 
 def optimizers(model: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
-    """Return Muon over the matrices inside the layers and AdamW over everything else."""
+    """Return Muon over the matrices inside the layers, and AdamW at TABLE_RATE over everything else, mostly tables."""
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and ".layers." in f".{name}"]
     chosen = {id(p) for p in matrices}
     others = [p for p in model.parameters() if id(p) not in chosen]
     return [
         torch.optim.Muon(matrices, rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(others, rate, betas=(0.9, 0.98), weight_decay=0.01),
+        torch.optim.AdamW([{"params": others, "share": TABLE_RATE}], rate, betas=(0.9, 0.98), weight_decay=0.01),
     ]
 
 
@@ -405,7 +406,7 @@ def main() -> None:
         rng = random.Random(step)  # a resumed run sees the batches an unbroken one would
         rate = args.rate * min(1, (step + 1) / WARMUP) * (0.02 + 0.49 * (1 + math.cos(math.pi * step / args.steps)))
         for group in [group for optimizer in chain for group in optimizer.param_groups]:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("share", 1)
         model.train()
         losses = losses_of(seen.choose(args.batch, rng, real=args.real), rng.choice(STAGES))
         model.zero_grad()

@@ -23,6 +23,7 @@ VallecliError                       1  a bug, or nothing better is known
 ├── CheckpointError                 4  missing, damaged or offline
 │   ├── UnknownCheckpoint
 │   ├── MissingCheckpoint              known, and not on this machine
+│   ├── UnknownFormat                  in no layout that valle reads
 │   ├── DamagedCheckpoint
 │   └── SourceError                    a place that did not give its files
 │       ├── SourceGone
@@ -206,6 +207,10 @@ class MissingCheckpoint(CheckpointError):
             f"{name} is not on this machine",
             f"Once there is a network: {pull}, or bring its file: {add}" if offline else pull,
         )
+
+
+class UnknownFormat(CheckpointError):
+    """A file or folder in no layout that can be read."""
 
 
 class DamagedCheckpoint(CheckpointError):

@@ -9,10 +9,11 @@ for piece in synthesizer.speak("Hello, this is my voice.", voice):
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -27,34 +28,34 @@ from vallecli.audio.prompt import PreparedPrompt
 from vallecli.codec.base import Codec
 from vallecli.codec.encodec import EncodecCodec
 from vallecli.codec.nano import NanoCodec, NanoCodecConfig
+from vallecli.codec.vocos import VocosCodec, VocosDecoder
 from vallecli.constants import FRAME_RATE, SAMPLE_RATE
 from vallecli.decoding import ar, nar
 from vallecli.decoding.sampling import Sampling
 from vallecli.errors import (
+    CheckpointError,
     DamagedCheckpoint,
     EmptyText,
     ForeignPreset,
     InputError,
     TextEncodingError,
     TranscriptMissing,
+    UsageError,
 )
-from vallecli.formats import native, preset
+from vallecli.formats import detect, preset
 from vallecli.formats.base import Checkpoint, load_into
 from vallecli.formats.preset import Preset
-from vallecli.model.ar import AR
-from vallecli.model.nar import NAR
 from vallecli.text.arpabet import ArpabetFrontEnd
 from vallecli.text.base import AUTO, FrontEnd, Phonemes, Tokens
 from vallecli.text.espeak import EspeakFrontEnd
 from vallecli.text.vallex import VallexFrontEnd
+from vallecli.tokens import TokenModel
 
 PAUSE = 0.25  # seconds of silence between the sentences of a text
-FRONT_ENDS: dict[str, Callable[[Checkpoint], FrontEnd]] = {  # as checkpoints call them
-    ArpabetFrontEnd.name: lambda checkpoint: ArpabetFrontEnd(),
-    VallexFrontEnd.name: lambda checkpoint: VallexFrontEnd(),
-    EspeakFrontEnd.name: lambda checkpoint: EspeakFrontEnd(checkpoint.symbols),
-}
+FRONT_ENDS = (ArpabetFrontEnd.name, VallexFrontEnd.name, EspeakFrontEnd.name)  # as checkpoints call them
+ENCODEC_DECODERS = ("encodec", "vocos")  # codecs of the same codes
 
+CodecWeights = Callable[[str], Path]  # "encodec" or "vocos" -> the file; raises MissingCheckpoint
 Source = str | os.PathLike[str]
 Progress = Callable[[int, int, int], None]  # (sentence, sentences, frames of this sentence so far)
 
@@ -85,29 +86,82 @@ class Piece:
         return len(self.codes_TQ)
 
 
-class Synthesizer:
-    """A checkpoint ready to speak, on one device and in one precision."""
+class Synthesizer(TokenModel):
+    """A checkpoint ready to speak, on one device and in one precision.
+
+    Codec and front end are made when they are first used, so that one whose codec weights are not on this machine can
+    still compute on token ids; see TokenModel.
+    """
 
     sample_rate = SAMPLE_RATE
 
-    def __init__(self, checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> None:
-        """Build the modules; DamagedCheckpoint if the tensors are not those its configuration tells of."""
-        self.name, self.device, self.dtype = checkpoint.name, device, dtype
-        self.config, self.limits = checkpoint.model, checkpoint.limits
-        self.sampling = _sampling(checkpoint)
-        self.front_end = _front_end(checkpoint)
-        self.codec: Codec = _codec(checkpoint).eval().to(device)  # in float32: audio has finer steps than logits
-        self.ar, self.nar = AR(self.config), NAR(self.config)
-        load_into(self.ar, checkpoint.tensors, "ar.", checkpoint.path)
-        load_into(self.nar, checkpoint.tensors, "nar.", checkpoint.path)
-        self.ar.eval().to(device, dtype)
-        self.nar.eval().to(device, dtype)
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        decoder: str | None = None,
+        codec_weights: CodecWeights = registry.codec_weights,
+    ) -> None:
+        """Build the models. DamagedCheckpoint if the checkpoint makes no sense, UsageError if the decoder does not.
+
+        `decoder` chooses between "encodec" and "vocos" where the codes are EnCodec's. `codec_weights` is where the
+        weights of a codec come from that are not in the checkpoint.
+        """
+        super().__init__(checkpoint, device=device, dtype=dtype)
+        if checkpoint.front_end not in FRONT_ENDS:
+            raise DamagedCheckpoint(
+                f"{checkpoint.path} wants the unknown text front end {checkpoint.front_end!r}",
+                f"Known are: {', '.join(FRONT_ENDS)}. A newer valle may know it.",
+            )
+        self._codec_kind = _codec_kind(checkpoint, decoder)
+        self._checkpoint, self._codec_weights = checkpoint, codec_weights
 
     @classmethod
-    def load(cls, checkpoint: str = "nano", *, device: str = "auto", dtype: str = "auto") -> Self:
-        """Read a checkpoint given by name or folder. Raises CheckpointError, DeviceError and UsageError."""
-        folder, where, precision = registry.find(checkpoint), devices.pick(device), devices.pick_dtype(dtype)
-        return cls(native.load(folder), device=where, dtype=precision)
+    def load(
+        cls,
+        checkpoint: Source = "nano",
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        symbols: Source | None = None,
+        heads: int | None = None,
+        prefix_mode: int | None = None,
+        decoder: str | None = None,
+        codec_weights: CodecWeights = registry.codec_weights,
+    ) -> Self:
+        """Read a checkpoint given by name, file or folder. Raises CheckpointError, DeviceError and UsageError.
+
+        `symbols`, `heads` and `prefix_mode` are told where the checkpoint does not, or otherwise than it does: see
+        formats.detect.load. For `decoder` and `codec_weights` see the class.
+        """
+        path, where, precision = registry.find(os.fspath(checkpoint)), devices.pick(device), devices.pick_dtype(dtype)
+        table = None if symbols is None else Path(symbols)
+        read = detect.load(path, symbols=table, heads=heads, prefix_mode=prefix_mode)
+        return cls(read, device=where, dtype=precision, decoder=decoder, codec_weights=codec_weights)
+
+    @cached_property
+    def front_end(self) -> FrontEnd:
+        """Return what makes text ids of texts. Raises CheckpointError where its table of symbols is not there."""
+        kind, symbols = self._checkpoint.front_end, self._checkpoint.symbols
+        if kind == ArpabetFrontEnd.name:
+            return ArpabetFrontEnd()
+        if kind == VallexFrontEnd.name:
+            return VallexFrontEnd()
+        if symbols is None:
+            raise CheckpointError(
+                f"{self._checkpoint.path} does not tell what its text ids stand for",
+                "Give the table of symbols that was published with it: --symbols FILE",
+            )
+        return EspeakFrontEnd(symbols)
+
+    @cached_property
+    def codec(self) -> Codec:
+        """Return the codec, in float32: audio has finer steps than logits. Raises CheckpointError."""
+        codec = _codec(self._checkpoint, self._codec_kind, self._codec_weights)
+        codec.eval().to(self.device)
+        return codec
 
     @property
     def wants_transcript(self) -> bool:
@@ -134,7 +188,7 @@ class Synthesizer:
         if isinstance(source, str | os.PathLike) and preset.is_preset(source):
             name, source = name or os.fspath(source), preset.read_preset(source)
         if isinstance(source, Preset):
-            if self.front_end.name != preset.FRONT_END:
+            if self.front_end.name != VallexFrontEnd.name:
                 raise ForeignPreset
             return Voice(source.codes_PQ, name or "a preset", phonemes=source.phonemes)
         prepared = source if isinstance(source, PreparedPrompt) else prompt.load(source)
@@ -243,35 +297,32 @@ def _int16(codes: Tensor) -> npt.NDArray[np.int16]:
     return codes.cpu().numpy().astype(np.int16)
 
 
-def _sampling(checkpoint: Checkpoint) -> Sampling:
-    knobs: Mapping[str, Any] = checkpoint.sampling
-    try:
-        return Sampling(**knobs)
-    except (TypeError, ValueError) as error:
-        raise DamagedCheckpoint(f"{checkpoint.path} has unknown sampling defaults: {error}") from error
-
-
-def _front_end(checkpoint: Checkpoint) -> FrontEnd:
-    if checkpoint.front_end not in FRONT_ENDS:
-        raise DamagedCheckpoint(
-            f"{checkpoint.path} wants the unknown text front end {checkpoint.front_end!r}",
-            f"Known are: {', '.join(FRONT_ENDS)}. A newer valle may know it.",
-        )
-    return FRONT_ENDS[checkpoint.front_end](checkpoint)
-
-
-def _codec(checkpoint: Checkpoint) -> NanoCodec | EncodecCodec:
+def _codec_kind(checkpoint: Checkpoint, decoder: str | None) -> str:
+    """Return which codec to make. Raises DamagedCheckpoint for one that no checkpoint can want, and UsageError."""
     options = dict(checkpoint.codec)
     kind = options.pop("kind", None)
-    codec: NanoCodec | EncodecCodec
     try:
         if kind == "nano":
-            codec = NanoCodec(NanoCodecConfig(**options))
-        elif kind == "encodec":
-            codec = EncodecCodec(**options)
-        else:
-            raise TypeError(f"its kind is {kind!r}")
-    except TypeError as error:
+            NanoCodecConfig(**options)
+        elif kind not in ENCODEC_DECODERS or options:
+            raise TypeError(f"its kind is {kind!r}, with the options {options}")
+    except (TypeError, ValueError) as error:
         raise DamagedCheckpoint(f"{checkpoint.path} wants an unknown codec: {error}") from error
-    load_into(codec, checkpoint.tensors, "codec.", checkpoint.path)
-    return codec
+    if decoder is None:
+        return str(kind)
+    choices = ENCODEC_DECODERS if kind in ENCODEC_DECODERS else (kind,)
+    if decoder not in choices:
+        raise UsageError(
+            f"{checkpoint.name} cannot be decoded by {decoder!r}", f"Its codes can be by: {', '.join(choices)}."
+        )
+    return decoder
+
+
+def _codec(checkpoint: Checkpoint, kind: str, weights: CodecWeights) -> NanoCodec | EncodecCodec | VocosCodec:
+    if kind == "nano":
+        options = {name: value for name, value in checkpoint.codec.items() if name != "kind"}
+        codec = NanoCodec(NanoCodecConfig(**options))
+        load_into(codec, checkpoint.tensors, "codec.", checkpoint.path)
+        return codec
+    encodec = EncodecCodec.from_weights(weights("encodec"))
+    return encodec if kind == "encodec" else VocosCodec(encodec, VocosDecoder.from_weights(weights("vocos")))

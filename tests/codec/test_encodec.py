@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from vallecli.codec.base import Codec
@@ -83,11 +86,49 @@ def test_equals_the_package_used_directly(codec: EncodecCodec, tmp_path: Path) -
 
 
 def test_safetensors_are_read_as_well(codec: EncodecCodec, tmp_path: Path) -> None:
-    from safetensors.torch import save_file
-
     save_file(codec.model.state_dict(), tmp_path / "weights.safetensors")
     codes_BTQ = codec.encode(noise(1, 3_200))
     assert torch.equal(EncodecCodec.from_weights(tmp_path / "weights.safetensors").encode(noise(1, 3_200)), codes_BTQ)
+
+
+@pytest.fixture(scope="module")
+def transformers_encodec() -> Any:
+    """Give the transformers library's model, with random weights and codebooks."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of how it is imported
+        from transformers import EncodecConfig, EncodecModel
+
+        torch.manual_seed(0)
+        model = EncodecModel(EncodecConfig()).eval()
+    for name, parameter in model.encoder.named_parameters():
+        if "bias" in name:
+            parameter.data.zero_()
+    for quantizer in model.quantizer.layers:
+        quantizer.codebook.embed.normal_(std=1e-3)
+    return model
+
+
+@pytest.mark.parametrize("old_names", [False, True], ids=["parametrizations", "weight_g and weight_v"])
+def test_equals_the_transformers_library_with_its_file(
+    transformers_encodec: Any, tmp_path: Path, old_names: bool
+) -> None:
+    state = transformers_encodec.state_dict()
+    if old_names:  # as in the published file
+        for number, letter in enumerate("gv"):
+            state = {
+                key.replace(f"parametrizations.weight.original{number}", f"weight_{letter}"): state[key]
+                for key in state
+            }
+    save_file({key: tensor.contiguous() for key, tensor in state.items()}, tmp_path / "model.safetensors")
+    ours = EncodecCodec.from_weights(tmp_path / "model.safetensors")
+    wav_BN = noise(2, 5_000)
+    with torch.inference_mode():
+        encoded = transformers_encodec.encode(wav_BN[:, None], bandwidth=6.0)
+        wav_B1N = transformers_encodec.decode(encoded.audio_codes, encoded.audio_scales)[0]
+    codes_BTQ = ours.encode(wav_BN)
+    assert len(codes_BTQ.unique()) > 100
+    assert torch.equal(codes_BTQ, encoded.audio_codes[0].transpose(1, 2))
+    torch.testing.assert_close(ours.decode(codes_BTQ), wav_B1N[:, 0], rtol=1e-4, atol=1e-6)
 
 
 def test_a_file_that_holds_something_else_is_refused(tmp_path: Path) -> None:

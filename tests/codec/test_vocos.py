@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from vallecli.codec.base import Codec
 from vallecli.codec.encodec import torchaudio_or_stand_in
-from vallecli.codec.vocos import Backbone, ISTFTHead
-from vallecli.constants import HOP
+from vallecli.codec.vocos import Backbone, ISTFTHead, VocosCodec, VocosDecoder
+from vallecli.constants import CODEBOOK_SIZE, HOP
+from vallecli.errors import CheckpointError, DamagedCheckpoint
 
 CHANNELS, DIM, HIDDEN, LAYERS = 12, 16, 48, 3
 CONDITIONS = 4  # bandwidths of the published model
@@ -28,11 +32,15 @@ def vocos() -> SimpleNamespace:
                 module.__dict__.update(_hz_to_mel=None, _mel_to_hz=None)  # for a head that is not tested here
                 patch.setitem(sys.modules, name, module)
         try:
+            from vocos import Vocos
+            from vocos.feature_extractors import EncodecFeatures
             from vocos.heads import ISTFTHead
             from vocos.models import VocosBackbone
         except ImportError as error:
             pytest.skip(f"vocos cannot be imported: {error}")
-    return SimpleNamespace(VocosBackbone=VocosBackbone, ISTFTHead=ISTFTHead)
+    return SimpleNamespace(
+        VocosBackbone=VocosBackbone, ISTFTHead=ISTFTHead, Vocos=Vocos, EncodecFeatures=EncodecFeatures
+    )
 
 
 def randomized(module: nn.Module, seed: int) -> nn.Module:
@@ -90,3 +98,53 @@ def test_head_bounds_the_magnitude_as_the_package_does(vocos: SimpleNamespace) -
         wav_BN = ours(loud_BTD)
         assert wav_BN.isfinite().all()
         torch.testing.assert_close(wav_BN, theirs(loud_BTD), rtol=1e-3, atol=1e-2)
+
+
+def published(vocos: SimpleNamespace) -> nn.Module:
+    """Return the package's model as charactr/vocos-encodec-24khz configures it, with random weights."""
+    features = vocos.EncodecFeatures.__new__(vocos.EncodecFeatures)  # its own __init__ would download EnCodec
+    nn.Module.__init__(features)
+    features.encodec = SimpleNamespace(quantizer=SimpleNamespace(bins=CODEBOOK_SIZE))
+    features.codebook_weights = nn.Parameter(torch.zeros(16 * CODEBOOK_SIZE, 128))
+    backbone = vocos.VocosBackbone(128, 384, 1152, 8, adanorm_num_embeddings=CONDITIONS)
+    model = vocos.Vocos(features, backbone, vocos.ISTFTHead(384, N_FFT, HOP, padding="same"))
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.1, generator=generator)
+    return model.eval()
+
+
+@pytest.mark.parametrize("suffix", [".bin", ".safetensors"])
+def test_codec_equals_the_package_with_the_names_of_the_published_file(
+    vocos: SimpleNamespace, tmp_path: Path, suffix: str
+) -> None:
+    theirs, path = published(vocos), tmp_path / f"weights{suffix}"
+    state = theirs.state_dict()
+    if suffix == ".bin":
+        torch.save({**state, "feature_extractor.encodec.frame": torch.zeros(1)}, path)
+    else:
+        save_file(state, path)
+    encoder = SimpleNamespace(encode=lambda wav_BN: wav_BN[:, ::HOP, None].long())
+    codec: Codec = VocosCodec(encoder, VocosDecoder.from_weights(path))
+    codes_BTQ = torch.randint(0, CODEBOOK_SIZE, (2, 7, 8), generator=torch.Generator().manual_seed(4))
+    with torch.inference_mode():
+        expected = theirs.decode(theirs.codes_to_features(codes_BTQ.permute(2, 0, 1)), bandwidth_id=torch.tensor([2]))
+    wav_BN = codec.decode(codes_BTQ)
+    assert wav_BN.shape == (2, 7 * HOP)
+    assert wav_BN.std() > 0.01
+    torch.testing.assert_close(wav_BN, expected, rtol=1e-4, atol=1e-5)
+    assert not torch.equal(codec.decode(codes_BTQ[..., :4]), wav_BN)
+    assert codec.encode(torch.ones(1, 2 * HOP)).tolist() == [[[1], [1]]]
+
+
+def test_a_file_that_holds_something_else_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"cannot read .*missing"):
+        VocosDecoder.from_weights(tmp_path / "missing.bin")
+    (tmp_path / "cut.bin").write_bytes(b"PK\x03\x04 and no more")
+    torch.save({"backbone.embed.weight": torch.zeros(1)}, tmp_path / "other.bin")
+    torch.save([1], tmp_path / "list.bin")
+    for name in ("cut.bin", "other.bin", "list.bin"):
+        with pytest.raises(DamagedCheckpoint, match=name) as caught:
+            VocosDecoder.from_weights(tmp_path / name)
+        assert "valle checkpoints pull vocos-encodec-24khz" in caught.value.hint

@@ -2,85 +2,97 @@
 
 import pathlib
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from published import OPTIONS, SIZES, published, write
 from torch import Tensor
 
-from vallecli.errors import CheckpointError, DamagedCheckpoint
-from vallecli.formats import lifeiteng, vallex
-from vallecli.formats.base import load_into
-from vallecli.formats.pt import read_pt
+from vallecli.errors import CheckpointError, DamagedCheckpoint, UsageError
+from vallecli.formats import detect
+from vallecli.formats.base import build
+from vallecli.formats.weights import read_pt
 from vallecli.model.ar import AR
 from vallecli.model.config import ModelConfig
 from vallecli.model.nar import NAR
 
-SIZES = {"d_model": 32, "n_heads": 2, "n_layers": 1, "nar_d_model": 16, "nar_n_heads": 1, "nar_n_layers": 1}
-OPTIONS = {"nhead": 2, "scale_factor": 0.5, "prefix_mode": 0, "share_embedding": True, "norm_first": True}
 
-
-def published(config: ModelConfig) -> tuple[AR, NAR, dict[str, Tensor]]:
-    """Return models and their state under the names of section 4 of the layout, written out by hand."""
-    torch.manual_seed(0)
-    ar, nar = AR(config), NAR(config)
-    state = {
-        "ar_predict_layer.weight": ar.head.weight,
-        "ar_audio_embedding.word_embeddings.weight": ar.audio_embedding.weight,
+def legacy(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the state under the names of the first layout, where AR and NAR have the same text tables."""
+    state = dict(state)
+    for name in ("text_embedding.word_embeddings.weight", "text_position.alpha"):
+        state[name] = state.pop(f"ar_{name}")
+        del state[f"nar_{name}"]
+    alphas = [*state.pop("ar_audio_position.alpha"), *state.pop("nar_audio_position.alpha")]
+    state |= {f"audio_positions.{i}.alpha": alpha[None] for i, alpha in enumerate(alphas)}
+    state["stage_embeddings.0.word_embeddings.weight"] = torch.zeros(1, 32)
+    renames = {
+        r"ar_audio_embedding\.(.*)": r"ar_embedding.\1",
+        r"nar_audio_embeddings\.(.*)": r"nar_embeddings.\1",
+        r"ar_predict_layer\.(.*)": r"predict_layers.0.\1",
     }
-    state |= {f"nar_audio_embeddings.{i}.word_embeddings.weight": e.weight for i, e in enumerate(nar.audio_embeddings)}
-    state |= {f"nar_predict_layers.{i}.weight": head.weight for i, head in enumerate(nar.heads)}
+    for old, new in renames.items():
+        state = {re.sub(old, new, key): tensor for key, tensor in state.items()}
     for stage in range(7):
-        state[f"nar_stage_embeddings.{stage}.word_embeddings.weight"] = nar.stage_embeddings.weight[stage : stage + 1]
-    for name, model in (("ar", ar), ("nar", nar)):
-        state[f"{name}_text_embedding.word_embeddings.weight"] = model.text_embedding.weight
-        if model.language_embedding is not None:
-            state[f"{name}_language_embedding.word_embeddings.weight"] = model.language_embedding.weight
-        state[f"{name}_text_position.alpha"] = model.text_positions.alpha
-        state[f"{name}_audio_position.alpha"] = model.audio_positions.alpha
-        norms = {f"{name}_decoder.norm": model.norm}
-        for i, layer in enumerate(model.layers):
-            at = f"{name}_decoder.layers.{i}"
-            norms |= {f"{at}.norm1": layer.norm1, f"{at}.norm2": layer.norm2}
-            for kind in ("weight", "bias"):
-                state[f"{at}.self_attn.in_proj_{kind}"] = getattr(layer.attention.qkv, kind)
-                state[f"{at}.self_attn.out_proj.{kind}"] = getattr(layer.attention.out, kind)
-                state[f"{at}.linear1.{kind}"] = getattr(layer.linear1, kind)
-                state[f"{at}.linear2.{kind}"] = getattr(layer.linear2, kind)
-        for key, norm in norms.items():
-            for kind in ("weight", "bias"):
-                if name == "ar":
-                    state[f"{key}.{kind}"] = getattr(norm, kind)
-                else:
-                    state[f"{key}.project_layer.{kind}"] = getattr(norm.project, kind)
-                    state[f"{key}.norm.{kind}"] = getattr(norm.norm, kind)
-    return ar, nar, {key: tensor.detach().clone() for key, tensor in state.items()}
+        key = "stage_embeddings.{}.word_embeddings.weight"
+        state[key.format(stage + 1)] = state.pop(f"nar_{key.format(stage)}")
+        state[f"predict_layers.{stage + 1}.weight"] = state.pop(f"nar_predict_layers.{stage}.weight")
+    return state
 
 
-def write(path: Path, state: dict[str, Tensor], **options: Any) -> Path:
-    torch.save({"model": state, "exp_dir": pathlib.PurePosixPath("exp/valle"), **options}, path)
-    return path
-
-
-def filled(config: ModelConfig, tensors: dict[str, Tensor], path: Path) -> tuple[AR, NAR]:
-    ar, nar = AR(config), NAR(config)
-    load_into(ar, tensors, "ar.", path)
-    load_into(nar, tensors, "nar.", path)
-    return ar, nar
-
-
-@pytest.mark.parametrize("wrapper", ["", "module."])
-def test_lifeiteng(tmp_path: Path, wrapper: str) -> None:
-    wanted = ModelConfig(text_vocab=512, **SIZES, prefix_mode=0, stop="argmax")
-    *models, state = published(wanted)
-    path = write(tmp_path / "epoch-1.pt", {wrapper + key: tensor for key, tensor in state.items()}, **OPTIONS)
-    config, tensors = lifeiteng.read_model(path)
-    assert config == wanted
-    for model, loaded in zip(models, filled(config, tensors, path), strict=True):
+def assert_same(models: tuple[AR, NAR], path: Path, **options: Any) -> None:
+    """Check that every parameter is where it belongs, and that what is tied stays so."""
+    for model, loaded in zip(models, build(detect.load(path, **options)), strict=True):
         for name, parameter in model.named_parameters():
             assert torch.equal(parameter, loaded.get_parameter(name)), name
+        assert len(list(loaded.parameters())) == len(list(model.parameters()))
+
+
+@pytest.mark.parametrize("cross", [False, True], ids=["VALL-E", "VALL-F"])
+@pytest.mark.parametrize("wrapper", ["", "module."])
+def test_lifeiteng(tmp_path: Path, wrapper: str, cross: bool) -> None:
+    wanted = ModelConfig(text_vocab=512, **SIZES, prefix_mode=0, stop="argmax", cross_attention=cross)
+    *models, state = published(wanted)
+    path = write(tmp_path / "epoch-1.pt", {wrapper + key: tensor for key, tensor in state.items()}, **OPTIONS)
+    assert detect.describe(path).family == "lifeiteng"
+    checkpoint = detect.load(path)
+    assert checkpoint.model == wanted
+    assert (checkpoint.front_end, checkpoint.codec) == ("espeak-1", {"kind": "encodec"})
+    assert_same(tuple(models), path)
+
+
+def test_the_first_layout(tmp_path: Path) -> None:
+    sizes = SIZES | {"nar_d_model": 32, "nar_n_heads": 2}
+    wanted = ModelConfig(text_vocab=128, **sizes, prefix_mode=0, stage_alphas=True)
+    ar, nar, _ = published(wanted)
+    nar.text_embedding.weight, nar.text_positions.alpha = ar.text_embedding.weight, ar.text_positions.alpha
+    path = write(tmp_path / "best.pt", legacy(published(wanted)[2]), nhead=2, share_embedding=True)
+    assert detect.describe(path).family == "lifeiteng-legacy"
+    assert detect.load(path).model == wanted
+    assert_same((ar, nar), path)
+    held = torch.load(path, weights_only=False)
+    del held["model"]["audio_positions.3.alpha"]
+    torch.save(held, path)
+    with pytest.raises(DamagedCheckpoint, match=r"it has no audio_positions\.3\.alpha"):
+        detect.load(path)
+
+
+def test_a_state_dict_alone_needs_to_be_told_the_rest(tmp_path: Path) -> None:
+    wanted = ModelConfig(text_vocab=512, **SIZES, prefix_mode=2, stop="argmax")
+    *models, state = published(wanted)
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    missing = detect.describe(tmp_path / "pytorch_model.bin").missing
+    assert [re.search(r"\((--\S+)", sentence)[1] for sentence in missing] == ["--heads", "--prefix-mode", "--symbols"]
+    with pytest.raises(UsageError, match="--heads"):
+        detect.load(tmp_path / "pytorch_model.bin", prefix_mode=2)
+    with pytest.raises(UsageError, match="--prefix-mode"):
+        detect.load(tmp_path / "pytorch_model.bin", heads=2)
+    assert detect.load(tmp_path / "pytorch_model.bin", heads=2, prefix_mode=2).model == wanted
+    assert_same(tuple(models), tmp_path / "pytorch_model.bin", heads=2, prefix_mode=2)
 
 
 def test_vallex_needs_no_options_in_the_file(tmp_path: Path) -> None:
@@ -88,10 +100,11 @@ def test_vallex_needs_no_options_in_the_file(tmp_path: Path) -> None:
     wanted = ModelConfig(text_vocab=2048, **sizes, n_languages=3, bos="start")
     *models, state = published(wanted)
     path = write(tmp_path / "vallex.pt", state)
-    config, tensors = vallex.read_model(path)
-    assert config == wanted
-    loaded = filled(config, tensors, path)
-    assert torch.equal(models[1].language_embedding.weight, loaded[1].language_embedding.weight)
+    assert detect.describe(path).family == "vallex"
+    checkpoint = detect.load(path)
+    assert checkpoint.model == wanted
+    assert (checkpoint.front_end, checkpoint.codec) == ("vallex-1", {"kind": "vocos"})
+    assert_same(tuple(models), path)
 
 
 @pytest.mark.parametrize(
@@ -116,18 +129,24 @@ def test_what_does_not_fit_is_told(
     state = published(ModelConfig(text_vocab=20, **SIZES))[2]
     change(state)
     with pytest.raises(CheckpointError, match=message):
-        lifeiteng.read_model(write(tmp_path / "odd.pt", state, **OPTIONS | options))
+        detect.load(write(tmp_path / "odd.pt", state, **OPTIONS | options))
 
 
-def test_a_file_that_is_no_vallex(tmp_path: Path) -> None:
-    state = published(ModelConfig(text_vocab=20, **SIZES))[2]
-    with pytest.raises(DamagedCheckpoint, match="0 languages instead of 3"):
-        vallex.read_model(write(tmp_path / "other.pt", state, **OPTIONS))
-    torch.save([1, 2], tmp_path / "list.pt")
-    with pytest.raises(DamagedCheckpoint, match="not a VALL-E X checkpoint"):
-        vallex.read_model(tmp_path / "list.pt")
-    with pytest.raises(DamagedCheckpoint, match="not in the lifeiteng layout"):
-        lifeiteng.read_model(tmp_path / "list.pt")
+def test_languages_are_those_of_vallex(tmp_path: Path) -> None:
+    state = published(ModelConfig(text_vocab=20, **SIZES, n_languages=4))[2]
+    with pytest.raises(DamagedCheckpoint, match="4 languages instead of 3"):
+        detect.load(write(tmp_path / "other.pt", state, **OPTIONS))
+
+
+def test_heads_that_are_not_tied_are_told_from_those_that_are(tmp_path: Path) -> None:
+    *models, state = published(ModelConfig(text_vocab=20, **SIZES, tied_heads=False))
+    path = write(tmp_path / "untied.pt", state, **OPTIONS)
+    with pytest.raises(DamagedCheckpoint, match=r"nar\.audio_embeddings\.2\.weight is not"):
+        detect.load(path)
+    write(path, state, **OPTIONS | {"share_embedding": False})
+    assert_same(tuple(models), path)
+    torch.save(state, tmp_path / "alone.pt")
+    assert not detect.load(tmp_path / "alone.pt", heads=2, prefix_mode=1).model.tied_heads
 
 
 @pytest.mark.parametrize("name", ["pathlib PosixPath", "pathlib WindowsPath", "pathlib._local PosixPath"])

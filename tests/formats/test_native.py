@@ -24,6 +24,7 @@ AROUND = {
     "codec": {"kind": "nano", "width": 8},
     "limits": Limits(max_prompt_frames=225, max_text_chars=200),
     "sampling": {"top_k": 20, "temperature": 0.9},
+    "symbols": ("<pad>", "ə", "—"),
 }
 
 
@@ -112,6 +113,11 @@ def cut(name: str, keep: float) -> Callable[[Path], None]:
         (config_with(model=7), "not a complete configuration"),
         (config_with(limits={"max_prompt_frames": 3}), "not a complete configuration: .*max_text_chars"),
         (config_with(limits=[]), "not a complete configuration"),
+        (config_with(limits={"max_prompt_frames": 0, "max_text_chars": 1}), "max_prompt_frames cannot be 0"),
+        (config_with(codec=[1]), r"codec cannot be \[1\]"),
+        (config_with(front_end=["arpabet-1"]), "front_end cannot be"),
+        (config_with(symbols="abc"), "symbols is not a list of texts"),
+        (config_with(symbols=[1]), "symbols is not a list of texts"),
         (cut("model.safetensors", 0.9), "model.safetensors is damaged"),
         (cut("model.safetensors", 0), "model.safetensors is damaged"),
         (tensors_with(ar__head__weight=None), "does not fit its own config: ar.head.weight is missing"),

@@ -1,52 +1,58 @@
 """Published layouts give the published numbers: codes equal, logits within the vectors' own tolerance."""
 
 import json
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
-from vallecli.decoding.ar import audio_prefix, generate
-from vallecli.decoding.nar import refine
-from vallecli.decoding.sampling import Sampling
-from vallecli.formats import lifeiteng, vallex
-from vallecli.formats.base import load_into
-from vallecli.model.ar import AR
-from vallecli.model.config import ModelConfig
-from vallecli.model.nar import NAR
+from vallecli.synthesizer import Synthesizer
 
 PARITY = Path(__file__).parents[3] / "shared" / "parity"
-READERS = {"lifeiteng_valle_tiny": lifeiteng.read_model, "vallex_tiny": vallex.read_model}
-MODES = {"lifeiteng_valle_tiny": (1, 0, 4), "vallex_tiny": (1,)}
 pytestmark = pytest.mark.skipif(not PARITY.exists(), reason="the parity vectors are not beside this checkout")
-TOLERANCE = {"atol": 5e-4, "rtol": 1e-5}  # as stated by the vectors
+# Of every file, the options that it does not tell.
+FILES: dict[str, dict[str, Any]] = {
+    "vallex_tiny/checkpoint.pt": {},
+    "lifeiteng_valle_tiny/checkpoint.pt": {},
+    "lifeiteng_valle_tiny/pytorch_model.bin": {"heads": 4, "prefix_mode": 1},
+    "lifeiteng_vallf_tiny/checkpoint.pt": {},
+    "amphion_v1_tiny": {},
+    "amphion_v1_tiny/alt_accelerate_safetensors/model.safetensors": {},
+}
 STEPS, FIRST = 40, 5  # frames of every case, and of how many there are AR logits
 
 
-def cases() -> list[tuple[str, str]]:
-    if not PARITY.exists():
-        return [(family, "absent") for family in READERS]  # to be seen as skipped
-    return [(family, case["name"]) for family in READERS for case in notes(family)]
-
-
-def notes(family: str) -> list[dict[str, object]]:
-    return json.loads((PARITY / family / "cases.json").read_text())["cases"]
+def family_of(file: str) -> str:
+    return file.split("/")[0]
 
 
 @cache
-def load(family: str) -> tuple[ModelConfig, AR, dict[int, NAR]]:
-    path = PARITY / family / "checkpoint.pt"
-    config, tensors = READERS[family](path)
-    ar = AR(config).eval()
-    nars = {mode: NAR(replace(config, prefix_mode=mode)).eval() for mode in MODES[family]}
-    load_into(ar, tensors, "ar.", path)
-    for nar in nars.values():
-        load_into(nar, tensors, "nar.", path)
-    return config, ar, nars
+def notes(family: str) -> list[dict[str, Any]]:
+    """Return what the vectors say about each case."""
+    return json.loads((PARITY / family / "cases.json").read_text())["cases"]
+
+
+def cases() -> list[tuple[str, int]]:
+    """Return (file, number of the case)."""
+    if not PARITY.exists():
+        return [(file, 0) for file in FILES]  # to be seen as skipped
+    return [(file, number) for file in FILES for number in range(len(notes(family_of(file))))]
+
+
+def nar_cases() -> list[tuple[str, int, int]]:
+    """Return (file, number of the case, prefix mode)."""
+    modes = {"lifeiteng_valle_tiny": (1, 0, 4, 2), "lifeiteng_vallf_tiny": (1, 0, 4, 2)}
+    return [(file, number, mode) for file, number in cases() for mode in modes.get(family_of(file), (1,))]
+
+
+@cache
+def load(file: str, prefix_mode: int | None = None) -> Synthesizer:
+    options = FILES[file] if prefix_mode is None else FILES[file] | {"prefix_mode": prefix_mode}
+    return Synthesizer.load(PARITY / file, device="cpu", **options)
 
 
 @cache
@@ -54,60 +60,59 @@ def vectors(family: str) -> dict[str, Tensor]:
     return load_file(PARITY / family / "cases.safetensors")
 
 
-def inputs(family: str, case: str) -> dict[str, Tensor]:
-    own = {k.removeprefix(case + "."): v for k, v in vectors(family).items() if k.startswith(case + ".")}
-    own = {k: v.long() if v.dtype == torch.int32 else v for k, v in own.items()}
-    if "text_ids" not in own:
-        own["text_ids"] = torch.cat([own["prompt_phonemes"], own["target_phonemes"]])
-    return own
+def case_of(family: str, number: int, mode: int = 1) -> dict[str, Any]:
+    """Return one case in the words of lifeiteng's vectors, whichever family it is of."""
+    name = notes(family)[number].get("name", f"case{number}")
+    own = {
+        key.removeprefix(f"{name}."): tensor for key, tensor in vectors(family).items() if key.startswith(f"{name}.")
+    }
+    note = notes(family)[number]
+    if family == "amphion_v1_tiny":
+        return {
+            "text": own["text_ids"],
+            "prompt": own["prompt_codes"],
+            "prompt_tokens": note["values"]["enroll_text_len"],
+            "languages": None,
+            "ar_codes": own["ar_tokens_greedy40"],
+            "ar_logits": own["ar_logits_first5"],
+            "codes": own["codes_all8"],
+            "nar_logits": {0: own["nar_logits_stage1"], 6: own["nar_logits_stage7"]},
+            "tolerance": {"atol": 1e-3, "rtol": 0},
+        }
+    suffix = "" if mode == 1 else f"_prefix_mode{4 if mode == 2 else mode}"  # modes 2 and 4 differ in training only
+    text = own["text_ids"] if "text_ids" in own else torch.cat([own["prompt_phonemes"], own["target_phonemes"]])
+    return {
+        "text": text,
+        "prompt": own["prompt_codes"],
+        "prompt_tokens": note.get("enroll_x_lens", 0),
+        "languages": own.get("language_ids"),
+        "ar_codes": own["ar_codes"],
+        "ar_logits": own["ar_logits_first5"],
+        "codes": torch.cat([own["ar_codes"][:, None], own["nar_codes" + suffix]], 1),
+        "nar_logits": dict(enumerate(own["nar_logits_first3" + suffix])),
+        "tolerance": {"atol": 5e-4, "rtol": 1e-5},
+    }
 
 
-def overheard(head: nn.Module, into: list[Tensor]) -> torch.utils.hooks.RemovableHandle:
-    return head.register_forward_hook(lambda _module, _inputs, logits: into.append(logits[0].clone()))
+@pytest.mark.parametrize(("file", "number"), cases())
+def test_ar(file: str, number: int) -> None:
+    model, case = load(file), case_of(family_of(file), number)
+    given = (case["text"], case["prompt"])
+    codes = model.generate_codes(*given, frames=STEPS, exclude_eos=True, greedy=True, languages=case["languages"])
+    assert torch.equal(codes, case["ar_codes"].long())
+    logits = model.ar_logits(*given, case["ar_codes"], languages=case["languages"])
+    assert logits.shape == (STEPS + 1, 1025)
+    torch.testing.assert_close(logits[:FIRST], case["ar_logits"], **case["tolerance"])
 
 
-@pytest.mark.parametrize(("family", "case"), cases())
-@torch.inference_mode()
-def test_ar(family: str, case: str) -> None:
-    config, ar, _ = load(family)
-    given = inputs(family, case)
-    text, prompt, languages = given["text_ids"], given["prompt_codes"][:, 0], given.get("language_ids")
-    seen: list[Tensor] = []
-    greedy = Sampling(greedy=True, min_frames=STEPS, max_frames=STEPS)
-    with overheard(ar.head, seen):
-        speech = generate(ar, text, prompt, greedy, languages_S=languages)
-    assert torch.equal(speech.codes_T, given["ar_codes"])
-    torch.testing.assert_close(torch.stack(seen[:FIRST]), given["ar_logits_first5"], **TOLERANCE)
-
-    audio = torch.cat([audio_prefix(config.bos, prompt), given["ar_codes"]])
-    lengths = torch.tensor([[len(text)], [len(audio)]])
-    languages_BS = None if languages is None else languages[None]
-    whole = ar(text[None], lengths[0], audio[None], lengths[1], languages_BS=languages_BS)[0]
-    begin = len(audio) - STEPS - 1
-    torch.testing.assert_close(whole[begin : begin + FIRST], given["ar_logits_first5"], **TOLERANCE)
-
-
-@pytest.mark.parametrize(
-    ("family", "case", "mode"), [(family, case, mode) for family, case in cases() for mode in MODES[family]]
-)
-def test_nar(family: str, case: str, mode: int) -> None:
-    nar = load(family)[2][mode]
-    given = inputs(family, case)
-    enrolled = next(note for note in notes(family) if note["name"] == case).get("enroll_x_lens", 0)
-    suffix = f"_prefix_mode{mode}" if mode != 1 else ""
-    shown: list[Tensor] = []
-    handles = [overheard(head, shown) for head in nar.heads]
-    codes = refine(
-        nar,
-        given["text_ids"],
-        given["prompt_codes"],
-        given["ar_codes"],
-        prompt_tokens=enrolled,
-        languages_S=given.get("language_ids"),
-    )
-    for handle in handles:
-        handle.remove()
-    assert torch.equal(codes[:, 1:], given["nar_codes" + suffix])
-    prompt = len(given["prompt_codes"])
-    first3 = torch.stack([logits[prompt : prompt + 3] for logits in shown])
-    torch.testing.assert_close(first3, given["nar_logits_first3" + suffix], **TOLERANCE)
+@pytest.mark.parametrize(("file", "number", "mode"), nar_cases())
+def test_nar(file: str, number: int, mode: int) -> None:
+    model, case = load(file, mode), case_of(family_of(file), number, mode)
+    given = (case["text"], case["prompt"])
+    options = {"prompt_tokens": case["prompt_tokens"], "languages": case["languages"]}
+    codes = model.refine(*given, case["ar_codes"], **options)
+    assert torch.equal(codes, case["codes"].long())
+    logits = model.nar_logits(*given, case["codes"], **options)
+    assert logits.shape == (7, STEPS, 1024)
+    for stage, expected in case["nar_logits"].items():
+        torch.testing.assert_close(logits[stage, : len(expected)], expected, **case["tolerance"])

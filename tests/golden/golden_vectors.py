@@ -37,6 +37,9 @@ CASES = {
     "vallex": (14, ModelConfig(text_vocab=40, **SIZES, bos="start", n_languages=3)),
     "lifeiteng_mode0": (27, ModelConfig(text_vocab=40, **SIZES, prefix_mode=0, stop="argmax")),
     "lifeiteng_mode4_untied": (40, ModelConfig(text_vocab=40, **SIZES, prefix_mode=4, tied_heads=False, stop="argmax")),
+    "lifeiteng_vallf": (18, ModelConfig(text_vocab=40, **SIZES, stop="argmax", cross_attention=True)),
+    "lifeiteng_first_layout": (3, ModelConfig(text_vocab=40, **SIZES, prefix_mode=0, stage_alphas=True)),
+    "amphion": (3, ModelConfig(text_vocab=40, **SIZES, stop="argmax")),
 }
 
 

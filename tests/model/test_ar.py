@@ -10,15 +10,16 @@ from vallecli.model.config import BOS, EOS, Bos, ModelConfig
 CLOSE = {"atol": 1e-4, "rtol": 1e-4}
 
 
-def tiny(*, bos: Bos, n_languages: int = 0) -> AR:
+def tiny(*, bos: Bos, n_languages: int = 0, cross_attention: bool = False) -> AR:
     torch.manual_seed(0)
     sizes = {"d_model": 32, "n_heads": 2, "n_layers": 2, "nar_d_model": 32, "nar_n_heads": 2, "nar_n_layers": 1}
-    return AR(ModelConfig(text_vocab=20, **sizes, bos=bos, n_languages=n_languages)).eval()
+    options = {"n_languages": n_languages, "cross_attention": cross_attention}
+    return AR(ModelConfig(text_vocab=20, **sizes, bos=bos, **options)).eval()
 
 
-@pytest.fixture
-def model() -> AR:
-    return tiny(bos="after_prompt")
+@pytest.fixture(params=[False, True], ids=["one sequence", "cross-attention"])
+def model(request: pytest.FixtureRequest) -> AR:
+    return tiny(bos="after_prompt", cross_attention=request.param)
 
 
 def rows(*lengths: int, top: int) -> tuple[Tensor, Tensor]:
@@ -53,11 +54,16 @@ def test_audio_sees_all_text_and_no_later_audio(model: AR) -> None:
     assert (before - model(text, text_len, audio, audio_len)[0]).abs().amax(-1).min() > 1e-3
 
 
-@pytest.mark.parametrize(("languages", "bos"), [(0, "after_prompt"), (3, "start")])
+@pytest.mark.parametrize(
+    ("languages", "bos", "cross"),
+    [(0, "after_prompt", False), (3, "start", False), (0, "none", True), (3, "start", True)],
+)
 @pytest.mark.parametrize("lengths", [((7,), (6,)), ((7, 3, 5), (4, 9, 1))], ids=["one row", "ragged rows"])
 @torch.inference_mode()
-def test_cached_equals_uncached(languages: int, bos: Bos, lengths: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
-    model = tiny(bos=bos, n_languages=languages)
+def test_cached_equals_uncached(
+    languages: int, bos: Bos, cross: bool, lengths: tuple[tuple[int, ...], tuple[int, ...]]
+) -> None:
+    model = tiny(bos=bos, n_languages=languages, cross_attention=cross)
     text, text_len = rows(*lengths[0], top=20)
     audio, audio_len = rows(*lengths[1], top=BOS)
     spoken = text % 3 if languages else None
@@ -76,7 +82,8 @@ def test_cached_equals_uncached(languages: int, bos: Bos, lengths: tuple[tuple[i
 
 
 @torch.inference_mode()
-def test_a_full_cache_says_so(model: AR) -> None:
+def test_a_full_cache_says_so() -> None:
+    model = tiny(bos="after_prompt")
     text, text_len = rows(3, top=20)
     audio, audio_len = rows(2, top=BOS)
     cache = model.new_cache(1, 3, 3)
@@ -89,7 +96,23 @@ def test_a_full_cache_says_so(model: AR) -> None:
 
 
 @torch.inference_mode()
-def test_positions_have_no_end(model: AR) -> None:
+def test_with_cross_attention_the_text_takes_no_slots_and_is_projected_once() -> None:
+    model = tiny(bos="none", cross_attention=True)
+    text, text_len = rows(6, top=20)
+    audio, audio_len = rows(4, top=BOS)
+    cache = model.new_cache(1, 6, 5)
+    assert cache.slots == 5
+    model.prefill(text, text_len, audio, audio_len, cache)
+    memories = [layer.memory for layer in cache.layers]
+    model.step(torch.tensor([1]), cache)
+    assert all(layer.memory is memory for layer, memory in zip(cache.layers, memories, strict=True))
+    with pytest.raises(ValueError, match="5 slots, 6 are needed"):
+        model.step(torch.tensor([1]), cache)
+
+
+@torch.inference_mode()
+def test_positions_have_no_end() -> None:
+    model = tiny(bos="after_prompt")
     long = 2 * len(model.audio_positions.table) + 3
     expected = tiny(bos="none").audio_positions
     expected.reserve(long)

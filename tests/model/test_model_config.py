@@ -11,7 +11,8 @@ SIZES = AR_SIZES | {"nar_d_model": 48, "nar_n_heads": 3, "nar_n_layers": 1}
 
 
 def test_round_trip() -> None:
-    config = ModelConfig(**SIZES, n_languages=3, bos="start", prefix_mode=4, tied_heads=False, stop="argmax")
+    options = {"prefix_mode": 4, "tied_heads": False, "stop": "argmax", "cross_attention": True, "stage_alphas": True}
+    config = ModelConfig(**SIZES, n_languages=3, bos="start", **options)
     assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
@@ -26,6 +27,8 @@ def test_round_trip() -> None:
         ({"bos": "middle"}, "bos cannot be 'middle'"),
         ({"prefix_mode": 3}, "prefix_mode cannot be 3"),
         ({"stop": None}, "stop cannot be None"),
+        ({"cross_attention": 1}, "cross_attention cannot be 1"),
+        ({"n_layers": 10**9}, "n_layers cannot be 1000000000"),
         ({"depth": 2}, "unknown model options: depth"),
     ],
 )

@@ -11,10 +11,10 @@ PROMPT, FRAMES = 4, 5
 STAGES = range(1, NUM_CODEBOOKS)
 
 
-def nar(*, prefix_mode: PrefixMode = 1, tied_heads: bool = True) -> NAR:
+def nar(*, prefix_mode: PrefixMode = 1, tied_heads: bool = True, **options: bool) -> NAR:
     torch.manual_seed(0)
     sizes = {"d_model": 16, "n_heads": 2, "n_layers": 1, "nar_d_model": 32, "nar_n_heads": 4, "nar_n_layers": 2}
-    return NAR(ModelConfig(text_vocab=20, **sizes, prefix_mode=prefix_mode, tied_heads=tied_heads)).eval()
+    return NAR(ModelConfig(text_vocab=20, **sizes, prefix_mode=prefix_mode, tied_heads=tied_heads, **options)).eval()
 
 
 def inputs(*lengths: tuple[int, int, int]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -26,11 +26,12 @@ def inputs(*lengths: tuple[int, int, int]) -> tuple[Tensor, Tensor, Tensor, Tens
     return text, text_len, torch.randint(0, CODEBOOK_SIZE, size, generator=generator), prompt_len, audio_len
 
 
+@pytest.mark.parametrize("cross", [False, True], ids=["one sequence", "cross-attention"])
 @pytest.mark.parametrize("mode", [0, 1])
 @pytest.mark.parametrize("stage", [1, 4, 7])
 @torch.inference_mode()
-def test_a_padded_row_equals_the_same_row_alone(mode: PrefixMode, stage: int) -> None:
-    model = nar(prefix_mode=mode)
+def test_a_padded_row_equals_the_same_row_alone(mode: PrefixMode, stage: int, cross: bool) -> None:
+    model = nar(prefix_mode=mode, cross_attention=cross)
     lengths = [(7, 3, 9), (3, 5, 6), (5, 0, 4)]
     text, text_len, codes, prompt_len, audio_len = inputs(*lengths)
     batched = model(text, text_len, codes, prompt_len, audio_len, stage=stage)
@@ -73,6 +74,28 @@ def test_stages_have_norms_and_heads_of_their_own() -> None:
     assert (first - second).abs().max() > 1e-3  # with all else equal, the stage embedding still tells them apart
 
 
+@pytest.mark.parametrize("cross", [False, True], ids=["one sequence", "cross-attention"])
+@torch.inference_mode()
+def test_audio_looks_at_every_letter(cross: bool) -> None:
+    model = nar(cross_attention=cross)
+    text, *given = inputs((6, PROMPT, PROMPT + FRAMES))
+    before = model(text, *given, stage=1)
+    for letter in range(6):
+        other = text.clone()
+        other[0, letter] = (other[0, letter] + 1) % 20
+        assert (model(other, *given, stage=1) - before).abs().amax(-1).min() > 1e-4
+
+
+@torch.inference_mode()
+def test_each_stage_may_scale_the_positions_of_the_audio_in_its_own_way() -> None:
+    model, plain = nar(stage_alphas=True), nar()
+    given = inputs((6, PROMPT, PROMPT + FRAMES))
+    assert all(torch.equal(model(*given, stage=stage), plain(*given, stage=stage)) for stage in STAGES)
+    model.audio_positions.alpha[3] = 2
+    changed = [not torch.equal(model(*given, stage=stage), plain(*given, stage=stage)) for stage in STAGES]
+    assert changed == [stage == 4 for stage in STAGES]
+
+
 @pytest.mark.parametrize("tied", [True, False])
 def test_tied_heads_are_the_embeddings_of_the_same_codebook(tied: bool) -> None:
     model = nar(tied_heads=tied)
@@ -85,8 +108,9 @@ def test_tied_heads_are_the_embeddings_of_the_same_codebook(tied: bool) -> None:
     assert shared == ([(stage, stage + 1) for stage in STAGES[:-1]] if tied else [])
 
 
-def test_every_parameter_is_reached_by_training() -> None:
-    model = nar()
+@pytest.mark.parametrize("options", [{}, {"cross_attention": True}, {"stage_alphas": True}], ids=str)
+def test_every_parameter_is_reached_by_training(options: dict[str, bool]) -> None:
+    model = nar(**options)
     given = inputs((6, 3, 9), (4, 2, 7))
     with torch.autocast("cpu", torch.bfloat16):
         outputs = [model(*given, stage=stage).float().logsumexp(-1).sum() for stage in STAGES]

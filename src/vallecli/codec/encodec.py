@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -14,8 +15,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from vallecli.codec.base import not_weights, read_weights
 from vallecli.constants import FRAME_RATE, NUM_CODEBOOKS, SAMPLE_RATE
-from vallecli.errors import CheckpointError, DamagedCheckpoint
 
 BANDWIDTHS = [1.5, 3.0, 6.0, 12.0, 24.0]  # kbps the published model was trained for; the last one sets its codebooks
 BANDWIDTH = 6.0  # kbps: 8 of the model's 32 codebooks
@@ -58,6 +59,30 @@ def _new_model() -> Any:
     return model.eval().requires_grad_(False)
 
 
+# Name in the transformers library -> name in the published file, tried in this order.
+RENAMES = (
+    (r"(.*)\.parametrizations\.weight\.original0", r"\1.weight_g"),
+    (r"(.*)\.parametrizations\.weight\.original1", r"\1.weight_v"),
+    (r"(encoder|decoder)\.layers\.(.*)", r"\1.model.\2"),
+    (r"(.*)\.conv\.(weight_g|weight_v|bias)", r"\1.conv.conv.\2"),
+    (r"quantizer\.layers\.(\d+)\.codebook\.(.*)", r"quantizer.vq.layers.\1._codebook.\2"),
+)
+
+
+def published_names(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
+    """Given tensors under the names of either library, return them under those of the published file, `wanted`."""
+    if all(name in wanted for name in tensors):
+        return dict(tensors)
+    renamed = {}
+    for name, tensor in tensors.items():
+        for pattern, replacement in RENAMES:
+            name = re.sub(f"^{pattern}$", replacement, name)
+        if name not in wanted:  # one library has one name for all convolutions, the other tells the transposed apart
+            name = name.replace(".conv.conv.", ".convtr.convtr.")
+        renamed[name] = tensor
+    return renamed
+
+
 class EncodecCodec(nn.Module):
     """EnCodec as a `codec.base.Codec`: 75 frames a second, 8 codebooks of 1024."""
 
@@ -71,37 +96,25 @@ class EncodecCodec(nn.Module):
 
     @classmethod
     def from_state_dict(cls, tensors: Mapping[str, Tensor]) -> Self:
-        """Return the codec with the published tensors, under the names of encodec_24khz-d7cc33bc.th.
+        """Return the codec with the published tensors, named as in encodec_24khz-d7cc33bc.th or by transformers.
 
         Raises RuntimeError, as torch does, where names or shapes differ.
         """
         codec = cls()
-        codec.model.load_state_dict(dict(tensors))
+        codec.model.load_state_dict(published_names(tensors, codec.model.state_dict()))
         return codec
 
     @classmethod
     def from_weights(cls, path: Path) -> Self:
-        """Return the codec with the weights of a .th or .safetensors file; nothing in the file is executed.
+        """Return the codec with the weights of a .th file, or of the .safetensors file of the transformers library.
 
         Raises CheckpointError if the file cannot be read and DamagedCheckpoint if it holds something else.
         """
-        hint = "Fetch the file encodec_24khz-d7cc33bc.th again."
+        what, hint = "EnCodec's weights", "Fetch it again with: valle checkpoints pull encodec-24khz"
         try:
-            if path.suffix == ".safetensors":
-                from safetensors.torch import load_file
-
-                return cls.from_state_dict(load_file(path))
-            tensors = torch.load(path, map_location="cpu", weights_only=True)
-            if not isinstance(tensors, Mapping):
-                raise DamagedCheckpoint(f"{path} holds no weights by name", hint)
-            return cls.from_state_dict(tensors)
-        except OSError as error:
-            raise CheckpointError(f"cannot read {path}: {error.strerror or error}", hint) from error
-        except DamagedCheckpoint:
-            raise
-        except Exception as error:  # torch, pickle, zip and safetensors each have their own for a damaged file
-            first_line = (str(error).splitlines() or [type(error).__name__])[0]
-            raise DamagedCheckpoint(f"{path} does not hold EnCodec's weights: {first_line}", hint) from error
+            return cls.from_state_dict(read_weights(path, what, hint))
+        except (RuntimeError, TypeError, AttributeError) as error:
+            raise not_weights(path, what, error, hint) from error
 
     @classmethod
     def random(cls, seed: int) -> Self:

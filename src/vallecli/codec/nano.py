@@ -17,6 +17,7 @@ from vallecli.codec.vocos import Backbone, ISTFTHead
 from vallecli.constants import CODEBOOK_SIZE, FRAME_RATE, HOP, NUM_CODEBOOKS, SAMPLE_RATE
 
 N_FFT = 1280  # samples a window
+MOST = 2048  # of any width or depth
 LOG_FLOOR = 1e-5  # the quietest mel magnitude that is told apart from silence
 
 
@@ -30,6 +31,12 @@ class NanoCodecConfig:
     latent_dim: int = 40
     decoder_dim: int = 256
     decoder_layers: int = 6
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for sizes no codec has; they may come from a damaged file."""
+        for name, size in asdict(self).items():
+            if not isinstance(size, int) or not 1 <= size <= MOST:
+                raise ValueError(f"{name} cannot be {size!r}")
 
     def to_dict(self) -> dict[str, int]:
         """Return the fields as they stand in config.json."""

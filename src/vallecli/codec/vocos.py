@@ -1,16 +1,27 @@
 """The Vocos decoder: ConvNeXt over frames, then one inverse STFT (arXiv 2306.00814).
 
-Parameter names and shapes are those of the published `charactr/vocos-encodec-24khz` file, below `backbone.` and
-`head.`. nano's codec is built from the same blocks, without the bandwidth condition.
+Parameter names and shapes are those of the published `charactr/vocos-encodec-24khz` file, which turns EnCodec's codes
+into audio. nano's codec is built from the same blocks, without the bandwidth condition.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vallecli.codec.base import Codec, not_weights, read_weights
+from vallecli.constants import CODEBOOK_SIZE, FRAME_RATE, HOP, NUM_CODEBOOKS, SAMPLE_RATE
+
 KERNEL = 7  # frames seen by one depthwise convolution
+BANDWIDTHS = [1.5, 3.0, 6.0, 12.0]  # kbps, each with a row in the norms
+TABLES, FEATURES = 16, 128  # EnCodec's codebooks at the highest of them, and the width of their vectors
+DIM, LAYERS, N_FFT = 384, 8, 4 * HOP  # of the published model
+ENCODEC = "feature_extractor.encodec."  # what the package stores and decoding has no use for
+BITS = 10  # a code of 1024
 MAX_MAGNITUDE = 1e2  # bounds exp() of the magnitude, as published
 
 
@@ -118,3 +129,70 @@ class ISTFTHead(nn.Module):
         log_magnitude, phase = self.out(x_BTD).float().transpose(1, 2).chunk(2, dim=1)  # (B, n_fft/2+1, T) each
         audio: Tensor = self.istft(torch.polar(log_magnitude.exp().clamp(max=MAX_MAGNITUDE), phase))
         return audio
+
+
+class Codebooks(nn.Module):
+    """EnCodec's codebooks, one below the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.codebook_weights = nn.Parameter(torch.zeros(TABLES * CODEBOOK_SIZE, FEATURES))
+
+    def forward(self, codes_BTQ: Tensor) -> Tensor:
+        """Given codes (B, T, Q), return the sum of their vectors as features (B, C, T)."""
+        rows = codes_BTQ + CODEBOOK_SIZE * torch.arange(codes_BTQ.shape[-1], device=codes_BTQ.device)
+        return F.embedding(rows, self.codebook_weights).sum(2).transpose(1, 2)
+
+
+class VocosDecoder(nn.Module):
+    """EnCodec's codes to audio, more clearly than by EnCodec's own decoder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.feature_extractor = Codebooks()
+        self.backbone = Backbone(FEATURES, DIM, 3 * DIM, LAYERS, conditions=len(BANDWIDTHS))
+        self.head = ISTFTHead(DIM, N_FFT, HOP)
+
+    @classmethod
+    def from_weights(cls, path: Path) -> Self:
+        """Return the decoder with the weights of the published file, or the same in .safetensors.
+
+        Raises CheckpointError if the file cannot be read and DamagedCheckpoint if it holds something else.
+        """
+        what, hint = "the weights of Vocos", "Fetch it again with: valle checkpoints pull vocos-encodec-24khz"
+        tensors = read_weights(path, what, hint)
+        decoder = cls()
+        try:
+            decoder.load_state_dict({key: tensor for key, tensor in tensors.items() if not key.startswith(ENCODEC)})
+        except (RuntimeError, TypeError, AttributeError) as error:
+            raise not_weights(path, what, error, hint) from error
+        return decoder.eval().requires_grad_(False)
+
+    def forward(self, codes_BTQ: Tensor) -> Tensor:
+        """Given codes (B, T, Q) of one of the bandwidths, Q = 2, 4, 8 or 16, return audio (B, T * 320)."""
+        kbps = codes_BTQ.shape[-1] * FRAME_RATE * BITS / 1000
+        condition = torch.tensor(BANDWIDTHS.index(kbps), device=codes_BTQ.device)
+        out: Tensor = self.head(self.backbone(self.feature_extractor(codes_BTQ), condition))
+        return out
+
+
+class VocosCodec(nn.Module):
+    """EnCodec for hearing and Vocos for speaking, as a `codec.base.Codec`."""
+
+    sample_rate = SAMPLE_RATE
+    frame_rate = FRAME_RATE
+    num_codebooks = NUM_CODEBOOKS
+
+    def __init__(self, encoder: Codec, decoder: VocosDecoder) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+
+    def encode(self, wav_BN: Tensor) -> Tensor:
+        """Given float32 audio (B, N) in -1..1, return int64 codes (B, T, 8), T = ceil(N / 320)."""
+        return self.encoder.encode(wav_BN)
+
+    @torch.inference_mode()
+    def decode(self, codes_BTQ: Tensor) -> Tensor:
+        """Given codes (B, T, Q), Q = 2, 4, 8 or 16, return float32 audio (B, T * 320)."""
+        out: Tensor = self.decoder(codes_BTQ)
+        return out

@@ -7,8 +7,18 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vallecli.model.config import NUM_CODEBOOKS
+from vallecli.model.config import NUM_CODEBOOKS, ModelConfig
 from vallecli.model.nar import NAR
+
+
+def without_prompt(
+    config: ModelConfig, text_S: Tensor, languages_S: Tensor | None, prompt_tokens: int
+) -> tuple[Tensor, Tensor | None]:
+    """Return text and languages as the NAR reads them: without the prompt's tokens, where its mode drops them."""
+    if config.prefix_mode not in (2, 4) or not prompt_tokens:
+        return text_S, languages_S
+    kept = torch.cat([text_S[:1], text_S[prompt_tokens - 1 :]])
+    return kept, None if languages_S is None else torch.cat([languages_S[:1], languages_S[prompt_tokens - 1 :]])
 
 
 @torch.inference_mode()
@@ -27,9 +37,7 @@ def refine(
     `prompt_tokens` says how many tokens a front end makes of the prompt's transcript alone, with its begin and end
     marks; prefix modes 2 and 4 drop them from the text, all but the first. `on_stage` hears 1 to 7.
     """
-    if model.config.prefix_mode in (2, 4) and prompt_tokens:
-        text_S = torch.cat([text_S[:1], text_S[prompt_tokens - 1 :]])
-        languages_S = None if languages_S is None else torch.cat([languages_S[:1], languages_S[prompt_tokens - 1 :]])
+    text_S, languages_S = without_prompt(model.config, text_S, languages_S, prompt_tokens)
     prompt, frames = len(prompt_PQ), len(codes_T)
     codes_AQ = codes_T.new_zeros(prompt + frames, NUM_CODEBOOKS)
     codes_AQ[:prompt] = prompt_PQ

@@ -1,17 +1,21 @@
-"""What every format is read into, and how its tensors get into a module."""
+"""What every format is read into, and how its tensors get into the models."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from vallecli.errors import DamagedCheckpoint
+from vallecli.model.ar import AR
 from vallecli.model.config import ModelConfig
+from vallecli.model.nar import NAR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +24,12 @@ class Limits:
 
     max_prompt_frames: int
     max_text_chars: int
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for limits that nothing is within; they may come from a file."""
+        for name, limit in vars(self).items():
+            if not isinstance(limit, int) or limit < 1:
+                raise ValueError(f"{name} cannot be {limit!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +40,11 @@ class Checkpoint:
     path: Path
     model: ModelConfig
     tensors: Mapping[str, Tensor]
-    """Keys begin with `ar.`, `nar.` or `codec.`."""
+    """Keys begin with `ar.`, `nar.` or, where the codec comes along, `codec.`; in any precision."""
     front_end: str
     """The text front end's name and version, for example `arpabet-1`."""
-    symbols: Sequence[str] = ()
-    """What the front end has ids for, where each checkpoint has a table of its own."""
+    symbols: tuple[str, ...] | None = None
+    """What each text id stands for, in front ends whose table comes with the checkpoint; None if it is not there."""
     codec: Mapping[str, Any]
     """`kind` and the options of that codec."""
     limits: Limits
@@ -42,8 +52,61 @@ class Checkpoint:
     """The defaults this model was evaluated with."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What was found at a path, before it is understood: tensors under their published names, mapped, not read."""
+
+    path: Path
+    tensors: Mapping[str, Tensor]
+    options: Mapping[str, Any]
+    """What is stored beside the tensors."""
+    symbols: Path | None = None
+    """The table of text symbols that lies beside the weights."""
+
+
+def check_tensors(path: Path, tensors: Mapping[str, Any]) -> Mapping[str, Tensor]:
+    """Return the tensors if they are floats, all of whose values are there, else raise DamagedCheckpoint."""
+    for name, tensor in tensors.items():
+        if not isinstance(tensor, Tensor):
+            raise DamagedCheckpoint(f"{path} holds {type(tensor).__name__} {name!r} among its tensors")
+        if not tensor.is_floating_point():
+            raise DamagedCheckpoint(f"{path} holds {name} as {str(tensor.dtype).removeprefix('torch.')}, not as floats")
+        if tensor.is_meta or tensor.layout != torch.strided or not tensor.is_contiguous():
+            raise DamagedCheckpoint(f"{path} does not hold all values of {name}")  # a few values can pass for many
+    return tensors
+
+
+def build(checkpoint: Checkpoint) -> tuple[AR, NAR]:
+    """Return the models with the checkpoint's tensors as their weights, not copies of them. Raises DamagedCheckpoint.
+
+    They are made on the meta device: weights that will be replaced need neither memory nor random numbers. The file
+    stays mapped into memory, and must be replaced rather than written to while they are in use.
+    """
+    with torch.device("meta"), _NoInit():
+        ar, nar = AR(checkpoint.model), NAR(checkpoint.model)
+    load_into(ar, checkpoint.tensors, "ar.", checkpoint.path)
+    load_into(nar, checkpoint.tensors, "nar.", checkpoint.path)
+    return ar.eval(), nar.eval()
+
+
+class _NoInit(TorchFunctionMode):
+    """Leaves out random initial values: on the meta device they cost a second, the import of torch's compiler."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Return the tensor of a random initializer as it is, and what any other function returns."""
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") in ("normal_", "uniform_", "kaiming_uniform_"):
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
+
+
 def load_into(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str, path: str | PathLike[str]) -> None:
-    """Put the tensors under `prefix` into the module; DamagedCheckpoint tells what is missing or has another shape."""
+    """Make the tensors under `prefix` the module's, in float32 and without a copy where they are so already.
+
+    DamagedCheckpoint tells what is missing or has another shape.
+    """
     own = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
     wanted = module.state_dict()
     shared = _aliases(module)
@@ -58,7 +121,10 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str, pat
     if problems:
         more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
         raise DamagedCheckpoint(f"{path} does not fit its own config: {'; '.join(sorted(problems)[:3])}{more}")
-    module.load_state_dict({key: tensor for key, tensor in complete.items() if tensor is not None})
+    module.load_state_dict({key: tensor.float() for key, tensor in complete.items() if tensor is not None}, assign=True)
+    for name, stored in shared.items():  # assigning has torn apart what is tied
+        owner, _, last = name.rpartition(".")
+        setattr(module.get_submodule(owner), last, module.get_parameter(stored))
 
 
 def _aliases(module: nn.Module) -> dict[str, str]:

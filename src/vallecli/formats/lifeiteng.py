@@ -1,6 +1,8 @@
-"""The layout of lifeiteng/vall-e, which VALL-E X shares: an icefall `.pt` file, its keys, its stored options.
+"""The layouts of lifeiteng/vall-e: icefall's `.pt` files, and the key names that VALL-E X and Amphion share.
 
-A checkpoint is a dict with the state dict under `model` and the trainer's options beside it.
+A checkpoint is a dict with the state dict under `model` and the trainer's options beside it. Until March 2023 (commit
+b83653a) AR and NAR shared the text embedding and there were other names; `modernize` translates them. What the text
+ids mean stands in a table apart from the file: `symbols`.
 """
 
 from __future__ import annotations
@@ -13,9 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vallecli.errors import CheckpointError, DamagedCheckpoint
-from vallecli.formats.pt import read_pt
+from vallecli.constants import FRAME_RATE
+from vallecli.errors import CheckpointError, DamagedCheckpoint, UsageError
+from vallecli.formats import weights
+from vallecli.formats.base import Checkpoint, Contents, Limits, check_tensors
+from vallecli.formats.symbols import read_symbols
 from vallecli.model.config import BOS, NUM_CODEBOOKS, ModelConfig, Stop
+from vallecli.text.espeak import EspeakFrontEnd
 
 # Published name -> ours; the first pattern that matches is used.
 RENAMES = (
@@ -26,17 +32,109 @@ RENAMES = (
     (r"(ar|nar)_(text|audio)_position\.alpha", r"\1.\2_positions.alpha"),
     (r"(ar|nar)_decoder\.layers\.(\d+)\.self_attn\.in_proj_(weight|bias)", r"\1.layers.\2.attention.qkv.\3"),
     (r"(ar|nar)_decoder\.layers\.(\d+)\.self_attn\.out_proj\.(weight|bias)", r"\1.layers.\2.attention.out.\3"),
+    (r"(ar|nar)_decoder\.layers\.(\d+)\.multihead_attn\.in_proj_(weight|bias)", r"\1.layers.\2.cross.qkv.\3"),
+    (r"(ar|nar)_decoder\.layers\.(\d+)\.multihead_attn\.out_proj\.(weight|bias)", r"\1.layers.\2.cross.out.\3"),
     (r"(ar|nar)_decoder\.(.*)\bproject_layer\.(weight|bias)", r"\1.\2project.\3"),
     (r"(ar|nar)_decoder\.(.*)", r"\1.\2"),
     (r"ar_predict_layer\.weight", r"ar.head.weight"),
     (r"nar_predict_layers\.(\d)\.weight", r"nar.heads.\1.weight"),
 )
 STAGE_KEY = "nar_stage_embeddings.{}.word_embeddings.weight"
+TEXT_KEY = "ar_text_embedding.word_embeddings.weight"
+LEGACY_TEXT_KEY = "text_embedding.word_embeddings.weight"
+LEGACY = {"prefix_mode": 0}  # the first layout knew no other
+TABLE = "unique_text_tokens.k2symbols"
+CODEC = {"kind": "encodec"}
+LIMITS = Limits(max_prompt_frames=10 * FRAME_RATE, max_text_chars=150)  # it was trained on up to 14 s, prompt included
+
+
+def open_file(path: Path, *, verify: bool) -> Contents:
+    """Return what a trainer's file or a state dict alone holds. Raises CheckpointError."""
+    held = weights.read(path, verify=verify)
+    trained = isinstance(held, Mapping) and "model" in held
+    options = {name: value for name, value in held.items() if name != "model"} if trained else {}
+    table = path.parent / Path(str(options.get("text_tokens", TABLE))).name  # a name, whatever path it says
+    return Contents(
+        path=path,
+        tensors=weights.tensors_of(held),
+        options=options,
+        symbols=table if table.is_file() else None,
+    )
+
+
+def read(contents: Contents, *, symbols: Path | None, heads: int | None, prefix_mode: int | None) -> Checkpoint:
+    """Return the checkpoint of a .pt file of either layout, or of a state dict alone. Raises CheckpointError.
+
+    A state dict alone does not tell heads and prefix mode: UsageError if they are not given either.
+    """
+    legacy = LEGACY_TEXT_KEY in contents.tensors
+    stored = {**contents.options, **LEGACY} if legacy else contents.options
+    options = told(stored, heads=heads, prefix_mode=prefix_mode)
+    if lacks := untold(options):
+        raise UsageError(
+            f"{contents.path} does not tell enough: {'; '.join(lacks.values())}",
+            "Give the options, or the file that the trainer wrote.",
+        )
+    model, tensors = convert(contents.path, contents.tensors, options, stop="sample" if legacy else "argmax")
+    return Checkpoint(
+        name=contents.path.absolute().stem,
+        path=contents.path,
+        model=model,
+        tensors=tensors,
+        front_end=EspeakFrontEnd.name,
+        symbols=symbols_of(contents, symbols, model),
+        codec=CODEC,
+        limits=LIMITS,
+    )
+
+
+def told(options: Mapping[str, Any], *, heads: int | None, prefix_mode: int | None) -> dict[str, Any]:
+    """Return the stored options with what the user gives instead."""
+    given = {"nhead": heads, "prefix_mode": prefix_mode}
+    return {**options, **{name: value for name, value in given.items() if value is not None}}
+
+
+def untold(options: Mapping[str, Any]) -> dict[str, str]:
+    """Return the options that are not stored and that no shape tells, each with a sentence on what supplies it."""
+    sentences = {
+        "nhead": "the number of attention heads is not stored (--heads N; 16 in every published checkpoint)",
+        "prefix_mode": "the prefix mode of the NAR is not stored (--prefix-mode 0, 1, 2 or 4; mostly 1)",
+    }
+    return {name: sentence for name, sentence in sentences.items() if name not in options}
+
+
+def symbols_of(contents: Contents, given: Path | None, model: ModelConfig) -> tuple[str, ...] | None:
+    """Return the table that was given, else the one that lies beside the weights. Raises DamagedCheckpoint."""
+    path = given or contents.symbols
+    return None if path is None else read_symbols(path, model.text_vocab)
+
+
+def convert(
+    path: Path, state: Mapping[str, Any], options: Mapping[str, Any], *, stop: Stop
+) -> tuple[ModelConfig, dict[str, Tensor]]:
+    """Return the model's options and its tensors under our names, tied ones once. Raises CheckpointError.
+
+    `options` are needed for what no shape tells: heads, prefix mode, whether heads are tied.
+    """
+    try:
+        if options.get("add_prenet") or not options.get("norm_first", True):
+            raise CheckpointError(
+                f"{path} is a model with prenets or norms behind its layers, which valle does not have",
+                "Use one that was trained with norm_first and without add_prenet.",
+            )
+        tensors = rename(check_tensors(path, state))
+        config = ModelConfig(**model_options(tensors, options), stop=stop)
+    except KeyError as error:
+        raise DamagedCheckpoint(f"{path} is not in the lifeiteng layout: it has no {error.args[0]}") from error
+    except (AttributeError, TypeError, ValueError, RuntimeError, IndexError, ArithmeticError) as error:
+        raise DamagedCheckpoint(f"{path} is not in the lifeiteng layout: {error}") from error
+    return config, _without_tied_heads(path, tensors) if config.tied_heads else tensors
 
 
 def rename(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Given a published state dict, return the same tensors under our names; ValueError for an unknown key."""
-    state = {key.removeprefix("module."): tensor for key, tensor in state.items()}  # left by distributed training
+    if LEGACY_TEXT_KEY in state:
+        state = modernize(state)
     stages = [STAGE_KEY.format(stage) for stage in range(NUM_CODEBOOKS - 1)]
     ours = {"nar.stage_embeddings.weight": torch.cat([state[key] for key in stages])}
     for key in sorted(state.keys() - set(stages)):
@@ -49,43 +147,71 @@ def rename(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return ours
 
 
-def read_model(path: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
-    """Return the model's options, from the shapes and the stored options, and its tensors under our names.
+def modernize(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Given a state dict of the first layout, return it under the later names; KeyError for a missing tensor.
 
-    The stored options are needed for what no shape tells: heads, prefix mode, tied heads. Raises CheckpointError.
+    Text embedding and text positions served both models; what is counted from 0 to 7 has the AR's part first.
     """
-    return convert(path, read_pt(path), stop="argmax")
+    state = dict(state)
+    text, alpha = state.pop(LEGACY_TEXT_KEY), state.pop("text_position.alpha")
+    alphas = [state.pop(f"audio_positions.{index}.alpha") for index in range(NUM_CODEBOOKS)]
+    state.pop("stage_embeddings.0.word_embeddings.weight")  # the AR's, which has no use for it
+    later = {
+        "ar_audio_position.alpha": alphas[0],
+        "nar_audio_position.alpha": torch.cat(alphas[1:]),
+        "ar_audio_embedding.word_embeddings.weight": state.pop("ar_embedding.word_embeddings.weight"),
+        "ar_predict_layer.weight": state.pop("predict_layers.0.weight"),
+    }
+    for model in ("ar", "nar"):
+        later |= {f"{model}_text_embedding.word_embeddings.weight": text, f"{model}_text_position.alpha": alpha}
+    for stage in range(1, NUM_CODEBOOKS):
+        later[STAGE_KEY.format(stage - 1)] = state.pop(f"stage_embeddings.{stage}.word_embeddings.weight")
+        later[f"nar_predict_layers.{stage - 1}.weight"] = state.pop(f"predict_layers.{stage}.weight")
+    renamed = {re.sub(r"^nar_embeddings\.", "nar_audio_embeddings.", key): tensor for key, tensor in state.items()}
+    return renamed | later
 
 
-def convert(path: Path, stored: Any, *, stop: Stop) -> tuple[ModelConfig, dict[str, Tensor]]:
-    """Do what read_model does with the dict that the file at `path` holds."""
-    try:
-        if stored.get("add_prenet") or not stored.get("norm_first", True):
-            raise CheckpointError(
-                f"{path} is a model with prenets or norms behind its layers, which valle does not have",
-                "Use one that was trained with norm_first and without add_prenet.",
-            )
-        tensors = rename(stored["model"])
-        config = ModelConfig(
-            text_vocab=len(tensors["ar.text_embedding.weight"]),
-            d_model=tensors["ar.text_embedding.weight"].shape[1],
-            n_heads=stored["nhead"],
-            n_layers=_layers(tensors, "ar"),
-            nar_d_model=tensors["nar.text_embedding.weight"].shape[1],
-            nar_n_heads=int(stored["nhead"] * stored.get("scale_factor", 1.0)),
-            nar_n_layers=_layers(tensors, "nar"),
-            n_languages=len(tensors.get("ar.language_embedding.weight", ())),
-            bos="start" if len(tensors["ar.audio_embedding.weight"]) > BOS else "none",
-            prefix_mode=stored["prefix_mode"],
-            tied_heads=bool(stored["share_embedding"]),
-            stop=stop,
-        )
-    except KeyError as error:
-        raise DamagedCheckpoint(f"{path} is not in the lifeiteng layout: it has no {error.args[0]}") from error
-    except (AttributeError, TypeError, ValueError, RuntimeError) as error:
-        raise DamagedCheckpoint(f"{path} is not in the lifeiteng layout: {error}") from error
-    return config, tensors
+def model_options(tensors: Mapping[str, Tensor], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of ModelConfig but for `stop`; KeyError and others where shapes or options make no sense."""
+    text, nar_text = tensors["ar.text_embedding.weight"], tensors["nar.text_embedding.weight"]
+    width, nar_width = text.shape[1], nar_text.shape[1]
+    return {
+        "text_vocab": len(text),
+        "d_model": width,
+        "n_heads": options["nhead"],
+        "n_layers": _layers(tensors, "ar"),
+        "nar_d_model": nar_width,
+        "nar_n_heads": max(1, options["nhead"] * nar_width // width),  # both were scaled by one factor
+        "nar_n_layers": _layers(tensors, "nar"),
+        "n_languages": len(tensors.get("ar.language_embedding.weight", ())),
+        "bos": "start" if len(tensors["ar.audio_embedding.weight"]) > BOS else "none",
+        "prefix_mode": options["prefix_mode"],
+        "tied_heads": bool(options["share_embedding"]) if "share_embedding" in options else _look_tied(tensors),
+        "cross_attention": any(".cross." in name for name in tensors),
+        "stage_alphas": len(tensors["nar.audio_positions.alpha"]) > 1,
+    }
 
 
 def _layers(tensors: Mapping[str, Tensor], model: str) -> int:
     return sum(key.startswith(f"{model}.layers.") and key.endswith(".attention.qkv.weight") for key in tensors)
+
+
+TIED = {f"nar.heads.{stage - 1}.weight": f"nar.audio_embeddings.{stage + 1}.weight" for stage in range(1, 7)}
+
+
+def _look_tied(tensors: Mapping[str, Tensor]) -> bool:
+    head, table = next(iter(TIED.items()))
+    return head not in tensors or table not in tensors or _same(tensors[head], tensors[table])
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    return one.data_ptr() == other.data_ptr() or torch.equal(one, other)
+
+
+def _without_tied_heads(path: Path, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors with the tied heads under the names of their embeddings only; some writers keep the others."""
+    heads = {table: tensors[head] for head, table in TIED.items() if head in tensors}
+    for table, head in heads.items():
+        if table in tensors and not _same(head, tensors[table]):
+            raise DamagedCheckpoint(f"{path} says that its heads are its embeddings, but {table} is not")
+    return heads | {name: tensor for name, tensor in tensors.items() if name not in TIED}

@@ -15,9 +15,8 @@ import numpy.typing as npt
 from vallecli.constants import CODEBOOK_SIZE, NUM_CODEBOOKS
 from vallecli.errors import PresetError
 from vallecli.text.base import Phonemes
-from vallecli.text.vallex import VOCABULARY_SIZE, VallexFrontEnd
+from vallecli.text.vallex import VOCABULARY_SIZE
 
-FRONT_END = VallexFrontEnd.name  # whose phonemes they are
 LANGUAGES = ("zh", "ja", "en")  # as `lang_code` counts them, unlike the model
 LARGEST = 2**22  # bytes of an array: ten times those of a minute
 DAMAGES = (OSError, EOFError, ValueError, RuntimeError, MemoryError, BadZipFile, zlib.error)  # as its readers tell it

@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vallecli.model.cache import KVCache
+from vallecli.model.cache import KVCache, Memory
 from vallecli.model.config import BOS, EOS, ModelConfig
-from vallecli.model.layers import Layer, Norm, Positions, key_mask
+from vallecli.model.layers import CrossLayer, Layer, Norm, Positions, key_mask, memorize
 
 
 class AR(nn.Module):
@@ -26,7 +26,8 @@ class AR(nn.Module):
         self.language_embedding = nn.Embedding(config.n_languages, width) if config.n_languages else None
         self.text_positions = Positions(width)
         self.audio_positions = Positions(width)
-        self.layers = nn.ModuleList(Layer(width, config.n_heads, adaptive=False) for _ in range(config.n_layers))
+        kind = CrossLayer if config.cross_attention else Layer
+        self.layers = nn.ModuleList(kind(width, config.n_heads, adaptive=False) for _ in range(config.n_layers))
         self.norm = Norm(width)
         self.head = nn.Linear(width, EOS + 1, bias=False)
         for table in (self.text_embedding, self.audio_embedding):
@@ -41,15 +42,22 @@ class AR(nn.Module):
 
     def _embed(
         self, text_BS: Tensor, text_len_B: Tensor, audio_BA: Tensor, audio_len_B: Tensor, languages_BS: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Return embeddings (B, S + A, D) and the mask (B, 1, S + A, S + A)."""
-        letters, positions = text_BS.shape[1], audio_BA.shape[1]
+    ) -> tuple[Tensor, Tensor, list[Memory | None]]:
+        """Return embeddings (B, S + A, D), the mask (B, 1, S + A, S + A) and what each layer remembers of the text.
+
+        With cross-attention the memory is all there is of the text: S is then 0.
+        """
+        text = self._embed_text(text_BS, languages_BS)
+        memories = memorize(self.layers, text, text_len_B)
+        if self.config.cross_attention:
+            text = text[:, :0]
+        letters, positions = text.shape[1], audio_BA.shape[1]
         audio = self.audio_embedding(audio_BA) + self.audio_positions(positions)
-        x = torch.cat([self._embed_text(text_BS, languages_BS), audio], 1)
+        x = torch.cat([text, audio], 1)
         present = torch.cat([key_mask(letters, text_len_B), key_mask(positions, audio_len_B)], 1)  # (B, L)
         causal = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).tril()
         causal[:letters, :letters] = True
-        return x, (causal & present[:, None])[:, None]
+        return x, (causal & present[:, None])[:, None], memories
 
     def forward(
         self,
@@ -64,16 +72,17 @@ class AR(nn.Module):
 
         Models with language embeddings need the language of every text token, others ignore it.
         """
-        x, mask = self._embed(text_BS, text_len_B, audio_BA, audio_len_B, languages_BS)
-        for layer in self.layers:
-            x = layer(x, mask)
-        logits: Tensor = self.head(self.norm(x[:, text_BS.shape[1] :]))
+        x, mask, memories = self._embed(text_BS, text_len_B, audio_BA, audio_len_B, languages_BS)
+        for layer, memory in zip(self.layers, memories, strict=True):
+            x = layer(x, mask, memory=memory)
+        logits: Tensor = self.head(self.norm(x[:, x.shape[1] - audio_BA.shape[1] :]))
         return logits
 
     def new_cache(self, batch: int, text: int, audio: int) -> KVCache:
         """Return an empty cache for `batch` rows of up to `text` text tokens and `audio` audio positions."""
         self.audio_positions.reserve(audio)
-        return KVCache(self.config, batch, text + audio, self.head.weight)
+        slots = audio if self.config.cross_attention else text + audio
+        return KVCache(self.config, batch, slots, self.head.weight)
 
     def prefill(
         self,
@@ -89,11 +98,13 @@ class AR(nn.Module):
 
         Each row needs at least one audio position, a prompt frame or BOS.
         """
-        x, mask = self._embed(text_BS, text_len_B, audio_BA, audio_len_B, languages_BS)
-        cache.begin(text_len_B, audio_len_B, text_BS.shape[1], audio_BA.shape[1])
-        for layer, kept in zip(self.layers, cache.layers, strict=True):
-            x = layer(x, mask, None, kept)
-        last = text_BS.shape[1] + audio_len_B - 1
+        x, mask, memories = self._embed(text_BS, text_len_B, audio_BA, audio_len_B, languages_BS)
+        letters = x.shape[1] - audio_BA.shape[1]
+        cache.begin(text_len_B.clamp(max=letters), audio_len_B, letters, audio_BA.shape[1])
+        for layer, kept, memory in zip(self.layers, cache.layers, memories, strict=True):
+            kept.memory = memory
+            x = layer(x, mask, cache=kept, memory=memory)
+        last = letters + audio_len_B - 1
         logits: Tensor = self.head(self.norm(x[torch.arange(len(x), device=x.device), last]))
         return logits
 
@@ -103,6 +114,6 @@ class AR(nn.Module):
         x = (self.audio_embedding(codes_B) + self.audio_positions.at(positions_B))[:, None]  # (B, 1, D)
         mask = cache.mask()
         for layer, kept in zip(self.layers, cache.layers, strict=True):
-            x = layer(x, mask, None, kept)
+            x = layer(x, mask, cache=kept, memory=kept.memory)
         logits: Tensor = self.head(self.norm(x[:, 0]))
         return logits

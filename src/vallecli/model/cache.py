@@ -1,10 +1,13 @@
 """The static key-value cache of the AR: allocated once, filled by prefill, one slot a step.
 
-The first slots hold the text, those behind it the audio. Rows of a batch may differ in length: each row writes its
-next frame right behind its own last one, and `KVCache.mask` hides what lies beyond.
+The first slots hold the text, those behind it the audio; with cross-attention, the text is a memory apart. Rows of a
+batch may differ in length: each row writes its next frame right behind its own last one, and `KVCache.mask` hides
+what lies beyond.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,12 +15,21 @@ from torch import Tensor
 from vallecli.model.config import ModelConfig
 
 
+class Memory(NamedTuple):
+    """The text as the audio of one layer looks at it, in models with cross-attention."""
+
+    keys: Tensor  # (B, H, S, D/H)
+    values: Tensor  # (B, H, S, D/H)
+    mask: Tensor  # (B, 1, 1, S), True where a row has text
+
+
 class LayerCache:
-    """Keys and values (B, H, K, D/H) of one layer."""
+    """Keys and values (B, H, K, D/H) of one layer, and its memory of the text where it has one."""
 
     def __init__(self, shape: tuple[int, int, int, int], owner: KVCache, like: Tensor) -> None:
         self.keys = like.new_zeros(shape)  # zeros: what a mask hides must not be NaN
         self.values = like.new_zeros(shape)
+        self.memory: Memory | None = None
         self.owner = owner
 
     def write(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:

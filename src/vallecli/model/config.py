@@ -18,6 +18,7 @@ BOS = CODEBOOK_SIZE + 1  # embedding only, never predicted
 Bos = Literal["none", "start", "after_prompt"]
 PrefixMode = Literal[0, 1, 2, 4]
 Stop = Literal["sample", "argmax"]
+MOST_LAYERS, MOST_WIDTH, MOST_ROWS = 128, 2**13, 2**20  # far above any model: sizes may come from a damaged file
 SIZES = ("text_vocab", "d_model", "n_heads", "n_layers", "nar_d_model", "nar_n_heads", "nar_n_layers")
 
 
@@ -44,12 +45,17 @@ class ModelConfig:
     """Whether the NAR's heads for codebooks 3 to 8 are the embedding tables of those codebooks."""
     stop: Stop = "sample"
     """Whether only a sampled EOS stops the AR, or also an EOS that is the likeliest class."""
+    cross_attention: bool = False
+    """Whether audio looks at the text through layers of their own (VALL-F), or text and audio share one sequence."""
+    stage_alphas: bool = False
+    """Whether each stage of the NAR scales the positions of the audio in its own way (lifeiteng's first layout)."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for options no model can have; they may come from a file."""
-        at_least = dict.fromkeys(SIZES, 1) | {"n_languages": 0}
-        for name, least in at_least.items():
-            if not isinstance(value := getattr(self, name), int) or value < least:
+        for name in (*SIZES, "n_languages"):
+            least = 0 if name == "n_languages" else 1
+            most = MOST_LAYERS if name.endswith("layers") else MOST_WIDTH if name.endswith("model") else MOST_ROWS
+            if not isinstance(value := getattr(self, name), int) or not least <= value <= most:
                 raise ValueError(f"{name} cannot be {value!r}")
         for width, heads in ((self.d_model, self.n_heads), (self.nar_d_model, self.nar_n_heads)):
             if width % heads or width % 2:
@@ -57,6 +63,9 @@ class ModelConfig:
         for name, kind in (("bos", Bos), ("prefix_mode", PrefixMode), ("stop", Stop)):
             if getattr(self, name) not in get_args(kind):
                 raise ValueError(f"{name} cannot be {getattr(self, name)!r}")
+        for name in ("tied_heads", "cross_attention", "stage_alphas"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise ValueError(f"{name} cannot be {value!r}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as they stand in config.json."""

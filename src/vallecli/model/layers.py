@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vallecli.model.cache import LayerCache
+from vallecli.model.cache import LayerCache, Memory
 
 FFN_RATIO = 4  # feed-forward width over model width, the same in every published checkpoint
 
@@ -29,8 +29,8 @@ class AdaptiveNorm(nn.Module):
         self.project = nn.Linear(dim, 2 * dim)
         self.norm = nn.LayerNorm(dim)
         nn.init.normal_(self.project.weight, std=0.01)
-        with torch.no_grad():  # start as a plain norm
-            self.project.bias.copy_(torch.cat([torch.ones(dim), torch.zeros(dim)]))
+        nn.init.ones_(self.project.bias[:dim])  # start as a plain norm
+        nn.init.zeros_(self.project.bias[dim:])
 
     def forward(self, x_BLD: Tensor, stage_D: Tensor) -> Tensor:
         """Given (B, L, D) and a stage embedding (D,), return (B, L, D)."""
@@ -63,6 +63,32 @@ class Attention(nn.Module):
         return out
 
 
+class CrossAttention(nn.Module):
+    """Multi-head attention of audio to text; the fused weights are laid out as in Attention."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.out = nn.Linear(dim, dim)
+
+    def memorize(self, text_BSD: Tensor, mask_B11S: Tensor) -> Memory:
+        """Given the text (B, S, D) and where there is some, return its keys and values."""
+        rows, letters, dim = text_BSD.shape
+        both = F.linear(text_BSD, self.qkv.weight[dim:], self.qkv.bias[dim:])
+        keys, values = both.view(rows, letters, 2, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
+        return Memory(keys, values, mask_B11S)
+
+    def forward(self, x_BLD: Tensor, memory: Memory) -> Tensor:
+        """Given audio (B, L, D) and the text, return (B, L, D)."""
+        rows, length, dim = x_BLD.shape
+        query = F.linear(x_BLD, self.qkv.weight[:dim], self.qkv.bias[:dim])
+        query = query.view(rows, length, self.heads, dim // self.heads).transpose(1, 2)
+        y = F.scaled_dot_product_attention(query, memory.keys, memory.values, attn_mask=memory.mask)
+        out: Tensor = self.out(y.transpose(1, 2).reshape(rows, length, dim))
+        return out
+
+
 class Layer(nn.Module):
     """A pre-norm transformer layer; adaptive norms make it a NAR layer."""
 
@@ -76,7 +102,12 @@ class Layer(nn.Module):
         self.linear2 = nn.Linear(FFN_RATIO * dim, dim)
 
     def forward(
-        self, x_BLD: Tensor, mask: Tensor | None, stage_D: Tensor | None = None, cache: LayerCache | None = None
+        self,
+        x_BLD: Tensor,
+        mask: Tensor | None,
+        stage_D: Tensor | None = None,
+        cache: LayerCache | None = None,
+        memory: Memory | None = None,
     ) -> Tensor:
         """Given (B, L, D), return (B, L, D); see Attention for mask and cache."""
         x = x_BLD + self.attention(self.norm1(x_BLD, stage_D), mask, cache)
@@ -84,26 +115,56 @@ class Layer(nn.Module):
         return out
 
 
+class CrossLayer(Layer):
+    """A layer of VALL-F: between attention among the audio and the feed-forward, audio looks at the text."""
+
+    def __init__(self, dim: int, heads: int, *, adaptive: bool) -> None:
+        super().__init__(dim, heads, adaptive=adaptive)
+        self.cross = CrossAttention(dim, heads)
+        self.norm3 = (AdaptiveNorm if adaptive else Norm)(dim)
+
+    def forward(
+        self,
+        x_BLD: Tensor,
+        mask: Tensor | None,
+        stage_D: Tensor | None = None,
+        cache: LayerCache | None = None,
+        memory: Memory | None = None,
+    ) -> Tensor:
+        """Given audio (B, L, D) and the text, return (B, L, D); see Attention for mask and cache."""
+        x = x_BLD + self.attention(self.norm1(x_BLD, stage_D), mask, cache)
+        x = x + self.cross(self.norm2(x, stage_D), memory)
+        out: Tensor = x + self.linear2(F.relu(self.linear1(self.norm3(x, stage_D))))
+        return out
+
+
+def memorize(layers: nn.ModuleList, text_BSD: Tensor, text_len_B: Tensor) -> list[Memory | None]:
+    """Given the text (B, S, D) and its lengths, return what each layer looks it up in; None for layers without."""
+    mask = key_mask(text_BSD.shape[1], text_len_B)[:, None, None]
+    return [layer.cross.memorize(text_BSD, mask) if isinstance(layer, CrossLayer) else None for layer in layers]
+
+
 class Positions(nn.Module):
-    """Sinusoids, sine and cosine interleaved, times a learned scalar alpha."""
+    """Sinusoids, sine and cosine interleaved, times a learned scalar alpha, or one of several."""
 
     table: Tensor
 
-    def __init__(self, dim: int, length: int = 2048) -> None:
+    def __init__(self, dim: int, *, alphas: int = 1, length: int = 2048) -> None:
         super().__init__()
         self.dim = dim
-        self.alpha = nn.Parameter(torch.ones(1))
+        self.alpha = nn.Parameter(torch.ones(alphas))
         self.register_buffer("table", self._rows(length), persistent=False)
 
     def _rows(self, length: int) -> Tensor:
-        rates = torch.exp(torch.arange(0, self.dim, 2) * (-math.log(10_000.0) / self.dim))
-        angles = torch.arange(length)[:, None] * rates
+        # On the CPU even where a module is made on the meta device: a checkpoint has nothing to fill the table with.
+        rates = torch.exp(torch.arange(0, self.dim, 2, device="cpu") * (-math.log(10_000.0) / self.dim))
+        angles = torch.arange(length, device="cpu")[:, None] * rates
         return torch.stack([angles.sin(), angles.cos()], -1).view(length, self.dim)
 
-    def forward(self, length: int) -> Tensor:
+    def forward(self, length: int, alpha: int = 0) -> Tensor:
         """Return the vectors (length, D) of positions 0 to length - 1, however many they are."""
         self.reserve(length)
-        return self.alpha * self.table[:length]
+        return self.alpha[alpha] * self.table[:length]
 
     def at(self, positions_B: Tensor) -> Tensor:
         """Return the vectors (B, D) of positions that were reserved before."""

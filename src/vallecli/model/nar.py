@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vallecli.model.config import CODEBOOK_SIZE, EOS, NUM_CODEBOOKS, ModelConfig
-from vallecli.model.layers import AdaptiveNorm, Layer, Positions, key_mask
+from vallecli.model.layers import AdaptiveNorm, CrossLayer, Layer, Positions, key_mask, memorize
 
 
 class NAR(nn.Module):
@@ -26,9 +26,10 @@ class NAR(nn.Module):
         )
         self.language_embedding = nn.Embedding(config.n_languages, width) if config.n_languages else None
         self.text_positions = Positions(width)
-        self.audio_positions = Positions(width)
+        self.audio_positions = Positions(width, alphas=NUM_CODEBOOKS - 1 if config.stage_alphas else 1)
         self.stage_embeddings = nn.Embedding(NUM_CODEBOOKS - 1, width)
-        self.layers = nn.ModuleList(Layer(width, config.nar_n_heads, adaptive=True) for _ in range(config.nar_n_layers))
+        kind = CrossLayer if config.cross_attention else Layer
+        self.layers = nn.ModuleList(kind(width, config.nar_n_heads, adaptive=True) for _ in range(config.nar_n_layers))
         self.norm = AdaptiveNorm(width)
         self.heads = nn.ModuleList(nn.Linear(width, CODEBOOK_SIZE, bias=False) for _ in range(NUM_CODEBOOKS - 1))
         for table in (self.text_embedding, *self.audio_embeddings):
@@ -57,13 +58,19 @@ class NAR(nn.Module):
         text = self.text_embedding(text_BS)
         if self.language_embedding is not None:
             text = text + self.language_embedding(languages_BS)
-        audio = self._embed_audio(codes_BAQ, prompt_len_B, stage)
-        x = torch.cat([text + self.text_positions(letters), audio + self.audio_positions(positions)], 1)
-        mask = torch.cat([key_mask(letters, text_len_B), key_mask(positions, audio_len_B)], 1)[:, None, None]
+        text = text + self.text_positions(letters)
+        alpha = stage - 1 if self.config.stage_alphas else 0
+        audio = self._embed_audio(codes_BAQ, prompt_len_B, stage) + self.audio_positions(positions, alpha)
+        memories = memorize(self.layers, text, text_len_B)
+        if self.config.cross_attention:
+            x, present = audio, key_mask(positions, audio_len_B)
+        else:
+            x = torch.cat([text, audio], 1)
+            present = torch.cat([key_mask(letters, text_len_B), key_mask(positions, audio_len_B)], 1)
         stage_D = self.stage_embeddings.weight[stage - 1]
-        for layer in self.layers:
-            x = layer(x, mask, stage_D)
-        logits: Tensor = self.heads[stage - 1](self.norm(x[:, letters:], stage_D))
+        for layer, memory in zip(self.layers, memories, strict=True):
+            x = layer(x, present[:, None, None], stage_D, memory=memory)
+        logits: Tensor = self.heads[stage - 1](self.norm(x[:, x.shape[1] - positions :], stage_D))
         return logits
 
     def _embed_audio(self, codes_BAQ: Tensor, prompt_len_B: Tensor, stage: int) -> Tensor:

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from vallecli.errors import DamagedCheckpoint, EmptyText, EmptyTranscript, EspeakMissing
+from vallecli.errors import EmptyText, EmptyTranscript, EspeakMissing
 from vallecli.extras import extra
 from vallecli.text.base import AUTO, Said, Sentence, Tokens, check_language, transcript
 from vallecli.text.split import split_written
 
-PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"  # ids 0 to 2, before the symbols
+BOS, EOS = "<bos>", "<eos>"
 WORD, SYLLABLE, PHONE = "_", "-", "|"  # what phonemizer puts between them; only the first has an id
 SYMBOL = re.compile(r"\w+|[^\w\s]")
 QUOTES = str.maketrans("“”", '""')
-
-
-def read_symbols(path: Path) -> list[str]:
-    """Return the symbols of a table with a line "symbol number" for each. Raises DamagedCheckpoint."""
-    try:
-        lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DamagedCheckpoint(f"cannot read the table of symbols {path}: {error}") from error
-    if not lines or any(len(line) != 2 or not line[1].isdecimal() for line in lines):
-        raise DamagedCheckpoint(f'{path} is no table of symbols: its lines are not "symbol number"')
-    return [symbol for symbol, _ in lines]
 
 
 class EspeakFrontEnd:
@@ -36,9 +24,9 @@ class EspeakFrontEnd:
     name = "espeak-1"
     languages: tuple[str, ...] = ("en",)
 
-    def __init__(self, symbols: Iterable[str]) -> None:
-        """Number the symbols of a checkpoint's table by their code points, as its training did, in whatever order."""
-        self._ids = {symbol: index for index, symbol in enumerate([PAD, BOS, EOS, *sorted(set(symbols))])}
+    def __init__(self, symbols: Sequence[str]) -> None:
+        """Take what each id of a checkpoint stands for: BOS and EOS among them, see `formats.symbols`."""
+        self._ids = {symbol: index for index, symbol in enumerate(symbols)}
 
     def sentences(self, text: str, max_chars: int, *, language: str = AUTO) -> list[Sentence]:
         """Return the sentences of a text as they were written. Raises EmptyText and UsageError."""

@@ -1,0 +1,101 @@
+"""Amphion VALL-E v1: a folder with args.json (JSON5), symbols.dict and checkpoint/<epoch>/ with the weights.
+
+The weights are a state dict in lifeiteng/vall-e's names, in pytorch_model.bin or, written by newer versions of
+accelerate, in model.safetensors with every tied tensor once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vallecli.errors import CheckpointError, DamagedCheckpoint, UnknownFormat
+from vallecli.formats import lifeiteng, weights
+from vallecli.formats.base import Checkpoint, Contents
+from vallecli.text.espeak import EspeakFrontEnd
+
+ARGS, SYMBOLS, CHECKPOINTS = "args.json", "symbols.dict", "checkpoint"
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+EPOCH = re.compile(r"epoch-(\d+)_step-(\d+)_loss-[\d.]+$")
+DEPTH = 3  # a weight file lies at most so many folders below args.json
+MOST = 2**20  # bytes of args.json
+DEFAULTS = {"nhead": 16, "prefix_mode": 0, "share_embedding": True}  # of the base config that args.json refers to
+
+
+def home(path: Path) -> Path | None:
+    """Return the folder with args.json that a folder or a weight file belongs to; None if there is none."""
+    weight_file = path.is_file() and path.name in WEIGHTS
+    folders = list(path.absolute().parents)[:DEPTH] if weight_file else [path]
+    return next((folder for folder in folders if (folder / ARGS).is_file()), None)
+
+
+def open_folder(path: Path, folder: Path, *, verify: bool) -> Contents:
+    """Return what is in the experiment `folder`, or in one of its weight files. Raises CheckpointError."""
+    args = _read_args(folder / ARGS)
+    if (kind := args.get("model_type", "VALLE")) != "VALLE":
+        raise UnknownFormat(f"{folder} is Amphion's {kind}, and not its VALLE")
+    file = find_weights(folder) if path.is_dir() else path
+    preprocess = _table(folder, args, "preprocess")
+    if (codec := preprocess.get("acoustic_token_extractor", "Encodec")) != "Encodec":
+        raise CheckpointError(f"{folder} speaks in codes of {codec}, which valle cannot decode")
+    symbols = folder / Path(str(preprocess.get("symbols_dict", SYMBOLS))).name  # a name, whatever path it says
+    return Contents(
+        path=path,
+        tensors=weights.tensors_of(weights.read(file, verify=verify)),
+        options={**_table(folder, args, "model"), "phone_extractor": preprocess.get("phone_extractor", "espeak")},
+        symbols=symbols if symbols.is_file() else None,
+    )
+
+
+def find_weights(folder: Path) -> Path:
+    """Return the weight file of the latest epoch, as Amphion chooses it, or the one in the folder itself."""
+    saved = [(match, path) for path in folder.glob(f"{CHECKPOINTS}/*") if (match := EPOCH.search(path.name))]
+    ordered = sorted(saved, key=lambda item: (int(item[0][1]), int(item[0][2])), reverse=True)
+    candidates = [path / name for path in [*[path for _, path in ordered[:1]], folder] for name in WEIGHTS]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    looked = " or ".join(str(path.relative_to(folder)) for path in candidates)
+    raise DamagedCheckpoint(f"{folder} has no weights: neither {looked} is there", "Download the folder again.")
+
+
+def read(contents: Contents, *, symbols: Path | None, heads: int | None, prefix_mode: int | None) -> Checkpoint:
+    """Return the checkpoint. Raises CheckpointError."""
+    options = lifeiteng.told({**DEFAULTS, **contents.options}, heads=heads, prefix_mode=prefix_mode)
+    model, tensors = lifeiteng.convert(contents.path, contents.tensors, options, stop="argmax")
+    if model.n_languages or model.cross_attention or model.stage_alphas:
+        raise DamagedCheckpoint(f"{contents.path} has {ARGS} of Amphion, but the weights are of another model")
+    espeak = options["phone_extractor"] == "espeak"
+    return Checkpoint(
+        name=contents.path.absolute().stem,
+        path=contents.path,
+        model=model,
+        tensors=tensors,
+        front_end=EspeakFrontEnd.name if espeak else str(options["phone_extractor"]),
+        symbols=lifeiteng.symbols_of(contents, symbols, model),
+        codec=lifeiteng.CODEC,
+        limits=lifeiteng.LIMITS,
+    )
+
+
+def _read_args(path: Path) -> Mapping[str, Any]:
+    import json5  # takes a while to import, and is for this one family
+
+    try:
+        if path.stat().st_size > MOST:
+            raise DamagedCheckpoint(f"{path} is too long for a configuration")
+        args = json5.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DamagedCheckpoint(f"{path} is damaged: {error}", weights.AGAIN) from error
+    if not isinstance(args, Mapping):
+        raise DamagedCheckpoint(f"{path} is not a configuration of Amphion")
+    return args
+
+
+def _table(folder: Path, args: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    table = args.get(name, {})
+    if not isinstance(table, Mapping):
+        raise DamagedCheckpoint(f"{folder / ARGS} is not a configuration of Amphion: {name} is no table")
+    return table

@@ -1,0 +1,123 @@
+"""Weight files read as data: tensors and plain values, mapped into memory, never code.
+
+Two containers exist. PyTorch's `.pt`, `.bin` and `.th` are zip archives with a pickle, of which only tensors, plain
+values and the names of paths are let through; safetensors files are a JSON header and bytes.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from vallecli.errors import DamagedCheckpoint, UnknownFormat
+
+AGAIN = "Copy or download it again."
+
+
+class _PathText(str):
+    """A pathlib object of the file, as text: its parts joined, never a path on this machine."""
+
+    def __new__(cls, *parts: str) -> _PathText:
+        return super().__new__(cls, "/".join(parts))
+
+
+PATHLIB: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+    (_PathText, f"{module}.{name}")
+    for module in ("pathlib", "pathlib._local")  # the second is what Python 3.13 calls it
+    for name in ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")
+]  # trainers leave the folders they ran in beside the weights
+
+
+def read(path: Path, *, verify: bool = True) -> Any:
+    """Return what a weight file of either container holds; see read_pt. UnknownFormat says what else it is."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except FileNotFoundError as error:
+        raise DamagedCheckpoint(f"{path} is not there", "Give the file of the checkpoint.") from error
+    except OSError as error:
+        raise DamagedCheckpoint(f"cannot read {path}: {error.strerror or error}") from error
+    if not head:
+        raise DamagedCheckpoint(f"{path} is empty", AGAIN)
+    if head.startswith((b"PK\x03\x04", b"\x80")):
+        return read_pt(path, verify=verify)
+    if head[8:9] == b"{":
+        return read_safetensors(path)
+    if head.startswith(b"version https://git-lfs"):
+        raise UnknownFormat(f"{path} is a Git LFS pointer, not the file it stands for", "Fetch it with: git lfs pull")
+    raise UnknownFormat(
+        f"{path} holds no weights: it begins with {head[:16]!r}",
+        "Give a .pt, .bin or .safetensors file, or the folder of a checkpoint.",
+    )
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file; the header is read, the rest is mapped. Raises DamagedCheckpoint."""
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise DamagedCheckpoint(f"{path} is damaged: {error}", AGAIN) from error
+
+
+def read_pt(path: Path, *, verify: bool = True) -> Any:
+    """Return what a PyTorch file holds, on the CPU; DamagedCheckpoint refuses truncated files and foreign pickles.
+
+    To verify the checksums, the whole file is read once; otherwise tensors are read as they are used.
+    """
+    try:
+        zipped = zipfile.is_zipfile(path)
+        if zipped:
+            _check_archive(path, verify=verify)
+        with torch.serialization.safe_globals(PATHLIB):
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+    except FileNotFoundError as error:
+        raise DamagedCheckpoint(f"{path} is not there", "Give the file of the checkpoint.") from error
+    except pickle.UnpicklingError as error:
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        reason = f"its pickle asks for {named[1]}" if named else "its pickle holds more than tensors and plain values"
+        raise DamagedCheckpoint(
+            f"{path} is refused: {reason}", "Use a checkpoint you trust, saved as tensors."
+        ) from error
+    except DamagedCheckpoint:
+        raise
+    except Exception as error:  # an unpickler that is fed noise can raise anything
+        reason = (str(error).splitlines() or ["it ends early"])[0]
+        raise DamagedCheckpoint(f"{path} is damaged: {reason}", AGAIN) from error
+
+
+def _check_archive(path: Path, *, verify: bool) -> None:
+    """Refuse an archive that would unpack to more than its size, and, to verify, one whose checksums do not hold.
+
+    torch checks neither when it maps a file. It stores without compression, so that sizes have to add up.
+    """
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        declared, size = sum(entry.file_size for entry in entries), path.stat().st_size
+        if declared > size or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            raise DamagedCheckpoint(
+                f"{path} is refused: {size} bytes that would unpack to {declared}, as torch's do not"
+            )
+        if len({entry.filename for entry in entries}) < len(entries):
+            raise DamagedCheckpoint(f"{path} is refused: it holds two entries of one name")
+        if verify and (name := archive.testzip()) is not None:
+            raise DamagedCheckpoint(f"{path} is damaged: the checksum of {name} does not hold", AGAIN)
+
+
+def tensors_of(held: Any) -> Mapping[str, Any]:
+    """Return the state dict of what a file holds: under `model` where a trainer wrote it, else all; {} if none.
+
+    The `module.` that distributed training leaves before each name is dropped.
+    """
+    state = held.get("model", held) if isinstance(held, Mapping) else {}
+    if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
+        return {}
+    return {name.removeprefix("module."): tensor for name, tensor in state.items()}

@@ -1,0 +1,95 @@
+"""Small random checkpoints in the published layouts, for the tests: names and files are written out by hand."""
+
+from __future__ import annotations
+
+import pathlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vallecli.model.ar import AR
+from vallecli.model.config import ModelConfig
+from vallecli.model.nar import NAR
+
+SIZES = {"d_model": 32, "n_heads": 2, "n_layers": 1, "nar_d_model": 16, "nar_n_heads": 1, "nar_n_layers": 1}
+OPTIONS = {"nhead": 2, "scale_factor": 0.5, "prefix_mode": 0, "share_embedding": True, "norm_first": True}
+
+
+def published(config: ModelConfig) -> tuple[AR, NAR, dict[str, Tensor]]:
+    """Return models and their state under the names of section 4 of the layout, written out by hand."""
+    torch.manual_seed(0)
+    ar, nar = AR(config), NAR(config)
+    for model in (ar, nar):
+        model.audio_positions.alpha.data.normal_()
+    state = {
+        "ar_predict_layer.weight": ar.head.weight,
+        "ar_audio_embedding.word_embeddings.weight": ar.audio_embedding.weight,
+    }
+    state |= {f"nar_audio_embeddings.{i}.word_embeddings.weight": e.weight for i, e in enumerate(nar.audio_embeddings)}
+    state |= {f"nar_predict_layers.{i}.weight": head.weight for i, head in enumerate(nar.heads)}
+    for stage in range(7):
+        state[f"nar_stage_embeddings.{stage}.word_embeddings.weight"] = nar.stage_embeddings.weight[stage : stage + 1]
+    for name, model in (("ar", ar), ("nar", nar)):
+        state[f"{name}_text_embedding.word_embeddings.weight"] = model.text_embedding.weight
+        if model.language_embedding is not None:
+            state[f"{name}_language_embedding.word_embeddings.weight"] = model.language_embedding.weight
+        state[f"{name}_text_position.alpha"] = model.text_positions.alpha
+        state[f"{name}_audio_position.alpha"] = model.audio_positions.alpha
+        norms = {f"{name}_decoder.norm": model.norm}
+        for i, layer in enumerate(model.layers):
+            at = f"{name}_decoder.layers.{i}"
+            norms |= {
+                f"{at}.{norm}": getattr(layer, norm) for norm in ("norm1", "norm2", "norm3") if hasattr(layer, norm)
+            }
+            for kind in ("weight", "bias"):
+                state[f"{at}.self_attn.in_proj_{kind}"] = getattr(layer.attention.qkv, kind)
+                state[f"{at}.self_attn.out_proj.{kind}"] = getattr(layer.attention.out, kind)
+                state[f"{at}.linear1.{kind}"] = getattr(layer.linear1, kind)
+                state[f"{at}.linear2.{kind}"] = getattr(layer.linear2, kind)
+                if config.cross_attention:
+                    state[f"{at}.multihead_attn.in_proj_{kind}"] = getattr(layer.cross.qkv, kind)
+                    state[f"{at}.multihead_attn.out_proj.{kind}"] = getattr(layer.cross.out, kind)
+        for key, norm in norms.items():
+            for kind in ("weight", "bias"):
+                if name == "ar":
+                    state[f"{key}.{kind}"] = getattr(norm, kind)
+                else:
+                    state[f"{key}.project_layer.{kind}"] = getattr(norm.project, kind)
+                    state[f"{key}.norm.{kind}"] = getattr(norm.norm, kind)
+    return ar, nar, {key: tensor.detach().clone() for key, tensor in state.items()}
+
+
+def write(path: Path, state: dict[str, Tensor], **options: Any) -> Path:
+    torch.save({"model": state, "exp_dir": pathlib.PurePosixPath("exp/valle"), **options}, path)
+    return path
+
+
+def write_vallex(path: Path) -> Path:
+    """Write a checkpoint of VALL-E X."""
+    return write(path, published(ModelConfig(text_vocab=20, **SIZES, n_languages=3, bos="start"))[2], **OPTIONS)
+
+
+def write_lifeiteng(path: Path, **options: Any) -> Path:
+    """Write a checkpoint of lifeiteng/vall-e."""
+    return write(path, published(ModelConfig(text_vocab=20, **SIZES))[2], **OPTIONS | options)
+
+
+ARGS = """{
+    model_type: "VALLE",  // JSON5, as Amphion writes it
+    "model": {"nhead": 2, "prefix_mode": 1, "share_embedding": true,},
+}
+"""
+
+
+def write_amphion(folder: Path, *epochs: str, args: str = ARGS, symbols: str | None = "<eps> 0\nb 1\n! 2\n") -> Path:
+    """Write an experiment of Amphion with weights of these epochs."""
+    for epoch in epochs or ("epoch-0001_step-0000010_loss-3.5",):
+        saved = folder / "checkpoint" / epoch
+        saved.mkdir(parents=True)
+        torch.save(published(ModelConfig(text_vocab=20, **SIZES))[2], saved / "pytorch_model.bin")
+    (folder / "args.json").write_text(args)
+    if symbols is not None:
+        (folder / "symbols.dict").write_text(symbols)
+    return folder
