@@ -348,6 +348,9 @@ def test_an_existing_output_is_kept_unless_forced(speak, own_folder: Path) -> No
         (["--language", "klingon"], 2, "It knows: en."),
         (["--accent", "zh"], 2, "It knows: en."),
         (["--prompt", "none.npz"], 3, "not a VALL-E X preset"),
+        (["--decoder", "vocos"], 2, "cannot be decoded by 'vocos'"),
+        (["--symbols", "none.txt"], 4, "none.txt"),
+        (["--prefix-mode", "3"], 2, "0, 1, 2 or 4"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

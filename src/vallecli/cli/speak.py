@@ -76,6 +76,14 @@ def speak(
         str | None,
         typer.Option(metavar="NAME|PATH", help="The model: nano (built in), one of `valle checkpoints list`, a path."),
     ] = None,
+    symbols: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The checkpoint's table of text symbols, if it is apart.")
+    ] = None,
+    heads: Annotated[int | None, typer.Option(metavar="N", help="Attention heads, if they are not stored.")] = None,
+    prefix_mode: Annotated[int | None, typer.Option(metavar="N", help="Prefix mode, if it is not stored.")] = None,
+    decoder: Annotated[
+        str | None, typer.Option(metavar="encodec|vocos", help="What makes audio of EnCodec's codes, if both are here.")
+    ] = None,
     offline: Annotated[
         bool | None, typer.Option("--offline/--no-offline", help="Ask nothing of the network.", show_default=False)
     ] = None,
@@ -120,6 +128,7 @@ def speak(
     }
     request = Request(
         settings=resolve(flags),
+        loading={"symbols": symbols, "heads": heads, "prefix_mode": prefix_mode, "decoder": decoder},
         prompt=prompt,
         prompt_text=prompt_text,
         transcribe=transcribe,

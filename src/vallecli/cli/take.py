@@ -7,6 +7,7 @@ import os
 import secrets
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,8 @@ class Request:
     """What the command line asked for."""
 
     settings: Settings
+    loading: Mapping[str, Any]
+    """What Synthesizer.load is told besides, of a checkpoint that does not tell it itself."""
     prompt: str
     prompt_text: str | None
     transcribe: bool
@@ -98,7 +101,9 @@ def make(request: Request, talk: Talk) -> None:
 
     from vallecli.synthesizer import Synthesizer  # seconds of torch, after all that could be refused without it
 
-    synthesizer = Synthesizer.load(settings.checkpoint, device=settings.device, dtype=settings.dtype)
+    synthesizer = Synthesizer.load(
+        settings.checkpoint, device=settings.device, dtype=settings.dtype, **request.loading
+    )
     take = Take(synthesizer, secrets.randbelow(SEEDS) if settings.seed is None else settings.seed, started)
     voice = synthesizer.voice(recording, request.prompt_text, name=request.prompt, transcribe=request.transcribe)
     talk.say(f"{synthesizer.name} on {synthesizer.device} in {take.dtype}, seed {take.seed}")

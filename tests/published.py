@@ -68,7 +68,7 @@ def write(path: Path, state: dict[str, Tensor], **options: Any) -> Path:
 
 def write_vallex(path: Path) -> Path:
     """Write a checkpoint of VALL-E X."""
-    return write(path, published(ModelConfig(text_vocab=20, **SIZES, n_languages=3, bos="start"))[2], **OPTIONS)
+    return write(path, published(ModelConfig(text_vocab=70, **SIZES, n_languages=3, bos="start"))[2], **OPTIONS)
 
 
 def write_lifeiteng(path: Path, **options: Any) -> Path:
