@@ -95,7 +95,7 @@ def valle(monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[b
     return run
 
 
-def make_checkpoint(folder: Path, *, front_end: str = "arpabet-1", **options: Any) -> Path:
+def make_checkpoint(folder: Path, *, front_end: str = "arpabet-1", max_prompt_frames: int = 75, **options: Any) -> Path:
     """Write a checkpoint in our own format with two small random models and a small codec: it babbles."""
     import torch
 
@@ -124,7 +124,7 @@ def make_checkpoint(folder: Path, *, front_end: str = "arpabet-1", **options: An
         tensors={f"{name}.{key}": tensor for name, state in states.items() for key, tensor in state.items()},
         front_end=front_end,
         codec={"kind": "nano", **widths.to_dict()},
-        limits=Limits(max_prompt_frames=75, max_text_chars=110),
+        limits=Limits(max_prompt_frames=max_prompt_frames, max_text_chars=110),
         sampling={},
     )
     return folder
@@ -139,14 +139,16 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def transcript_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The options of lifeiteng/vall-e: it wants to know what the prompt says."""
-    return make_checkpoint(tmp_path_factory.mktemp("checkpoints") / "transcript", bos="none", prefix_mode=4)
+    folder = tmp_path_factory.mktemp("checkpoints") / "transcript"
+    return make_checkpoint(folder, max_prompt_frames=750, bos="none", prefix_mode=4)
 
 
 @pytest.fixture(scope="session")
 def vallex_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The options of VALL-E X: three languages, and it wants to know what the prompt says."""
     folder = tmp_path_factory.mktemp("checkpoints") / "vallex"
-    return make_checkpoint(folder, front_end="vallex-1", text_vocab=70, n_languages=3, bos="start", prefix_mode=1)
+    languages = {"front_end": "vallex-1", "text_vocab": 70, "n_languages": 3}
+    return make_checkpoint(folder, max_prompt_frames=750, **languages, bos="start", prefix_mode=1)
 
 
 @pytest.fixture(scope="session")

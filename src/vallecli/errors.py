@@ -8,6 +8,7 @@ VallecliError                       1  a bug, or nothing better is known
 │   │   ├── AudioNotFound
 │   │   ├── NotAudio
 │   │   ├── PromptTooShort
+│   │   ├── PromptTooLong              for its transcript
 │   │   ├── SilentPrompt
 │   │   └── DamagedAudio               NaN or infinite samples
 │   ├── TextError                      texts
@@ -101,6 +102,16 @@ class PromptTooShort(AudioError):
         super().__init__(
             f"{path} holds {seconds:.1f} s of speech, at least {minimum:g} s are needed",
             "Record 3 to 10 seconds of one speaker.",
+        )
+
+
+class PromptTooLong(AudioError):
+    """A recording with a transcript of all of it, of which the models can hear the beginning only."""
+
+    def __init__(self, path: Path, seconds: float) -> None:
+        super().__init__(
+            f"{path} is too long: only its first {seconds:.1f} s of speech can be used, and its transcript says more",
+            "Shorten both, or add --transcribe, which writes down what is used.",
         )
 
 

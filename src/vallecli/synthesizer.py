@@ -38,6 +38,7 @@ from vallecli.errors import (
     EmptyText,
     ForeignPreset,
     InputError,
+    PromptTooLong,
     TextEncodingError,
     TranscriptMissing,
     UsageError,
@@ -178,10 +179,10 @@ class Synthesizer(TokenModel):
     ) -> Voice:
         """Return the voice of a recording, as long as this checkpoint can hear; a Voice is returned as it is.
 
-        A checkpoint that wants a transcript finds it in ref.txt beside ref.wav where none is given, or else has the
-        recording transcribed if it may; TranscriptMissing tells of these ways. A VALL-E X preset brings its own.
-        `name` is where a PreparedPrompt or Preset came from. Raises AudioError, InputError, and with `transcribe`
-        ExtraMissing and CheckpointError.
+        Where a checkpoint wants a transcript and none is given, the recording is transcribed if that is asked for, or
+        else ref.txt beside ref.wav is read; TranscriptMissing tells of these ways, and PromptTooLong of a transcript
+        that says more than can be heard. A VALL-E X preset brings its own. `name` is where a PreparedPrompt or Preset
+        came from. Raises AudioError, InputError, and with `transcribe` ExtraMissing and CheckpointError.
         """
         if isinstance(source, Voice):
             return source
@@ -193,18 +194,27 @@ class Synthesizer(TokenModel):
             return Voice(source.codes_PQ, name or "a preset", phonemes=source.phonemes)
         prepared = source if isinstance(source, PreparedPrompt) else prompt.load(source)
         name = name or ("a recording" if isinstance(source, PreparedPrompt) else os.fspath(source))
-        if self.wants_transcript and transcript is None:
-            transcript = read_transcript(name)
-        if self.wants_transcript and transcript is None and not transcribe:
-            raise TranscriptMissing(name, transcript_file(name))
-        seconds = self.limits.max_prompt_frames / FRAME_RATE
+        cut, seconds = prepared.cut, self.limits.max_prompt_frames / FRAME_RATE
         if prepared.seconds > seconds:
-            prepared = prompt.prepare(prepared.wav, name, max_seconds=seconds)
-        if self.wants_transcript and transcript is None:  # of what the models will hear, not of what was cut off
-            transcript = listening.transcribe(prepared.wav)
+            cut, prepared = True, prompt.prepare(prepared.wav, name, max_seconds=seconds)
+        if self.wants_transcript:
+            transcript = self._transcript(prepared, name, transcript, transcribe=transcribe, cut=cut)
         wav_BN = torch.from_numpy(prepared.wav)[None].to(self.device)
         codes_PQ = self.codec.encode(wav_BN)[0, : self.limits.max_prompt_frames]
         return Voice(_int16(codes_PQ), name, transcript if self.wants_transcript else None)
+
+    def _transcript(
+        self, prepared: PreparedPrompt, name: str, given: str | None, *, transcribe: bool, cut: bool
+    ) -> str:
+        """Return what is said in the part of a recording that the models will hear, not in what was cut off."""
+        if given is None and transcribe:
+            return listening.transcribe(prepared.wav)
+        transcript = read_transcript(name) if given is None else given
+        if transcript is None:
+            raise TranscriptMissing(name, transcript_file(name))
+        if cut:
+            raise PromptTooLong(name, prepared.seconds)
+        return transcript
 
     def speak(
         self,

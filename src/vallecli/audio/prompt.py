@@ -6,7 +6,7 @@ a recording somebody made on purpose; it takes steady noise or music for speech.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 
 import numpy as np
@@ -47,6 +47,8 @@ class PreparedPrompt:
     wav: Wav
     seconds: float
     notes: list[str] = field(default_factory=list)
+    cut: bool = False
+    """Whether there was more speech, which a transcript of the recording would tell of."""
 
 
 def load(path: str | PathLike[str], *, max_seconds: float = MAX_SECONDS) -> PreparedPrompt:
@@ -55,6 +57,7 @@ def load(path: str | PathLike[str], *, max_seconds: float = MAX_SECONDS) -> Prep
     prepared = prepare(wav_N, path, max_seconds=max_seconds)
     if len(wav_N) >= int(READ_SECONDS * SAMPLE_RATE):
         prepared.notes.insert(0, f"only the first {READ_SECONDS:g} s of {path} were listened to")
+        return replace(prepared, cut=True)
     return prepared
 
 
@@ -79,7 +82,7 @@ def prepare(wav_N: Wav, source: str | PathLike[str], *, max_seconds: float = MAX
         notes.append(f"the first {len(wav_N) / SAMPLE_RATE:.1f} s of {seconds:.1f} s of speech in {source} are used")
     elif seconds < GOOD_SECONDS:
         notes.append(f"{source} holds only {seconds:.1f} s of speech; 3 to 10 s give a closer voice")
-    return PreparedPrompt(_level(wav_N), len(wav_N) / SAMPLE_RATE, notes)
+    return PreparedPrompt(_level(wav_N), len(wav_N) / SAMPLE_RATE, notes, cut=seconds > max_seconds)
 
 
 def _levels(wav_N: Wav) -> npt.NDArray[np.float64]:

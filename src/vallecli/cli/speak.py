@@ -47,7 +47,10 @@ def speak(
         ),
     ] = None,
     transcribe: Annotated[
-        bool, typer.Option("--transcribe", help="Else have a model write down what the recording says.")
+        bool,
+        typer.Option(
+            "--transcribe", help="Have a model write down what the recording says."
+        ),
     ] = False,
     language: Annotated[
         str,
