@@ -23,26 +23,23 @@ import math
 import random
 import time
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from batches import Batch, Speech
 from common import log, write_beside
-from config import MAX_PROMPT, MIN_PROMPT, MODEL
-from speech import REAL
+from config import MODEL
+from neighbours import Neighbours
 from torch import Tensor, nn
 
 from vallecli.model.ar import AR
-from vallecli.model.config import BOS, CODEBOOK_SIZE, EOS, NUM_CODEBOOKS, ModelConfig
+from vallecli.model.config import BOS, CODEBOOK_SIZE, EOS, ModelConfig
 from vallecli.model.nar import NAR
 
 IGNORE = -100  # a target that the loss skips
-LONGEST = 420  # frames
-EVAL_SPEAKERS = 8  # of each kind
-SPREAD = 3.0  # how many codes share a target
 CALIBRATED = 2000  # frames that the spread is measured on
 GUIDE_WEIGHT = 0.5
 CORRUPTED, SPAN = 0.2, 8  # share of the codes that the AR reads wrongly, and how many in a row
@@ -50,110 +47,6 @@ STAGES = (1, 1, 1, 2, 2, 3, 4, 5, 6, 7)  # early codebooks carry most, so they a
 LOG_EVERY, EVAL_EVERY, SAVE_EVERY = 50, 250, 100  # steps
 WARMUP = 100  # steps
 TABLE_RATE = 0.3  # of the learning rate: every row of a head moves in every step
-
-
-@dataclass(frozen=True)
-class Row:
-    """One sentence of one speaker."""
-
-    codes_TQ: np.ndarray
-    sounding_T: np.ndarray
-    text_S: np.ndarray
-
-
-def load_speaker(path: Path) -> list[Row]:
-    """Return the rows of one file of stage 3, but for the longest, on which attention would spend most of the time."""
-    packed = np.load(path)
-    frames, letters = np.cumsum(packed["frames"])[:-1], np.cumsum(packed["letters"])[:-1]
-    parts = zip(
-        np.split(packed["codes"], frames),
-        np.split(packed["sounding"], frames),
-        np.split(packed["text"], letters),
-        strict=True,
-    )
-    return [row for row in (Row(*part) for part in parts) if len(row.codes_TQ) <= LONGEST]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Rows padded on the right, with their prompts in front."""
-
-    text_BS: Tensor
-    text_len_B: Tensor
-    codes_BAQ: Tensor  # prompt and target
-    prompt_len_B: Tensor
-    audio_len_B: Tensor
-    sounding_BA: Tensor  # the index of the text id that sounds in each frame; -1 in the prompt and between words
-
-    def to(self, device: str) -> Batch:
-        """Return the batch on a device."""
-        return Batch(*(tensor.to(device) for tensor in vars(self).values()))
-
-
-def pad(arrays: list[np.ndarray], fill: int) -> Tensor:
-    """Given B arrays (L, ...), return one tensor (B, max L, ...)."""
-    tensors = [torch.from_numpy(a.astype(np.int64)) for a in arrays]
-    return nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=fill)
-
-
-def lengths(arrays: list[np.ndarray]) -> Tensor:
-    """Return the lengths (B,) of B arrays."""
-    return torch.tensor([len(a) for a in arrays])
-
-
-class Speech:
-    """The rows of each speaker: stage 1's, and those of real recordings."""
-
-    def __init__(self, files: list[Path]) -> None:
-        spoken, real = [], []
-        for path in files:
-            if len(rows := load_speaker(path)) > 1:
-                (real if path.name.startswith(REAL) else spoken).append(rows)
-        self.spoken, self.real = spoken, real
-
-    @classmethod
-    def split(cls, folder: Path) -> tuple[Speech, Speech]:
-        """Return what is never trained on, a few speakers of each kind, and the rest."""
-        files = sorted(folder.glob("*.npz"))
-        names = list(dict.fromkeys(speaker_name(path) for path in files))
-        spoken = [name for name in names if not name.startswith(REAL)]
-        unseen = {*spoken[:EVAL_SPEAKERS], *names[len(spoken) :][:EVAL_SPEAKERS]}
-        held, kept = ([path for path in files if (speaker_name(path) in unseen) is wanted] for wanted in (True, False))
-        return cls(held), cls(kept)
-
-    def choose(self, size: int, rng: random.Random, *, real: float) -> Batch:
-        """Return a batch of `size` rows of similar length, a share of them from real recordings."""
-        speakers = [rng.choice(self.real if rng.random() < real else self.spoken) for _ in range(4 * size)]
-        pool = [(speaker, rng.choice(speaker)) for speaker in speakers]
-        pool.sort(key=lambda pair: len(pair[1].codes_TQ))
-        first = rng.randrange(3 * size)
-        return collate(pool[first : first + size], rng)
-
-
-def speaker_name(path: Path) -> str:
-    """Given a file of stage 3, return whose it is: the voices of one recording are one."""
-    return path.stem.rpartition("-")[0] if path.name.startswith(REAL) else path.stem
-
-
-def collate(chosen: list[tuple[list[Row], Row]], rng: random.Random) -> Batch:
-    """Given rows and their speakers, return them as a batch, each with a passage of another row as its prompt."""
-    prompts = []
-    for speaker, row in chosen:
-        other = rng.choice([r for r in speaker if r is not row]).codes_TQ
-        length = min(len(other), rng.randint(MIN_PROMPT, MAX_PROMPT))
-        begin = rng.randrange(len(other) - length + 1)
-        prompts.append(other[begin : begin + length])
-    targets = [row for _, row in chosen]
-    whole = [np.concatenate([p, r.codes_TQ]) for p, r in zip(prompts, targets, strict=True)]
-    sounding = [np.concatenate([np.full(len(p), -1), r.sounding_T]) for p, r in zip(prompts, targets, strict=True)]
-    return Batch(
-        text_BS=pad([r.text_S for r in targets], 0),
-        text_len_B=lengths([r.text_S for r in targets]),
-        codes_BAQ=pad(whole, 0),
-        prompt_len_B=lengths(prompts),
-        audio_len_B=lengths(whole),
-        sounding_BA=pad(sounding, -1),
-    )
 
 
 class Guide:
@@ -197,67 +90,6 @@ class Guide:
         right = sounding_BA.clamp(min=0)[..., None]
         terms = [-a.gather(-1, right)[..., 0][known].clamp(min=-12).mean() for a in self.log_attention]
         return torch.stack(terms).mean()
-
-
-class Neighbours:
-    """The codec's codebooks (Q, V, D): which codes sound alike, and which would have been nearly as good."""
-
-    def __init__(self, codebooks_QVD: Tensor) -> None:
-        self.codebooks_QVD = codebooks_QVD
-        self.seen_QD = codebooks_QVD.any(1)  # codebook 1 sees some dimensions only
-        self.widths = [1.0] * len(codebooks_QVD)
-
-    def calibrate(self, codes_NQ: Tensor) -> None:
-        """Given frames of codes (N, Q), make targets spread over SPREAD codes, in the geometric mean."""
-        for codebook in range(len(self.widths)):
-            residual_ND = self.residual(codes_NQ, codebook)
-            low, high = 1e-4, 1e4
-            while high / low > 1.01:
-                self.widths[codebook] = math.sqrt(low * high)
-                target_NV = self.targets(residual_ND, codebook)
-                entropy = -(target_NV * target_NV.clamp(min=1e-9).log()).sum(-1).mean().item()
-                if entropy > math.log(SPREAD):
-                    high = self.widths[codebook]
-                else:
-                    low = self.widths[codebook]
-
-    def residual(self, codes_NQ: Tensor, codebook: int) -> Tensor:
-        """Given frames of codes (N, Q), return what a codebook had to approximate (N, D): it and those behind it."""
-        parts = zip(codes_NQ.unbind(-1)[codebook:], self.codebooks_QVD[codebook:], strict=True)
-        return torch.stack([F.embedding(code_N, table) for code_N, table in parts]).sum(0)
-
-    def targets(self, residual_ND: Tensor, codebook: int) -> Tensor:
-        """Given what a codebook has to approximate (N, D), return how good each of its codes would be (N, V)."""
-        seen = self.seen_QD[codebook]
-        squares = torch.cdist(residual_ND[:, seen], self.codebooks_QVD[codebook][:, seen]).square()
-        return (-squares / self.widths[codebook]).softmax(-1)
-
-    def vary(self, codes_NQ: Tensor, codebook: int) -> tuple[Tensor, Tensor]:
-        """Given frames of codes (N, Q), draw those below `codebook` anew among their neighbours.
-
-        Returns the codes (N, Q) and what that leaves for `codebook` to approximate (N, D).
-        """
-        varied_NQ, residual_ND = codes_NQ.clone(), self.residual(codes_NQ, 0)
-        for below in range(codebook):
-            varied_NQ[:, below] = torch.multinomial(self.targets(residual_ND, below), 1)[:, 0]
-            residual_ND = residual_ND - F.embedding(varied_NQ[:, below], self.codebooks_QVD[below])
-        return varied_NQ, residual_ND
-
-    @torch.no_grad()
-    def start(self, model: AR | NAR, generator: torch.Generator) -> None:
-        """Let the tables of codes in a new model begin as random projections of the codebooks."""
-        if isinstance(model, AR):
-            tables = [(model.audio_embedding.weight, 0), (model.head.weight, 0)]
-        else:
-            tables = [(table.weight, codebook) for codebook, table in enumerate(model.audio_embeddings)]
-            tables.append((model.heads[-1].weight, len(model.heads)))
-        dims, width = self.codebooks_QVD.shape[2], tables[0][0].shape[1]
-        projections = torch.randn(NUM_CODEBOOKS, dims, width, generator=generator)
-        for weight, codebook in tables:
-            table_VD = self.codebooks_QVD[codebook].cpu()
-            rows = (table_VD - table_VD.mean(0)) @ projections[codebook]
-            mixed = 0.9 * rows / rows.std() + 0.4 * torch.randn(rows.shape, generator=generator)
-            weight[:CODEBOOK_SIZE] = mixed.to(weight.device) * weight.std()
 
 
 def code_losses(logits_NV: Tensor, code_N: Tensor, target_NV: Tensor) -> dict[str, Tensor]:

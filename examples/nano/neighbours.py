@@ -1,0 +1,76 @@
+"""The geometry of the codec's codebooks: which codes sound alike, and which would have been nearly as good."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vallecli.model.ar import AR
+from vallecli.model.config import CODEBOOK_SIZE, NUM_CODEBOOKS
+from vallecli.model.nar import NAR
+
+SPREAD = 3.0  # how many codes share a target
+
+
+class Neighbours:
+    """The codebooks (Q, V, D), and what a language model can learn from them."""
+
+    def __init__(self, codebooks_QVD: Tensor) -> None:
+        self.codebooks_QVD = codebooks_QVD
+        self.seen_QD = codebooks_QVD.any(1)  # codebook 1 sees some dimensions only
+        self.widths = [1.0] * len(codebooks_QVD)
+
+    def calibrate(self, codes_NQ: Tensor) -> None:
+        """Given frames of codes (N, Q), make targets spread over SPREAD codes, in the geometric mean."""
+        for codebook in range(len(self.widths)):
+            residual_ND = self.residual(codes_NQ, codebook)
+            low, high = 1e-4, 1e4
+            while high / low > 1.01:
+                self.widths[codebook] = math.sqrt(low * high)
+                target_NV = self.targets(residual_ND, codebook)
+                entropy = -(target_NV * target_NV.clamp(min=1e-9).log()).sum(-1).mean().item()
+                if entropy > math.log(SPREAD):
+                    high = self.widths[codebook]
+                else:
+                    low = self.widths[codebook]
+
+    def residual(self, codes_NQ: Tensor, codebook: int) -> Tensor:
+        """Given frames of codes (N, Q), return what a codebook had to approximate (N, D): it and those behind it."""
+        parts = zip(codes_NQ.unbind(-1)[codebook:], self.codebooks_QVD[codebook:], strict=True)
+        return torch.stack([F.embedding(code_N, table) for code_N, table in parts]).sum(0)
+
+    def targets(self, residual_ND: Tensor, codebook: int) -> Tensor:
+        """Given what a codebook has to approximate (N, D), return how good each of its codes would be (N, V)."""
+        seen = self.seen_QD[codebook]
+        squares = torch.cdist(residual_ND[:, seen], self.codebooks_QVD[codebook][:, seen]).square()
+        return (-squares / self.widths[codebook]).softmax(-1)
+
+    def vary(self, codes_NQ: Tensor, codebook: int) -> tuple[Tensor, Tensor]:
+        """Given frames of codes (N, Q), draw those below `codebook` anew among their neighbours.
+
+        Returns the codes (N, Q) and what that leaves for `codebook` to approximate (N, D).
+        """
+        varied_NQ, residual_ND = codes_NQ.clone(), self.residual(codes_NQ, 0)
+        for below in range(codebook):
+            varied_NQ[:, below] = torch.multinomial(self.targets(residual_ND, below), 1)[:, 0]
+            residual_ND = residual_ND - F.embedding(varied_NQ[:, below], self.codebooks_QVD[below])
+        return varied_NQ, residual_ND
+
+    @torch.no_grad()
+    def start(self, model: AR | NAR, generator: torch.Generator) -> None:
+        """Let the tables of codes in a new model begin as random projections of the codebooks."""
+        if isinstance(model, AR):
+            tables = [(model.audio_embedding.weight, 0), (model.head.weight, 0)]
+        else:
+            tables = [(table.weight, codebook) for codebook, table in enumerate(model.audio_embeddings)]
+            tables.append((model.heads[-1].weight, len(model.heads)))
+        dims, width = self.codebooks_QVD.shape[2], tables[0][0].shape[1]
+        projections = torch.randn(NUM_CODEBOOKS, dims, width, generator=generator)
+        for weight, codebook in tables:
+            table_VD = self.codebooks_QVD[codebook].cpu()
+            rows = (table_VD - table_VD.mean(0)) @ projections[codebook]
+            mixed = 0.9 * rows / rows.std() + 0.4 * torch.randn(rows.shape, generator=generator)
+            weight[:CODEBOOK_SIZE] = mixed.to(weight.device) * weight.std()
