@@ -85,13 +85,18 @@ class Speech:
         held, kept = ([path for path in files if (speaker_name(path) in unseen) is wanted] for wanted in (True, False))
         return cls(held), cls(kept)
 
-    def choose(self, size: int, rng: random.Random, *, real: float) -> Batch:
-        """Return a batch of `size` rows of similar length, a share of them from real recordings."""
+    def choose(self, size: int, rng: random.Random, *, real: float, strangers: float = 0) -> Batch:
+        """Return a batch of `size` rows of similar length, a share of them from real recordings.
+
+        Prompts are of the row's own speaker, but for the share that comes from any real recording.
+        """
         speakers = [rng.choice(self.real if rng.random() < real else self.spoken) for _ in range(4 * size)]
         pool = [(speaker, rng.choice(speaker)) for speaker in speakers]
         pool.sort(key=lambda pair: len(pair[1].codes_TQ))
         first = rng.randrange(3 * size)
-        return collate(pool[first : first + size], rng)
+        chosen = pool[first : first + size]
+        prompters = [rng.choice(self.real) if rng.random() < strangers else speaker for speaker, _ in chosen]
+        return collate(prompters, [row for _, row in chosen], rng)
 
 
 def speaker_name(path: Path) -> str:
@@ -99,15 +104,14 @@ def speaker_name(path: Path) -> str:
     return path.stem.rpartition("-")[0] if path.name.startswith(REAL) else path.stem
 
 
-def collate(chosen: list[tuple[list[Row], Row]], rng: random.Random) -> Batch:
-    """Given rows and their speakers, return them as a batch, each with a passage of another row as its prompt."""
+def collate(prompters: list[list[Row]], targets: list[Row], rng: random.Random) -> Batch:
+    """Given rows and who prompts each, return them as a batch, with a passage of another row of that speaker."""
     prompts = []
-    for speaker, row in chosen:
-        other = rng.choice([r for r in speaker if r is not row]).codes_TQ
+    for prompter, row in zip(prompters, targets, strict=True):
+        other = rng.choice([r for r in prompter if r is not row]).codes_TQ
         length = min(len(other), rng.randint(MIN_PROMPT, MAX_PROMPT))
         begin = rng.randrange(len(other) - length + 1)
         prompts.append(other[begin : begin + length])
-    targets = [row for _, row in chosen]
     whole = [np.concatenate([p, r.codes_TQ]) for p, r in zip(prompts, targets, strict=True)]
     sounding = [np.concatenate([np.full(len(p), -1), r.sounding_T]) for p, r in zip(prompts, targets, strict=True)]
     return Batch(

@@ -174,11 +174,16 @@ def optimizers(model: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
 
 @torch.no_grad()
 def evaluate(model: AR | NAR, unseen: Speech, neighbours: Neighbours, device: str) -> dict[str, float]:
-    """Return the cross-entropy on speakers that training never sees, spoken and real; the NAR's at some stages."""
+    """Return the cross-entropy on speakers that training never sees; the NAR's at some stages.
+
+    They are stage 1's, real ones, and stage 1's prompted by real ones.
+    """
     model.eval()
     found = {}
-    for kind, real in (("spoken", 0), ("real", 1)):
-        batch = unseen.choose(24, random.Random(1), real=real).to(device)
+    for kind, real, strangers in (("spoken", 0, 0), ("real", 1, 0), ("stranger", 0, 1)):
+        if isinstance(model, NAR) and strangers:
+            continue  # it would have to know a voice that it never heard
+        batch = unseen.choose(24, random.Random(1), real=real, strangers=strangers).to(device)
         if isinstance(model, AR):
             losses = ar_losses(model, batch, neighbours, None)
             found |= {f"{kind}.{name}": losses[name].item() for name in ("ce", "accuracy")}
@@ -198,6 +203,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8, help="rows a step")
     parser.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate")
     parser.add_argument("--real", type=float, default=0.3, help="share of the rows that come from real recordings")
+    parser.add_argument("--strangers", type=float, default=0, help="share of the prompts from any real recording (AR)")
     parser.add_argument("--threads", type=int, help="CPU threads; by default all")
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
@@ -240,7 +246,8 @@ def main() -> None:
         for group in [group for optimizer in chain for group in optimizer.param_groups]:
             group["lr"] = rate * group.get("share", 1)
         model.train()
-        losses = losses_of(seen.choose(args.batch, rng, real=args.real), rng.choice(STAGES))
+        batch = seen.choose(args.batch, rng, real=args.real, strangers=args.strangers)
+        losses = losses_of(batch, rng.choice(STAGES))
         model.zero_grad()
         losses["loss"].backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
