@@ -16,7 +16,10 @@ import torch
 from vallecli import device, synthesizer
 from vallecli.audio import prompt
 from vallecli.constants import HOP, SAMPLE_RATE
+from vallecli.decoding import nar
 from vallecli.decoding.sampling import Sampling
+from vallecli.decoding.stepper import Stepper
+from vallecli.decoding.utterance import Utterance
 from vallecli.errors import (
     DamagedCheckpoint,
     DeviceError,
@@ -90,13 +93,13 @@ def test_the_first_sentence_comes_before_the_second_is_begun(
     tiny: Synthesizer, voice: Voice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[int] = []
-    generate = synthesizer.ar.generate
+    prefill = Stepper.prefill
 
-    def counted(*arguments: Any, **options: Any) -> Any:
+    def counted(*arguments: Any) -> None:
         begun.append(1)
-        return generate(*arguments, **options)
+        prefill(*arguments)
 
-    monkeypatch.setattr(synthesizer.ar, "generate", counted)
+    monkeypatch.setattr(Stepper, "prefill", counted)
     pieces = tiny.speak("One is here. Two is there.", voice, SHORT)
     next(pieces)
     assert len(begun) == 1
@@ -204,13 +207,13 @@ def test_the_transcript_is_part_of_the_text(
     wanting: Synthesizer, recording: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[list[int], int]] = []
-    refine = synthesizer.nar.refine
+    refine_many = nar.refine_many
 
-    def watched(model: Any, text_S: torch.Tensor, *codes: Any, prompt_tokens: int, **options: Any) -> torch.Tensor:
-        seen.append((text_S.tolist(), prompt_tokens))
-        return refine(model, text_S, *codes, prompt_tokens=prompt_tokens, **options)
+    def watched(model: Any, drafts: list[nar.Draft]) -> list[torch.Tensor]:
+        seen.extend((draft.text_S.tolist(), draft.prompt_tokens) for draft in drafts)
+        return refine_many(model, drafts)
 
-    monkeypatch.setattr(synthesizer.nar, "refine", watched)
+    monkeypatch.setattr(nar, "refine_many", watched)
     list(wanting.speak("One is here.", wanting.voice(recording, "What I said."), SHORT))
     encode = wanting.front_end.encode
     assert seen == [(encode("What I said. One is here.").ids, len(encode("What I said.").ids))]
@@ -238,14 +241,15 @@ def preset(tmp_path: Path) -> Path:
 
 def test_a_preset_speaks_three_languages(polyglot: Synthesizer, preset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[int]] = []
-    generate = synthesizer.ar.generate
+    prefill = Stepper.prefill
 
-    def watched(*arguments: Any, languages_S: torch.Tensor, **options: Any) -> Any:
-        assert arguments[1].tolist()[:4] == [24, 18, 51, 10]
-        seen.append(languages_S.tolist())
-        return generate(*arguments, languages_S=languages_S, **options)
+    def watched(stepper: Stepper, row: int, utterance: Utterance) -> None:
+        assert utterance.text_S.tolist()[:4] == [24, 18, 51, 10]
+        assert utterance.languages_S is not None
+        seen.append(utterance.languages_S.tolist())
+        prefill(stepper, row, utterance)
 
-    monkeypatch.setattr(synthesizer.ar, "generate", watched)
+    monkeypatch.setattr(Stepper, "prefill", watched)
     voice = polyglot.voice(preset)
     assert voice.source == str(preset)
     pieces = list(polyglot.speak("Good morning. 你好吗？", voice, replace(SHORT, max_frames=2)))

@@ -6,6 +6,14 @@ import torch
 
 from vallecli.errors import DeviceError, UsageError
 
+FULL_SIZE = 100_000_000  # parameters; nano has 12 million, the published checkpoints have 370 million
+DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "int8": torch.int8,
+}
+
 
 def pick(name: str) -> torch.device:
     """Return the device for auto, cpu, cuda, cuda:N or mps; DeviceError tells what is there when it is not."""
@@ -31,9 +39,25 @@ def _cuda_count() -> int:
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
-def pick_dtype(name: str) -> torch.dtype:
-    """Return the precision of the language models' weights: auto is float32 until another is measured as good."""
-    types = {"auto": torch.float32, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if name not in types:
-        raise UsageError(f"there is no precision called {name!r}", f"Give one of {', '.join(types)}.")
-    return types[name]
+def pick_dtype(name: str, device: torch.device, parameters: int) -> torch.dtype:
+    """Return the precision of language models of so many parameters; torch.int8 stands for weights in 8 bits.
+
+    auto is bfloat16 for full-size models on a CUDA device that computes in it, where half the bytes are half the time,
+    and float32 for all else: small models gain nothing, and on a CPU results are to be the same everywhere. Raises
+    UsageError for an unknown name, and for int8 on anything but a CPU.
+    """
+    if name not in ("auto", *DTYPES):
+        raise UsageError(f"there is no precision called {name!r}", f"Give one of auto, {', '.join(DTYPES)}.")
+    if name == "int8" and device.type != "cpu":
+        raise UsageError(f"int8 is for the CPU, not for {device}", "Give --dtype bfloat16 or auto.")
+    if name == "auto":
+        return torch.bfloat16 if parameters >= FULL_SIZE and _computes_in_bfloat16(device) else torch.float32
+    return DTYPES[name]
+
+
+def _computes_in_bfloat16(device: torch.device) -> bool:
+    if device.type != "cuda":
+        return False
+    with torch.cuda.device(device):
+        supported: bool = torch.cuda.is_bf16_supported(including_emulation=False)
+    return supported

@@ -139,7 +139,7 @@ def _word(raw: Any) -> str:
     return raw
 
 
-DTYPES = ["auto", "float32", "bfloat16", "float16"]
+DTYPES = ["auto", "float32", "bfloat16", "float16", "int8"]
 
 
 def _dtype(raw: Any) -> str:

@@ -9,8 +9,8 @@ for piece in synthesizer.speak("Hello, this is my voice.", voice):
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -30,8 +30,9 @@ from vallecli.codec.encodec import EncodecCodec
 from vallecli.codec.nano import NanoCodec, NanoCodecConfig
 from vallecli.codec.vocos import VocosCodec, VocosDecoder
 from vallecli.constants import FRAME_RATE, SAMPLE_RATE
-from vallecli.decoding import ar, nar
+from vallecli.decoding import batch
 from vallecli.decoding.sampling import Sampling
+from vallecli.decoding.utterance import Utterance
 from vallecli.errors import (
     CheckpointError,
     DamagedCheckpoint,
@@ -42,12 +43,13 @@ from vallecli.errors import (
     TextEncodingError,
     TranscriptMissing,
     UsageError,
+    VallecliError,
 )
 from vallecli.formats import detect, preset
 from vallecli.formats.base import Checkpoint, load_into
 from vallecli.formats.preset import Preset
 from vallecli.text.arpabet import ArpabetFrontEnd
-from vallecli.text.base import AUTO, FrontEnd, Phonemes, Tokens
+from vallecli.text.base import AUTO, FrontEnd, Phonemes
 from vallecli.text.espeak import EspeakFrontEnd
 from vallecli.text.vallex import VallexFrontEnd
 from vallecli.tokens import TokenModel
@@ -85,6 +87,52 @@ class Piece:
     def frames(self) -> int:
         """Return how many frames the models made; the pause is not among them."""
         return len(self.codes_TQ)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A text to be spoken by `speak_many`, and all that `speak` would be told about it."""
+
+    key: Hashable
+    """By which the caller knows it again."""
+    text: str
+    voice: Voice
+    sampling: Sampling | None = None
+    language: str = AUTO
+    accent: str | None = None
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What has become of a job: its pieces in order, or, with none of them, the error that `speak` would raise."""
+
+    job: Job
+    pieces: tuple[Piece, ...] = ()
+    error: VallecliError | None = None
+
+
+@dataclass(eq=False)
+class _Sentence:
+    """A sentence on its way through the models."""
+
+    text: str
+    notes: tuple[str, ...]
+    index: int
+    sentences: int
+    """How many its text has."""
+    pause: float
+    """Seconds of silence before it."""
+    utterance: Utterance
+
+
+@dataclass(eq=False)
+class _Running:
+    """A job some of whose sentences are on their way."""
+
+    job: Job
+    pieces: dict[int, Piece] = field(default_factory=dict)
+    sentences: int | None = None
+    """How many pieces it will have, once that is known."""
 
 
 class Synthesizer(TokenModel):
@@ -137,9 +185,10 @@ class Synthesizer(TokenModel):
         `symbols`, `heads` and `prefix_mode` are told where the checkpoint does not, or otherwise than it does: see
         formats.detect.load. For `decoder` and `codec_weights` see the class.
         """
-        path, where, precision = registry.find(os.fspath(checkpoint)), devices.pick(device), devices.pick_dtype(dtype)
+        path, where = registry.find(os.fspath(checkpoint)), devices.pick(device)
         table = None if symbols is None else Path(symbols)
         read = detect.load(path, symbols=table, heads=heads, prefix_mode=prefix_mode)
+        precision = devices.pick_dtype(dtype, where, read.parameters)
         return cls(read, device=where, dtype=precision, decoder=decoder, codec_weights=codec_weights)
 
     @cached_property
@@ -232,46 +281,86 @@ class Synthesizer(TokenModel):
         checkpoint's own by default. Each sentence draws from its own generator, seeded by `sampling.seed` and the
         sentence's number, so its take does not hang on what was spoken before it.
         """
-        sampling = sampling or self.sampling
+        job = Job(key=None, text=text, voice=voice, sampling=sampling, language=language, accent=accent)
+        pairs = ((sentence, sentence.utterance) for sentence in self._sentences(job))
+
+        def on_frame(sentence: _Sentence, frames: int) -> None:
+            if on_progress is not None:
+                on_progress(sentence.index, sentence.sentences, frames)
+
+        with self.stepper(1) as stepper:
+            for sentence, codes_TQ, stop_reason in batch.decode(stepper, self.nar, pairs, on_frame=on_frame):
+                yield self._piece(sentence, codes_TQ, stop_reason)
+
+    def speak_many(self, jobs: Iterable[Job], *, slots: int) -> Iterator[Spoken]:
+        """Yield what has become of each job as it is done, while up to `slots` sentences are spoken at the same time.
+
+        Jobs are asked for as slots become free, and the same job gives what `speak` gives, whatever the others are. An
+        error in a job is what has become of it; the others go on. Raises ValueError for less than one slot.
+        """
+        if slots < 1:
+            raise ValueError(f"{slots} slots speak nothing")
+        failed: list[Spoken] = []
+        pairs = ((tag, tag[1].utterance) for tag in self._under_way(jobs, failed))
+        group = 1 if self.device.type == "cpu" else -(-slots // 2)  # a CPU is busy with one
+        with self.stepper(slots) as stepper:
+            for (running, sentence), codes_TQ, stop_reason in batch.decode(stepper, self.nar, pairs, group=group):
+                running.pieces[sentence.index] = self._piece(sentence, codes_TQ, stop_reason)
+                if len(running.pieces) == running.sentences:
+                    yield Spoken(running.job, tuple(piece for _, piece in sorted(running.pieces.items())))
+                while failed:
+                    yield failed.pop(0)
+        yield from failed
+
+    def _under_way(self, jobs: Iterable[Job], failed: list[Spoken]) -> Iterator[tuple[_Running, _Sentence]]:
+        """Yield the sentences of all jobs; those with an error are appended to `failed` instead."""
+        for job in jobs:
+            running, begun = _Running(job), 0
+            try:
+                sentences = self._sentences(job)
+                following: _Sentence | None = next(sentences)
+                while following is not None:
+                    sentence, following, begun = following, next(sentences, None), begun + 1
+                    running.sentences = begun if following is None else None
+                    yield running, sentence
+            except VallecliError as error:
+                failed.append(Spoken(job, error=error))
+
+    def _sentences(self, job: Job) -> Iterator[_Sentence]:
+        """Yield the sentences of a job, ready for the models. Raises what `speak` raises."""
+        sampling, voice = job.sampling or self.sampling, job.voice
         prompt_PQ = torch.from_numpy(voice.codes_PQ).long().to(self.device)
         said = (voice.phonemes or voice.transcript or "") if self.wants_transcript else None
-        pause_N = np.zeros(0, np.float32)
-        pieces = self.front_end.sentences(text, self.limits.max_text_chars, language=language)
+        pause = 0.0
+        pieces = self.front_end.sentences(job.text, self.limits.max_text_chars, language=job.language)
         for index, piece in enumerate(pieces):
             try:
-                tokens = self.front_end.encode(piece.text, language=piece.language, said=said, accent=accent)
+                tokens = self.front_end.encode(piece.text, language=piece.language, said=said, accent=job.accent)
             except EmptyText:  # one sentence of dashes is no reason to say nothing of the others
                 continue
-            own = replace(sampling, seed=piece_seed(sampling.seed, index))
-            codes_TQ, stop_reason = self._generate(tokens, prompt_PQ, own, _counter(on_progress, index, len(pieces)))
-            wav_N = self.codec.decode(codes_TQ[None])[0].float().cpu().numpy()
-            yield Piece(
-                text=piece.text,
-                audio=np.concatenate([pause_N, wav_N]),
-                codes_TQ=_int16(codes_TQ),
-                stop_reason=stop_reason,
-                notes=tokens.notes,
+            utterance = Utterance(
+                torch.tensor(tokens.ids, device=self.device),
+                prompt_PQ,
+                replace(sampling, seed=piece_seed(sampling.seed, index)),
+                None if tokens.languages is None else torch.tensor(tokens.languages, device=self.device),
+                tokens.prompt_tokens,
             )
-            pause_N = np.zeros(int(PAUSE * SAMPLE_RATE), np.float32)
-        if not len(pause_N):
+            yield _Sentence(piece.text, tokens.notes, index, len(pieces), pause, utterance)
+            pause = PAUSE
+        if not pause:
             raise EmptyText
 
-    def _generate(
-        self, tokens: Tokens, prompt_PQ: Tensor, sampling: Sampling, on_frame: Callable[[int], None] | None
-    ) -> tuple[Tensor, str]:
-        """Given the tokens of a sentence and prompt codes (P, 8), return codes (T, 8) and why they ended."""
-        text_S = torch.tensor(tokens.ids, device=self.device)
-        languages_S = None if tokens.languages is None else torch.tensor(tokens.languages, device=self.device)
-        speech = ar.generate(self.ar, text_S, prompt_PQ[:, 0], sampling, languages_S=languages_S, on_frame=on_frame)
-        codes_TQ = nar.refine(
-            self.nar,
-            text_S,
-            prompt_PQ,
-            speech.codes_T,
-            prompt_tokens=tokens.prompt_tokens,
-            languages_S=languages_S,
+    def _piece(self, sentence: _Sentence, codes_TQ: Tensor, stop_reason: str) -> Piece:
+        """Return a sentence as it is heard."""
+        wav_N = self.codec.decode(codes_TQ[None])[0].float().cpu().numpy()
+        pause_N = np.zeros(int(sentence.pause * SAMPLE_RATE), np.float32)
+        return Piece(
+            text=sentence.text,
+            audio=np.concatenate([pause_N, wav_N]),
+            codes_TQ=_int16(codes_TQ),
+            stop_reason=str(stop_reason),
+            notes=sentence.notes,
         )
-        return codes_TQ, str(speech.stop_reason)
 
 
 def piece_seed(seed: int, index: int) -> int:
@@ -295,12 +384,6 @@ def read_transcript(recording: Source) -> str | None:
         return None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}", "Give --prompt-text.") from error
-
-
-def _counter(on_progress: Progress | None, index: int, pieces: int) -> Callable[[int], None] | None:
-    if on_progress is None:
-        return None
-    return lambda frames: on_progress(index, pieces, frames)
 
 
 def _int16(codes: Tensor) -> npt.NDArray[np.int16]:

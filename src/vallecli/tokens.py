@@ -10,7 +10,8 @@ Ids may be lists, numpy arrays or tensors; what comes back are tensors on the CP
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -19,10 +20,14 @@ import torch
 from torch import Tensor
 
 from vallecli.decoding import ar, nar
+from vallecli.decoding.graphs import new_stepper
 from vallecli.decoding.sampling import Sampling
+from vallecli.decoding.stepper import Stepper
+from vallecli.decoding.utterance import Utterance, audio_prefix
 from vallecli.errors import DamagedCheckpoint
 from vallecli.formats.base import Checkpoint, build
 from vallecli.model.config import CODEBOOK_SIZE, NUM_CODEBOOKS
+from vallecli.model.quantize import quantize
 
 Ids = Sequence[Any] | np.ndarray[Any, Any] | Tensor
 
@@ -36,7 +41,10 @@ class TokenModel:
     """
 
     def __init__(self, checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> None:
-        """Build the models; DamagedCheckpoint if the tensors are not those its configuration tells of."""
+        """Build the models; DamagedCheckpoint if the tensors are not those its configuration tells of.
+
+        In torch.int8, on a CPU, weights are held in 8 bits and all else in float32.
+        """
         self.name, self.device, self.dtype = checkpoint.name, device, dtype
         self.config, self.limits = checkpoint.model, checkpoint.limits
         try:
@@ -44,8 +52,25 @@ class TokenModel:
         except (TypeError, ValueError) as error:
             raise DamagedCheckpoint(f"{checkpoint.path} has unknown sampling defaults: {error}") from error
         self.ar, self.nar = build(checkpoint)
-        self.ar.to(device, dtype)
-        self.nar.to(device, dtype)
+        for model in (self.ar, self.nar):
+            if dtype == torch.int8:
+                quantize(model)
+            else:
+                model.to(device, dtype)
+        self._spare: Stepper | None = None
+
+    @contextmanager
+    @torch.inference_mode()
+    def stepper(self, rows: int) -> Iterator[Stepper]:
+        """Lend rows to decode in: those of the last time where they fit, for the memory they have and their graphs."""
+        spare, self._spare = self._spare, None
+        lent = spare if spare is not None and spare.rows == rows else new_stepper(self.ar, rows)
+        try:
+            yield lent
+        finally:
+            for row in range(rows):
+                lent.free(row)
+            self._spare = lent
 
     @torch.inference_mode()
     def ar_logits(self, text: Ids, prompt_codes: Ids, codes: Ids, *, languages: Ids | None = None) -> Tensor:
@@ -54,9 +79,7 @@ class TokenModel:
         Row t is computed from the codes before t, all at once and without a cache; class 1024 is EOS.
         """
         text_S, languages_S = self._text(text, languages)
-        prefix_A = ar.audio_prefix(self.config.bos, self._prompt(prompt_codes)[:, 0])
-        if not len(prefix_A):
-            raise ValueError("this model needs a prompt: it has no BOS to begin from")
+        prefix_A = audio_prefix(self.config.bos, self._prompt(prompt_codes)[:, 0])
         audio_A = torch.cat([prefix_A, self._ids(codes, CODEBOOK_SIZE, "codes")])
         lengths = torch.tensor([[len(text_S)], [len(audio_A)]], device=self.device)
         languages_BS = None if languages_S is None else languages_S[None]
@@ -84,8 +107,10 @@ class TokenModel:
             sampling = replace(sampling, max_frames=frames, min_frames=min(sampling.min_frames, frames))
         if exclude_eos:
             sampling = replace(sampling, min_frames=sampling.max_frames or sys.maxsize)
-        prompt_P = self._prompt(prompt_codes)[:, 0]
-        return ar.generate(self.ar, text_S, prompt_P, sampling, languages_S=languages_S).codes_T.cpu()
+        utterance = Utterance(text_S, self._prompt(prompt_codes), sampling, languages_S)
+        with self.stepper(1) as stepper:
+            [(_, _, speech)] = ar.generate_many(stepper, [(None, utterance)])
+        return speech.codes_T.cpu()
 
     def refine(
         self, text: Ids, prompt_codes: Ids, codes: Ids, *, prompt_tokens: int = 0, languages: Ids | None = None

@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from vallecli.decoding.ar import StopReason, generate
+from vallecli.decoding.ar import generate
 from vallecli.decoding.sampling import Sampling
+from vallecli.decoding.utterance import StopReason
 from vallecli.model.ar import AR
+from vallecli.model.cache import KVCache
 from vallecli.model.config import BOS, EOS, Bos, ModelConfig, Stop
 
 TEXT = torch.tensor([1, 2, 3])
@@ -31,8 +33,9 @@ class Scripted(AR):
         self.script = script
         self.fed: list[int] = []
 
-    def prefill(self, text_BS: Tensor, text_len_B: Tensor, audio_BA: Tensor, *_: object, **__: object) -> Tensor:
-        self.fed = audio_BA[0].tolist()
+    def prefill(self, text_S: Tensor, audio_A: Tensor, cache: KVCache, row: int, **_: object) -> Tensor:
+        cache.begin(row, len(text_S), len(audio_A))
+        self.fed = audio_A.tolist()
         return self._logits(0)
 
     def step(self, codes_B: Tensor, _cache: object) -> Tensor:

@@ -5,17 +5,24 @@ import math
 import pytest
 import torch
 
-from vallecli.decoding.sampling import Sampling, sample
+from vallecli.decoding.sampling import Knobs, Sampling, choose
 
 PROBABILITIES = (0.4, 0.25, 0.15, 0.15, 0.05)
 DRAWS = 4000
 
 
+def draw(logits: torch.Tensor, sampling: list[Sampling], *, seed: int = 0) -> torch.Tensor:
+    """Return a code for each row of the logits (B, V), told how to choose by the one sampling, or by its own."""
+    knobs = Knobs(len(logits), torch.device("cpu"))
+    for row in range(len(logits)):
+        knobs.set(row, sampling[row % len(sampling)])
+    return choose(logits, knobs, torch.rand(logits.shape, generator=torch.Generator().manual_seed(seed)))
+
+
 def drawn(*, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0, seed: int = 0) -> torch.Tensor:
     """Return how often each class is drawn, as a share (V,)."""
     logits = torch.tensor(PROBABILITIES).log().expand(DRAWS, -1)
-    generator = torch.Generator().manual_seed(seed)
-    ids = sample(logits, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
+    ids = draw(logits, [Sampling(temperature=temperature, top_k=top_k, top_p=top_p)], seed=seed)
     assert ids.shape == (DRAWS,)
     return torch.bincount(ids, minlength=len(PROBABILITIES)) / DRAWS
 
@@ -45,7 +52,7 @@ def test_shares(knobs: dict[str, float], expected: tuple[float, ...]) -> None:
 
 def test_rows_are_filtered_apart() -> None:
     logits = torch.tensor([[9.0, 0.0, 0.0, 8.9], [0.0, 9.0, 8.9, 0.0]]).repeat(200, 1)
-    ids = sample(logits, temperature=1.0, top_k=2, top_p=1.0, generator=torch.Generator().manual_seed(0)).view(-1, 2)
+    ids = draw(logits, [Sampling(top_k=2)]).view(-1, 2)
     assert set(ids[:, 0].tolist()) == {0, 3}
     assert set(ids[:, 1].tolist()) == {1, 2}
 
@@ -53,8 +60,34 @@ def test_rows_are_filtered_apart() -> None:
 def test_forbidden_codes_are_never_drawn() -> None:
     logits = torch.zeros(DRAWS, 5)
     logits[:, 4] = -torch.inf
-    ids = sample(logits, temperature=5.0, top_k=0, top_p=0.999, generator=torch.Generator().manual_seed(0))
+    ids = draw(logits, [Sampling(temperature=5.0, top_p=0.999)])
     assert set(ids.tolist()) == {0, 1, 2, 3}
+
+
+def test_a_row_chooses_as_if_it_were_alone() -> None:
+    logits = torch.randn(6, 50, generator=torch.Generator().manual_seed(0))
+    told = [
+        *(Sampling(greedy=True, top_k=3, temperature=9.0), Sampling(), Sampling(top_k=5), Sampling(top_p=0.4)),
+        *(Sampling(temperature=0.3, top_k=9, top_p=0.8), Sampling(top_k=1)),
+    ]
+    knobs, uniform = Knobs(6, torch.device("cpu")), torch.rand(6, 50, generator=torch.Generator().manual_seed(1))
+    for row, sampling in enumerate(told):
+        knobs.set(row, sampling)
+    together = choose(logits, knobs, uniform)
+    for row, sampling in enumerate(told):
+        alone = Knobs(1, torch.device("cpu"))
+        alone.set(0, sampling)
+        assert choose(logits[row : row + 1], alone, uniform[row : row + 1]) == together[row]
+        assert choose(logits[row : row + 1], knobs, uniform[row : row + 1], slice(row, row + 1)) == together[row]
+    assert together[0] == logits[0].argmax()
+    assert together[5] == logits[5].argmax()
+
+
+@pytest.mark.parametrize("number", [0.0, 1 - 2.0**-24])
+def test_the_ends_of_chance_choose_only_what_may_be_chosen(number: float) -> None:
+    knobs = Knobs(1, torch.device("cpu"))
+    knobs.set(0, Sampling(top_k=1))
+    assert choose(torch.tensor([[1.0, 2.0, 0.0]]), knobs, torch.full((1, 3), number)) == 1
 
 
 def test_the_generator_alone_decides() -> None:

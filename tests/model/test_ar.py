@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from vallecli.model.ar import AR
+from vallecli.model.cache import KVCache
 from vallecli.model.config import BOS, EOS, Bos, ModelConfig
 
 CLOSE = {"atol": 1e-4, "rtol": 1e-4}
@@ -26,6 +27,23 @@ def rows(*lengths: int, top: int) -> tuple[Tensor, Tensor]:
     """Return ids (B, L) whose padding is not zero, and their lengths."""
     generator = torch.Generator().manual_seed(sum(lengths))
     return torch.randint(0, top, (len(lengths), max(lengths)), generator=generator), torch.tensor(lengths)
+
+
+def fill(
+    model: AR,
+    cache: KVCache,
+    row: int,
+    text: Tensor,
+    text_len: Tensor,
+    audio: Tensor,
+    audio_len: Tensor,
+    spoken: Tensor | None = None,
+) -> Tensor:
+    """Prefill a row of the cache with the same row of a batch; of a batch of one, with that one."""
+    at = min(row, len(text) - 1)
+    text_S, audio_A = text[at, : text_len[at]], audio[at, : audio_len[at]]
+    languages_S = None if spoken is None else spoken[at, : text_len[at]]
+    return model.prefill(text_S, audio_A, cache, row, languages_S=languages_S)
 
 
 @torch.inference_mode()
@@ -59,18 +77,20 @@ def test_audio_sees_all_text_and_no_later_audio(model: AR) -> None:
     [(0, "after_prompt", False), (3, "start", False), (0, "none", True), (3, "start", True)],
 )
 @pytest.mark.parametrize("lengths", [((7,), (6,)), ((7, 3, 5), (4, 9, 1))], ids=["one row", "ragged rows"])
+@pytest.mark.parametrize("block", [1, 8])
 @torch.inference_mode()
 def test_cached_equals_uncached(
-    languages: int, bos: Bos, cross: bool, lengths: tuple[tuple[int, ...], tuple[int, ...]]
+    languages: int, bos: Bos, cross: bool, lengths: tuple[tuple[int, ...], tuple[int, ...]], block: int
 ) -> None:
     model = tiny(bos=bos, n_languages=languages, cross_attention=cross)
     text, text_len = rows(*lengths[0], top=20)
     audio, audio_len = rows(*lengths[1], top=BOS)
     spoken = text % 3 if languages else None
-    cache = model.new_cache(len(text), text.shape[1] + 2, audio.shape[1] + 6)  # larger than needed
+    cache = model.new_cache(len(text), text.shape[1] + 2, audio.shape[1] + 6, block=block)  # larger than needed
     for begin in range(2):  # the second time, the cache holds what the first has left
         said = [ids[:length] for ids, length in zip(audio, audio_len, strict=True)]
-        logits = model.prefill(text, text_len, audio, audio_len, cache, languages_BS=spoken)
+        filled = [fill(model, cache, row, text, text_len, audio, audio_len, spoken) for row in range(len(text))]
+        logits = torch.cat(filled)
         for step in range(6):
             padded = torch.nn.utils.rnn.pad_sequence(said, batch_first=True)
             length = torch.tensor([len(ids) for ids in said])
@@ -78,7 +98,40 @@ def test_cached_equals_uncached(
             torch.testing.assert_close(logits, whole[torch.arange(len(text)), length - 1], **CLOSE)
             codes = torch.arange(len(text)) * 100 + 10 * step + begin
             said = [torch.cat([ids, code[None]]) for ids, code in zip(said, codes, strict=True)]
+            cache.claim(len(codes))
             logits = model.step(codes, cache)
+
+
+@pytest.mark.parametrize("cross", [False, True], ids=["one sequence", "cross-attention"])
+@torch.inference_mode()
+def test_a_row_is_filled_anew_while_the_others_go_on(cross: bool) -> None:
+    model = tiny(bos="after_prompt", cross_attention=cross)
+    text, text_len = rows(7, 3, 5, 6, top=20)
+    audio, audio_len = rows(4, 9, 1, 3, top=BOS)
+    given = (text, text_len, audio, audio_len)
+    alone = model.new_cache(1, 7, 14)
+    expected = {}
+    for row in range(4):
+        fill(model, alone, 0, *(ids[row : row + 1] for ids in given))
+        expected[row] = []
+        for code in range(5):
+            alone.claim(1)
+            expected[row].append(model.step(torch.tensor([code]), alone))
+    cache = model.new_cache(3, 7, 14)
+    for row in range(3):
+        fill(model, cache, row, *given)
+    steps, who = [0, 0, 0], [0, 1, 2]
+    for step in range(5):
+        if step == 2:
+            cache.free(1)  # nobody speaks in it for one step
+        if step == 3:
+            fill(model, cache, 1, *(ids[3:] for ids in given))
+            steps[1], who[1] = 0, 3
+        cache.claim(3)
+        logits = model.step(torch.tensor(steps), cache)
+        for row in range(3) if step != 2 else (0, 2):
+            torch.testing.assert_close(logits[row : row + 1], expected[who[row]][steps[row]], **CLOSE)
+        steps = [count + 1 for count in steps]
 
 
 @torch.inference_mode()
@@ -87,12 +140,14 @@ def test_a_full_cache_says_so() -> None:
     text, text_len = rows(3, top=20)
     audio, audio_len = rows(2, top=BOS)
     cache = model.new_cache(1, 3, 3)
-    model.prefill(text, text_len, audio, audio_len, cache)
-    model.step(torch.tensor([1]), cache)
+    assert cache.fits(3, 3)
+    assert not cache.fits(3, 4)
+    fill(model, cache, 0, text, text_len, audio, audio_len)
+    cache.claim(1)
     with pytest.raises(ValueError, match="6 slots, 7 are needed"):
-        model.step(torch.tensor([1]), cache)
+        cache.claim(1)
     with pytest.raises(ValueError, match="4 slots, 5 are needed"):
-        model.prefill(text, text_len, audio, audio_len, model.new_cache(1, 2, 2))
+        fill(model, model.new_cache(1, 2, 2), 0, text, text_len, audio, audio_len)
 
 
 @torch.inference_mode()
@@ -102,12 +157,16 @@ def test_with_cross_attention_the_text_takes_no_slots_and_is_projected_once() ->
     audio, audio_len = rows(4, top=BOS)
     cache = model.new_cache(1, 6, 5)
     assert cache.slots == 5
-    model.prefill(text, text_len, audio, audio_len, cache)
-    memories = [layer.memory for layer in cache.layers]
+    fill(model, cache, 0, text, text_len, audio, audio_len)
+    remembered = [layer.text.clone() for layer in cache.layers]
+    cache.claim(1)
     model.step(torch.tensor([1]), cache)
-    assert all(layer.memory is memory for layer, memory in zip(cache.layers, memories, strict=True))
+    assert all(torch.equal(layer.text, text) for layer, text in zip(cache.layers, remembered, strict=True))
     with pytest.raises(ValueError, match="5 slots, 6 are needed"):
-        model.step(torch.tensor([1]), cache)
+        cache.claim(1)
+    assert not cache.fits(7, 5)
+    with pytest.raises(ValueError, match="5 slots, 6 are needed"):  # of the memory
+        fill(model, model.new_cache(1, 5, 5), 0, text, text_len, audio, audio_len)
 
 
 @torch.inference_mode()

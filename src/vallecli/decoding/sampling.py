@@ -9,6 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+KEEP_ALL = 2**31  # codes: more than there are
+LEAST = 2.0**-26  # below the smallest number above 0 that is drawn, so that noise is finite
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
@@ -41,17 +44,62 @@ class Sampling:
             raise ValueError(f"{self.min_frames} to {self.max_frames} frames is not a range of lengths")
 
 
-def sample(
-    logits_BV: Tensor, *, temperature: float, top_k: int, top_p: float, generator: torch.Generator | None
-) -> Tensor:
-    """Given logits (B, V), return token ids (B,) drawn with the generator."""
-    logits_BV = logits_BV.float() / temperature
-    if 0 < top_k < logits_BV.shape[-1]:
-        smallest = logits_BV.topk(top_k).values[:, -1:]
-        logits_BV = logits_BV.masked_fill(logits_BV < smallest, -torch.inf)
-    probabilities = logits_BV.softmax(-1)
-    if top_p < 1:
-        ordered, places = probabilities.sort(descending=True)
-        before = F.pad(ordered.cumsum(-1)[:, :-1], (1, 0))  # the likeliest always stays: nothing comes before it
-        probabilities = torch.zeros_like(ordered).scatter(-1, places, ordered.masked_fill(before > top_p, 0))
-    return torch.multinomial(probabilities, 1, generator=generator)[:, 0]
+class Knobs:
+    """The knobs of a number of rows as tensors (B, 1), each row's neutral where it is greedy or leaves one off.
+
+    `rows` may be a slice of them, so that neighbours never change what a row is told.
+    """
+
+    def __init__(self, rows: int, device: torch.device) -> None:
+        self.temperature_B1 = torch.ones(rows, 1, device=device)
+        self.top_k_B1 = torch.full((rows, 1), KEEP_ALL, device=device)
+        self.top_p_B1 = torch.full((rows, 1), torch.inf, device=device)
+        self.chance_B1 = torch.zeros(rows, 1, device=device)  # 0 for greedy, 1 for drawn
+        self._told: dict[int, Sampling] = {}
+
+    def set(self, row: int, sampling: Sampling) -> None:
+        """Tell a row how to choose."""
+        greedy = sampling.greedy
+        self.temperature_B1[row] = 1.0 if greedy else sampling.temperature
+        self.top_k_B1[row] = KEEP_ALL if greedy or not sampling.top_k else sampling.top_k
+        self.top_p_B1[row] = torch.inf if greedy or sampling.top_p == 1 else sampling.top_p
+        self.chance_B1[row] = 0.0 if greedy else 1.0
+        self._told[row] = sampling
+
+    def forget(self, row: int) -> None:
+        """Leave a row out of account for `drawn` and `filtered`."""
+        self._told.pop(row, None)
+
+    @property
+    def drawn(self) -> bool:
+        """Return whether chance has a say in any row."""
+        return not all(sampling.greedy for sampling in self._told.values())
+
+    @property
+    def filtered(self) -> bool:
+        """Return whether any row keeps only likely codes."""
+        return any(not told.greedy and (told.top_k or told.top_p < 1) for told in self._told.values())
+
+
+def choose(logits_BV: Tensor, knobs: Knobs, uniform_BV: Tensor, rows: slice = slice(None)) -> Tensor:
+    """Given float32 logits (B, V) and numbers from 0 to 1, return the next codes (B,) of these rows of the knobs.
+
+    A code is drawn by adding Gumbel noise to the logits and taking the largest (the Gumbel-max trick), for rounding
+    seldom changes that: a row among others gives the codes of the same row alone. Without noise it is the likeliest.
+    """
+    scores_BV = logits_BV / knobs.temperature_B1[rows]
+    if knobs.filtered:
+        scores_BV = keep_likely(scores_BV, knobs.top_k_B1[rows], knobs.top_p_B1[rows])
+    if knobs.drawn:
+        gumbel_BV = -(-uniform_BV.clamp(min=LEAST).log()).log()
+        scores_BV = scores_BV + knobs.chance_B1[rows] * gumbel_BV
+    return scores_BV.argmax(-1)
+
+
+def keep_likely(logits_BV: Tensor, top_k_B1: Tensor, top_p_B1: Tensor) -> Tensor:
+    """Return the logits with minus infinity for codes that top-k, and of those it keeps, top-p leave out."""
+    ordered, places = logits_BV.sort(descending=True)
+    smallest = ordered.gather(-1, top_k_B1.clamp(max=ordered.shape[-1]) - 1)
+    ordered = ordered.masked_fill(ordered < smallest, -torch.inf)
+    before = F.pad(ordered.softmax(-1).cumsum(-1)[:, :-1], (1, 0))  # the likeliest always stays: nothing is before it
+    return torch.zeros_like(ordered).scatter(-1, places, ordered.masked_fill(before > top_p_B1, -torch.inf))

@@ -51,6 +51,11 @@ class Checkpoint:
     sampling: Mapping[str, float] = field(default_factory=dict)
     """The defaults this model was evaluated with."""
 
+    @property
+    def parameters(self) -> int:
+        """Return how many numbers the two language models hold."""
+        return sum(tensor.numel() for key, tensor in self.tensors.items() if key.startswith(("ar.", "nar.")))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:

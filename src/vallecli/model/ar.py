@@ -78,42 +78,37 @@ class AR(nn.Module):
         logits: Tensor = self.head(self.norm(x[:, x.shape[1] - audio_BA.shape[1] :]))
         return logits
 
-    def new_cache(self, batch: int, text: int, audio: int) -> KVCache:
-        """Return an empty cache for `batch` rows of up to `text` text tokens and `audio` audio positions."""
+    def new_cache(self, rows: int, text: int, audio: int, *, block: int = 1) -> KVCache:
+        """Return an empty cache for rows of up to `text` text tokens and `audio` audio positions; see KVCache."""
         self.audio_positions.reserve(audio)
-        slots = audio if self.config.cross_attention else text + audio
-        return KVCache(self.config, batch, slots, self.head.weight)
+        return KVCache(self.config, rows, text, audio, self.head.weight, block=block)
 
     def prefill(
-        self,
-        text_BS: Tensor,
-        text_len_B: Tensor,
-        audio_BA: Tensor,
-        audio_len_B: Tensor,
-        cache: KVCache,
-        *,
-        languages_BS: Tensor | None = None,
+        self, text_S: Tensor, audio_A: Tensor, cache: KVCache, row: int, *, languages_S: Tensor | None = None
     ) -> Tensor:
-        """Fill the cache with text and prompt and return the logits (B, 1025) of the first new code.
+        """Fill a row of the cache with text and prompt and return the logits (1, 1025) of the first new code.
 
-        Each row needs at least one audio position, a prompt frame or BOS.
+        It needs at least one audio position, a prompt frame or BOS. Other rows stay as they are.
         """
-        x, mask, memories = self._embed(text_BS, text_len_B, audio_BA, audio_len_B, languages_BS)
-        letters = x.shape[1] - audio_BA.shape[1]
-        cache.begin(text_len_B.clamp(max=letters), audio_len_B, letters, audio_BA.shape[1])
+        lengths = torch.tensor([[len(text_S)], [len(audio_A)]], device=text_S.device)
+        languages_BS = None if languages_S is None else languages_S[None]
+        x, mask, memories = self._embed(text_S[None], lengths[0], audio_A[None], lengths[1], languages_BS)
+        cache.begin(row, len(text_S), len(audio_A))
         for layer, kept, memory in zip(self.layers, cache.layers, memories, strict=True):
-            kept.memory = memory
+            kept.remember(memory)
             x = layer(x, mask, cache=kept, memory=memory)
-        last = letters + audio_len_B - 1
-        logits: Tensor = self.head(self.norm(x[torch.arange(len(x), device=x.device), last]))
+        logits: Tensor = self.head(self.norm(x[:, -1]))
         return logits
 
     def step(self, codes_B: Tensor, cache: KVCache) -> Tensor:
-        """Given one new code a row, return the logits (B, 1025) of the code after it."""
-        positions_B = cache.advance()
-        x = (self.audio_embedding(codes_B) + self.audio_positions.at(positions_B))[:, None]  # (B, 1, D)
-        mask = cache.mask()
+        """Given the next code of each of the rows that `cache.claim` made room in, return logits (B, 1025) behind it.
+
+        Only tensors are touched, of shapes that hang on what was claimed, so that a CUDA graph can hold all of it.
+        """
+        x = (self.audio_embedding(codes_B) + self.audio_positions.at(cache.place()))[:, None]  # (B, 1, D)
+        mask, text_mask = cache.mask(), cache.text_mask()
         for layer, kept in zip(self.layers, cache.layers, strict=True):
-            x = layer(x, mask, cache=kept, memory=kept.memory)
+            x = layer(x, mask, cache=kept, memory=kept.memory(text_mask))
+        cache.advance()
         logits: Tensor = self.head(self.norm(x[:, 0]))
         return logits

@@ -1,8 +1,9 @@
-"""The static key-value cache of the AR: allocated once, filled by prefill, one slot a step.
+"""The static key-value cache of the AR: allocated once, filled by a prefill of one row at a time, one slot a step.
 
-The first slots hold the text, those behind it the audio; with cross-attention, the text is a memory apart. Rows of a
-batch may differ in length: each row writes its next frame right behind its own last one, and `KVCache.mask` hides
-what lies beyond.
+Each row holds its text and, right behind it, its audio; with cross-attention, the text is a memory apart. Rows begin
+and end each at their own time, and a row's slots serve the next utterance again: `KVCache.mask` hides what lies
+beyond its end. Where rows end is known twice: on the device, where steps need it, and as plain numbers, which say how
+far attention has to look without a question to the device.
 """
 
 from __future__ import annotations
@@ -20,67 +21,125 @@ class Memory(NamedTuple):
 
     keys: Tensor  # (B, H, S, D/H)
     values: Tensor  # (B, H, S, D/H)
-    mask: Tensor  # (B, 1, 1, S), True where a row has text
+    mask: Tensor | None  # (B, 1, 1, S), of either kind that Attention knows
 
 
 class LayerCache:
-    """Keys and values (B, H, K, D/H) of one layer, and its memory of the text where it has one."""
+    """Keys and values of one layer, side by side in a line (2 * D,) for each slot, and those of its text if apart."""
 
-    def __init__(self, shape: tuple[int, int, int, int], owner: KVCache, like: Tensor) -> None:
-        self.keys = like.new_zeros(shape)  # zeros: what a mask hides must not be NaN
-        self.values = like.new_zeros(shape)
-        self.memory: Memory | None = None
+    def __init__(self, owner: KVCache, like: Tensor) -> None:
+        heads, width = owner.config.n_heads, owner.config.d_model
         self.owner = owner
+        self.lines = like.new_zeros(owner.rows * owner.slots, 2 * width)  # zeros: what a mask hides must not be NaN
+        self.text = like.new_zeros(2, owner.rows, heads, owner.text_slots, width // heads)
 
-    def write(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Given new keys and values (B, H, L, D/H), store them and return the filled part (B, H, K, D/H)."""
-        slots_BL, used = self.owner.slots_BL, self.owner.used
-        rows = self.owner.rows_B1
-        self.keys[rows, :, slots_BL] = key.transpose(1, 2)
-        self.values[rows, :, slots_BL] = value.transpose(1, 2)
-        return self.keys[:, :, :used], self.values[:, :, :used]
+    def write(self, both_BLE: Tensor) -> tuple[Tensor, Tensor]:
+        """Given new keys and values side by side (B, L, 2 * D), store them and return all so far (B, H, K, D/H)."""
+        owner = self.owner
+        self.lines.index_copy_(0, owner.at_L, both_BLE.flatten(0, 1))
+        seen = self._rows()[owner.first : owner.last, : owner.used].unflatten(-1, (2, owner.config.n_heads, -1))
+        keys, values = seen.transpose(1, 3).unbind(2)
+        return keys, values
+
+    def _rows(self) -> Tensor:
+        """Return the lines as (B, K, 2 * D)."""
+        return self.lines.view(self.owner.rows, self.owner.slots, self.lines.shape[-1])
+
+    def remember(self, memory: Memory | None) -> None:
+        """Keep what a layer knows of the text of the row that is being filled."""
+        if memory is not None:
+            row, letters = self.owner.first, memory.keys.shape[2]
+            self.text[0, row, :, :letters], self.text[1, row, :, :letters] = memory.keys[0], memory.values[0]
+
+    def memory(self, mask: Tensor | None) -> Memory | None:
+        """Return the text of the rows that step, in models with cross-attention."""
+        if not self.owner.text_slots:
+            return None
+        keys, values = self.text[:, self.owner.first : self.owner.last, :, : self.owner.text_used].unbind(0)
+        return Memory(keys, values, mask)
+
+    def take_over(self, smaller: LayerCache) -> None:
+        """Copy what a smaller cache holds."""
+        self._rows()[:, : smaller.owner.slots] = smaller._rows()
+        self.text[..., : smaller.owner.text_slots, :] = smaller.text
 
 
 class KVCache:
-    """The cache of all layers of one AR for a batch of rows, and how far each row is filled."""
+    """The cache of all layers of one AR for a number of rows, and how far each row is filled."""
 
-    def __init__(self, config: ModelConfig, batch: int, slots: int, like: Tensor) -> None:
-        """Reserve `slots` positions of text and audio together, in the dtype and on the device of `like`."""
-        self.slots = slots
-        shape = (batch, config.n_heads, slots, config.d_model // config.n_heads)
-        self.layers = [LayerCache(shape, self, like) for _ in range(config.n_layers)]
-        self.rows_B1 = torch.arange(batch, device=like.device)[:, None]
-        self.slots_BL = self.rows_B1  # where the next `write` goes
-        self.text_len_B = self.audio_len_B = torch.zeros(batch, dtype=torch.long, device=like.device)
-        self.text = 0  # slots the text takes, the longest row's
-        self.used = 0  # slots looked at: up to the longest row's end
-        self.ragged = False  # whether some row is shorter than the longest
+    def __init__(self, config: ModelConfig, rows: int, text: int, audio: int, like: Tensor, *, block: int = 1) -> None:
+        """Reserve slots for `text` and `audio` positions a row, in the dtype and on the device of `like`.
 
-    def begin(self, text_len_B: Tensor, audio_len_B: Tensor, text: int, audio: int) -> None:
-        """Start over, for a prefill of `text` and `audio` positions, of which each row fills its own lengths.
-
-        Raises ValueError where the cache has too few slots.
+        A step looks at whole blocks of slots; where they are larger than one, its shapes seldom change.
         """
-        self._claim(text + audio)
-        self.text, self.text_len_B, self.audio_len_B = text, text_len_B, audio_len_B
-        self.slots_BL = torch.arange(self.used, device=text_len_B.device).expand(len(text_len_B), -1)
-        self.ragged = bool(((text_len_B < text) | (audio_len_B < audio)).any())
+        cross = config.cross_attention
+        self.config, self.rows, self.block = config, rows, block
+        self.slots = audio if cross else text + audio
+        self.text_slots = text if cross else 0
+        self.layers = [LayerCache(self, like) for _ in range(config.n_layers)]
+        self.starts_B = torch.arange(rows, device=like.device) * self.slots
+        self.filled_B = torch.zeros(rows, dtype=torch.long, device=like.device)
+        self.audio_B = torch.zeros_like(self.filled_B)  # audio positions among what is filled
+        self.text_B = torch.zeros_like(self.filled_B)  # of the memory
+        self.live_B = torch.zeros_like(self.filled_B, dtype=torch.bool)  # rows that a step takes further
+        self.ends, self.texts = [0] * rows, [0] * rows  # filled slots and memory of each row; 0 if nobody has it
+        self.at_L = self.starts_B  # where the next `write` goes
+        self.first, self.last = 0, rows  # the rows that it is about
+        self.used = self.text_used = 0  # how many of their slots attention looks at
+        self.ragged = self.text_ragged = False  # whether some of these rows may have less
 
-    def advance(self) -> Tensor:
-        """Prepare for one more position a row and return those positions (B,), counted among the audio.
+    def fits(self, text: int, audio: int) -> bool:
+        """Return whether a row has room for so many positions."""
+        memory = text if self.config.cross_attention else 0
+        return memory <= self.text_slots and audio + text - memory <= self.slots
 
-        Raises ValueError where the cache is full.
-        """
-        self._claim(self.used + 1)
-        positions_B = self.audio_len_B
-        self.slots_BL = self.text + positions_B[:, None]
-        self.audio_len_B = positions_B + 1
-        return positions_B
+    def begin(self, row: int, text: int, audio: int) -> None:
+        """Start a row over, for a prefill of `text` and `audio` positions. Raises ValueError for too few slots."""
+        memory = text if self.config.cross_attention else 0
+        self._check(memory, self.text_slots)
+        end = audio + text - memory
+        self._check(end, self.slots)
+        self.first, self.last, self.used = row, row + 1, end
+        self.at_L = self.starts_B[row] + torch.arange(end, device=self.starts_B.device)
+        self.ends[row], self.texts[row] = end, memory
+        self.filled_B[row], self.audio_B[row], self.text_B[row] = end, audio, memory
+        self.live_B[row] = True
 
-    def _claim(self, used: int) -> None:
-        if used > self.slots:
-            raise ValueError(f"the cache has {self.slots} slots, {used} are needed")
-        self.used = used
+    def free(self, row: int) -> None:
+        """Forget a row; a step that it takes with others goes nowhere."""
+        self.ends[row] = self.texts[row] = 0
+        self.filled_B[row] = self.audio_B[row] = self.text_B[row] = 0
+        self.live_B[row] = False
+
+    def claim(self, rows: int) -> None:
+        """Make room for one more position in the first `rows` rows. Raises ValueError where the cache is full."""
+        self.ends[:rows] = [end + 1 if end else 0 for end in self.ends[:rows]]
+        ends = [max(end, 1) for end in self.ends[:rows]]  # a row that nobody has looks at its first slot
+        self._check(max(ends), self.slots)
+        self.first, self.last = 0, rows
+        self.used = self._whole(max(ends), self.slots)
+        self.ragged = self.block > 1 or min(ends) < self.used
+        if self.text_slots:
+            self.text_used = self._whole(max(self.texts[:rows]), self.text_slots)
+            self.text_ragged = self.block > 1 or min(self.texts[:rows]) < self.text_used
+
+    def _whole(self, length: int, slots: int) -> int:
+        return min(slots, -(-length // self.block) * self.block)
+
+    def _check(self, needed: int, slots: int) -> None:
+        if needed > slots:
+            raise ValueError(f"the cache has {slots} slots, {needed} are needed")
+
+    def place(self) -> Tensor:
+        """Let the next `write` go behind the end of each row that steps, and return its position (B,) in the audio."""
+        self.at_L = self.starts_B[: self.last] + self.filled_B[: self.last]
+        return self.audio_B[: self.last]
+
+    def advance(self) -> None:
+        """Count what a step has written, in the rows that go on."""
+        live_B = self.live_B[: self.last]
+        self.filled_B[: self.last] += live_B
+        self.audio_B[: self.last] += live_B
 
     def mask(self) -> Tensor | None:
         """Return what to add to the scores (B, 1, 1, K): minus infinity where a row has nothing; None if all is full.
@@ -89,8 +148,22 @@ class KVCache:
         """
         if not self.ragged:
             return None
-        slot = torch.arange(self.used, device=self.text_len_B.device)
-        text = slot < self.text_len_B[:, None]
-        audio = (slot >= self.text) & (slot < self.text + self.audio_len_B[:, None])
-        keys = self.layers[0].keys
-        return keys.new_zeros(len(text), self.used).masked_fill(~(text | audio), -torch.inf)[:, None, None]
+        return self._hide(self.used, self.filled_B[: self.last] + 1)
+
+    def text_mask(self) -> Tensor | None:
+        """Return the same for the text, in models where it is a memory apart."""
+        if not self.text_ragged:
+            return None
+        return self._hide(self.text_used, self.text_B[: self.last].clamp(min=1))
+
+    def _hide(self, length: int, lengths_B: Tensor) -> Tensor:
+        beyond = torch.arange(length, device=lengths_B.device) >= lengths_B[:, None]
+        like = self.layers[0].lines
+        return like.new_zeros(beyond.shape).masked_fill(beyond, -torch.inf)[:, None, None]
+
+    def take_over(self, smaller: KVCache) -> None:
+        """Go on with the rows of a smaller cache."""
+        for layer, before in zip(self.layers, smaller.layers, strict=True):
+            layer.take_over(before)
+        for name in ("filled_B", "audio_B", "text_B", "live_B", "ends", "texts"):
+            setattr(self, name, getattr(smaller, name))

@@ -54,13 +54,21 @@ class Attention(nn.Module):
         With a cache, keys and values are first written to it and the whole filled part is looked at.
         """
         rows, length, dim = x_BLD.shape
-        qkv = self.qkv(x_BLD).view(rows, length, 3, self.heads, dim // self.heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # (B, H, L, D/H) each
+        qkv = self.qkv(x_BLD)
+        query, key, value = qkv.view(rows, length, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
         if cache is not None:
-            key, value = cache.write(key, value)
+            key, value = cache.write(qkv[..., dim:])
         y = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         out: Tensor = self.out(y.transpose(1, 2).reshape(rows, length, dim))
         return out
+
+
+class PartLinear(nn.Linear):
+    """A linear layer that can be asked for some of its outputs alone."""
+
+    def forward(self, x: Tensor, part: slice = slice(None)) -> Tensor:
+        """Given (..., D), return (..., outputs of that part)."""
+        return F.linear(x, self.weight[part], self.bias[part])
 
 
 class CrossAttention(nn.Module):
@@ -69,21 +77,20 @@ class CrossAttention(nn.Module):
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(dim, 3 * dim)
+        self.qkv = PartLinear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
 
     def memorize(self, text_BSD: Tensor, mask_B11S: Tensor) -> Memory:
         """Given the text (B, S, D) and where there is some, return its keys and values."""
         rows, letters, dim = text_BSD.shape
-        both = F.linear(text_BSD, self.qkv.weight[dim:], self.qkv.bias[dim:])
+        both = self.qkv(text_BSD, slice(dim, None))
         keys, values = both.view(rows, letters, 2, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
         return Memory(keys, values, mask_B11S)
 
     def forward(self, x_BLD: Tensor, memory: Memory) -> Tensor:
         """Given audio (B, L, D) and the text, return (B, L, D)."""
         rows, length, dim = x_BLD.shape
-        query = F.linear(x_BLD, self.qkv.weight[:dim], self.qkv.bias[:dim])
-        query = query.view(rows, length, self.heads, dim // self.heads).transpose(1, 2)
+        query = self.qkv(x_BLD, slice(dim)).view(rows, length, self.heads, dim // self.heads).transpose(1, 2)
         y = F.scaled_dot_product_attention(query, memory.keys, memory.values, attn_mask=memory.mask)
         out: Tensor = self.out(y.transpose(1, 2).reshape(rows, length, dim))
         return out

@@ -1,0 +1,52 @@
+"""Weights in 8 bits, for models that wait for their weights: on a CPU, a step of the AR reads all of them once.
+
+Each output of a linear layer has its own scale; activations stay as they are. Of a model, the matrices inside the
+layers are kept so: nearly all that is read. Embeddings, norms and heads are not.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vallecli.model.ar import AR
+from vallecli.model.layers import AdaptiveNorm
+from vallecli.model.nar import NAR
+
+FEW = 16  # positions up to which torch's kernel reads the weights as they are; for more it pays to unpack them first
+
+
+class Int8Linear(nn.Module):
+    """A linear layer with weights in int8 (O, D) and a scale for each output (O,); it stands in for a PartLinear."""
+
+    weight: Tensor
+    scale: Tensor
+    bias: Tensor
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        weight = linear.weight.detach()
+        scale = (weight.abs().amax(1) / 127).clamp(min=torch.finfo(weight.dtype).tiny)
+        self.register_buffer("weight", (weight / scale[:, None]).round().to(torch.int8))
+        self.register_buffer("scale", scale)
+        self.register_buffer("bias", linear.bias.detach())
+
+    def forward(self, x: Tensor, part: slice = slice(None)) -> Tensor:
+        """Given (..., D), return (..., O), or of the outputs that part."""
+        weight, scale, bias = self.weight[part], self.scale[part], self.bias[part]
+        flat = x.flatten(0, -2)
+        if len(flat) > FEW:
+            return F.linear(x, weight * scale[:, None], bias)
+        # A kernel of torch's own without a public name; packages that quantize models call it by this one as well.
+        y: Tensor = torch._weight_int8pack_mm(flat, weight, scale) + bias
+        return y.view(*x.shape[:-1], -1)
+
+
+def quantize(model: AR | NAR) -> None:
+    """Replace the linear layers inside a model's layers, in place."""
+    adaptive = {part for norm in model.modules() if isinstance(norm, AdaptiveNorm) for part in norm.modules()}
+    for module in model.layers.modules():
+        for name, child in module.named_children():
+            if isinstance(child, nn.Linear) and child not in adaptive:
+                setattr(module, name, Int8Linear(child))
