@@ -24,6 +24,7 @@ from vallecli.audio import play
 from vallecli.cli.output import default_name, target
 from vallecli.cli.take import read_text
 from vallecli.constants import HOP, SAMPLE_RATE
+from vallecli.decoding import nar
 from vallecli.errors import UsageError
 from vallecli.text.arpabet import ArpabetFrontEnd
 
@@ -385,7 +386,7 @@ def test_an_interrupt_leaves_no_file(speak, monkeypatch: pytest.MonkeyPatch, own
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(synthesizer.nar, "refine", interrupt)
+    monkeypatch.setattr(nar, "refine_many", interrupt)
     ran = speak(*HELLO, "-o", "a.wav")
     assert (ran.code, ran.out) == (130, b"")
     assert "interrupted" in ran.err

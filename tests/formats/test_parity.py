@@ -10,6 +10,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from vallecli.decoding import batch
+from vallecli.decoding.sampling import Sampling
+from vallecli.decoding.stepper import Stepper
+from vallecli.decoding.utterance import Utterance
 from vallecli.synthesizer import Synthesizer
 
 PARITY = Path(__file__).parents[3] / "shared" / "parity"
@@ -116,3 +120,30 @@ def test_nar(file: str, number: int, mode: int) -> None:
     assert logits.shape == (7, STEPS, 1024)
     for stage, expected in case["nar_logits"].items():
         torch.testing.assert_close(logits[stage, : len(expected)], expected, **case["tolerance"])
+
+
+@pytest.mark.parametrize("slots", [2, 3])
+@pytest.mark.parametrize("file", FILES)
+@torch.inference_mode()
+def test_both_in_a_batch(file: str, slots: int) -> None:
+    model = load(file)
+    cases = [case_of(family_of(file), number) for number in range(len(notes(family_of(file))))]
+
+    def utterance(case: dict[str, Any], *, frames: int) -> Utterance:
+        return Utterance(
+            case["text"].long(),
+            case["prompt"].long(),
+            Sampling(greedy=True, min_frames=frames, max_frames=frames),
+            None if case["languages"] is None else case["languages"].long(),
+            case["prompt_tokens"],
+        )
+
+    waiting = [(case, utterance(case, frames=STEPS)) for case in cases]
+    # Others that end sooner, so that rows are filled anew while the case goes on.
+    waiting[1:1] = [(None, utterance(case, frames=frames)) for case in cases for frames in (1, 7, 16, 3, 20)]
+    done = 0
+    for case, codes_TQ, _ in batch.decode(Stepper(model.ar, slots), model.nar, waiting, group=slots):
+        if case is not None:
+            assert torch.equal(codes_TQ, case["codes"].long())
+            done += 1
+    assert done == len(cases)

@@ -31,19 +31,15 @@ class LayerCache:
         heads, width = owner.config.n_heads, owner.config.d_model
         self.owner = owner
         self.lines = like.new_zeros(owner.rows * owner.slots, 2 * width)  # zeros: what a mask hides must not be NaN
+        self.slots = self.lines.view(owner.rows, owner.slots, 2, heads, width // heads)
         self.text = like.new_zeros(2, owner.rows, heads, owner.text_slots, width // heads)
 
     def write(self, both_BLE: Tensor) -> tuple[Tensor, Tensor]:
         """Given new keys and values side by side (B, L, 2 * D), store them and return all so far (B, H, K, D/H)."""
         owner = self.owner
         self.lines.index_copy_(0, owner.at_L, both_BLE.flatten(0, 1))
-        seen = self._rows()[owner.first : owner.last, : owner.used].unflatten(-1, (2, owner.config.n_heads, -1))
-        keys, values = seen.transpose(1, 3).unbind(2)
+        keys, values = self.slots[owner.first : owner.last, : owner.used].transpose(1, 3).unbind(2)
         return keys, values
-
-    def _rows(self) -> Tensor:
-        """Return the lines as (B, K, 2 * D)."""
-        return self.lines.view(self.owner.rows, self.owner.slots, self.lines.shape[-1])
 
     def remember(self, memory: Memory | None) -> None:
         """Keep what a layer knows of the text of the row that is being filled."""
@@ -60,7 +56,7 @@ class LayerCache:
 
     def take_over(self, smaller: LayerCache) -> None:
         """Copy what a smaller cache holds."""
-        self._rows()[:, : smaller.owner.slots] = smaller._rows()
+        self.slots[:, : smaller.owner.slots] = smaller.slots
         self.text[..., : smaller.owner.text_slots, :] = smaller.text
 
 
