@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from vallecli.errors import (
     TranscriptMissing,
     UsageError,
 )
-from vallecli.synthesizer import PAUSE, Synthesizer, Voice, piece_seed
+from vallecli.synthesizer import PAUSE, Job, Synthesizer, Voice, piece_seed
 
 SHORT = Sampling(max_frames=10)
 
@@ -135,6 +136,82 @@ def test_half_precision_speaks(tiny_checkpoint: Path, reference: Path, dtype: st
     [piece] = half.speak("One is here.", half.voice(reference), SHORT)
     assert np.isfinite(piece.audio).all()
     assert piece.audio.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", ["tiny_checkpoint", "vallex_checkpoint"])
+def test_weights_in_8_bits_speak(request: pytest.FixtureRequest, reference: Path, name: str) -> None:
+    small = Synthesizer.load(str(request.getfixturevalue(name)), device="cpu", dtype="int8")
+    assert small.dtype == torch.int8
+    held = [tensor.dtype for model in (small.ar, small.nar) for tensor in model.layers.state_dict().values()]
+    assert torch.int8 in held
+    [piece] = small.speak("One is here.", small.voice(reference, "What I said."), SHORT)
+    assert piece.frames > 0
+
+
+# Many texts at once
+
+
+def jobs(voice: Voice, reference: Voice) -> list[Job]:
+    return [
+        Job(key="a", text="One is here. Two is there. And a third one.", voice=voice, sampling=SHORT),
+        Job(key="b", text="One is here.", voice=voice, sampling=replace(SHORT, seed=5, max_frames=25)),
+        Job(
+            key="c", text="Now what? ... - ... Nothing.", voice=reference, sampling=Sampling(greedy=True, max_frames=7)
+        ),
+        Job(key="d", text="...", voice=voice),
+        Job(key="e", text="One is here.", voice=voice, language="zh"),
+        Job(key="f", text="One is here.", voice=voice, sampling=replace(SHORT, top_k=5, max_frames=40)),
+        Job(key="g", text="Two is there.", voice=voice, sampling=SHORT),
+    ]
+
+
+@pytest.mark.parametrize("slots", [1, 2, 4, 9])
+def test_a_job_gives_what_the_same_text_gives_alone(tiny: Synthesizer, voice: Voice, slots: int) -> None:
+    given = jobs(voice, Voice(voice.codes_PQ[:20], "shorter"))
+    spoken = {done.job.key: done for done in tiny.speak_many(given, slots=slots)}
+    assert spoken.keys() == {job.key for job in given}
+    for job in given:
+        done = spoken[job.key]
+        assert done.job is job
+        if job.key in "de":
+            assert done.pieces == ()
+            assert isinstance(done.error, EmptyText if job.key == "d" else UsageError)
+            continue
+        assert done.error is None
+        alone = list(tiny.speak(job.text, job.voice, job.sampling, language=job.language))
+        assert [piece.text for piece in done.pieces] == [piece.text for piece in alone]
+        for piece, expected in zip(done.pieces, alone, strict=True):
+            np.testing.assert_array_equal(piece.codes_TQ, expected.codes_TQ)
+            np.testing.assert_array_equal(piece.audio, expected.audio)
+            assert piece.stop_reason == expected.stop_reason
+
+
+def test_jobs_are_asked_for_one_by_one_and_given_as_they_are_done(tiny: Synthesizer, voice: Voice) -> None:
+    asked: list[str] = []
+
+    def ask() -> Iterator[Job]:
+        for key in "abcd":
+            asked.append(key)
+            yield Job(key=key, text="One is here. Two is there.", voice=voice, sampling=replace(SHORT, max_frames=2))
+
+    seen = [(done.job.key, len(asked)) for done in tiny.speak_many(ask(), slots=1)]
+    assert seen == [("a", 1), ("b", 2), ("c", 3), ("d", 4)]
+
+
+def test_speaking_goes_on_while_a_batch_is_under_way(tiny: Synthesizer, voice: Voice) -> None:
+    given = [Job(key=seed, text="One is here.", voice=voice, sampling=replace(SHORT, seed=seed)) for seed in range(3)]
+    batch = tiny.speak_many(given, slots=1)
+    first = next(batch)
+    [between] = tiny.speak("Two is there.", voice, SHORT)
+    assert [done.job.key for done in (first, *batch)] == [0, 1, 2]
+    [again] = tiny.speak("Two is there.", voice, SHORT)
+    np.testing.assert_array_equal(between.codes_TQ, again.codes_TQ)
+
+
+def test_a_batch_needs_a_slot(tiny: Synthesizer) -> None:
+    with pytest.raises(ValueError, match="0 slots"):
+        next(tiny.speak_many([], slots=0))
+    assert list(tiny.speak_many([], slots=3)) == []
 
 
 # Transcripts
@@ -303,6 +380,44 @@ def test_devices() -> None:
     for name in ("gpu", "cpu:0", "cuda:x", "cuda:", ""):
         with pytest.raises(UsageError):
             device.pick(name)
+
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
+SMALL, LARGE = 12_000_000, 370_000_000  # parameters: nano, and what is published
+
+
+@pytest.mark.parametrize(
+    ("name", "where", "parameters", "native", "expected"),
+    [
+        ("auto", CPU, SMALL, False, torch.float32),
+        ("auto", CPU, LARGE, False, torch.float32),
+        ("auto", GPU, SMALL, True, torch.float32),
+        ("auto", GPU, LARGE, True, torch.bfloat16),
+        ("auto", GPU, LARGE, False, torch.float32),  # a GPU that would only emulate it
+        ("auto", torch.device("mps"), LARGE, False, torch.float32),
+        ("float16", CPU, LARGE, False, torch.float16),
+        ("bfloat16", CPU, SMALL, False, torch.bfloat16),
+        ("int8", CPU, LARGE, False, torch.int8),
+    ],
+)
+def test_precisions(
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    where: torch.device,
+    parameters: int,
+    native: bool,
+    expected: torch.dtype,
+) -> None:
+    monkeypatch.setattr(device, "_computes_in_bfloat16", lambda where: native)
+    assert device.pick_dtype(name, where, parameters) == expected
+
+
+def test_precisions_that_cannot_be() -> None:
+    with pytest.raises(UsageError, match="int8 is for the CPU") as caught:
+        device.pick_dtype("int8", GPU, LARGE)
+    assert "bfloat16" in caught.value.hint
+    with pytest.raises(UsageError, match="float8"):
+        device.pick_dtype("float8", CPU, LARGE)
 
 
 @pytest.mark.cuda
