@@ -82,7 +82,9 @@ def test_command_line_imports_nothing_heavy_at_module_level(path: Path) -> None:
     assert not top & HEAVY
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["speak", "--help"], ["checkpoints", "--help"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["speak", "--help"], ["bench", "--help"], ["checkpoints", "--help"]], ids=" ".join
+)
 def test_help_is_quick_and_leaves_torch_alone(arguments: list[str]) -> None:
     code = (
         "import sys; from vallecli.cli.app import main; code = main(sys.argv[1:]);"

@@ -302,9 +302,9 @@ class Synthesizer(TokenModel):
             raise ValueError(f"{slots} slots speak nothing")
         failed: list[Spoken] = []
         pairs = ((tag, tag[1].utterance) for tag in self._under_way(jobs, failed))
-        group = 1 if self.device.type == "cpu" else -(-slots // 2)  # a CPU is busy with one
         with self.stepper(slots) as stepper:
-            for (running, sentence), codes_TQ, stop_reason in batch.decode(stepper, self.nar, pairs, group=group):
+            done = batch.decode(stepper, self.nar, pairs, group=self.group(slots))
+            for (running, sentence), codes_TQ, stop_reason in done:
                 running.pieces[sentence.index] = self._piece(sentence, codes_TQ, stop_reason)
                 if len(running.pieces) == running.sentences:
                     yield Spoken(running.job, tuple(piece for _, piece in sorted(running.pieces.items())))

@@ -72,6 +72,10 @@ class TokenModel:
                 lent.free(row)
             self._spare = lent
 
+    def group(self, slots: int) -> int:
+        """Return how many utterances the NAR refines in one go where so many are spoken together."""
+        return 1 if self.device.type == "cpu" else -(-slots // 2)  # a CPU is busy with one
+
     @torch.inference_mode()
     def ar_logits(self, text: Ids, prompt_codes: Ids, codes: Ids, *, languages: Ids | None = None) -> Tensor:
         """Given codebook 1 of the speech (T,), return logits (T + 1, 1025): of its codes, and of what comes next.

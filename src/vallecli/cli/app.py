@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from vallecli import __version__
-from vallecli.cli import checkpoints, speak
+from vallecli.cli import bench, checkpoints, speak
 from vallecli.cli.output import Talk
 from vallecli.errors import DeviceError, OutputError, UsageError, VallecliError
 from vallecli.settings import suggest
@@ -32,6 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("speak", epilog=speak.EPILOG)(speak.speak)
+app.command("bench", epilog=bench.EPILOG)(bench.bench)
 app.add_typer(checkpoints.app, name="checkpoints")
 
 

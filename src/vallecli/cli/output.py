@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from vallecli.audio.stream import Writer
 
 STDOUT = "-"
+DTYPE_HELP = (
+    "Precision of the models. auto is bfloat16 for full-size ones on a CUDA device that computes in it, else float32; "
+    "int8 keeps their weights in 8 bits, on a CPU."
+)
 NAME_LETTERS = 40  # of the prompt's name and of the text, in a file name of our own making
 
 Progress = Callable[[int, int, int], None]  # (sentence, sentences, frames of this sentence so far)
@@ -63,6 +67,17 @@ class Talk:
                 completed=sentence,
                 total=sentences if sentences > 1 else None,
             )
+
+    @contextmanager
+    def stages(self) -> Iterator[Callable[[str], object]]:
+        """Give a function that shows on stderr what is being done, or does nothing where nobody would see it."""
+        if self.quiet or not sys.stderr.isatty():
+            yield lambda stage: None
+            return
+        from rich.console import Console
+
+        with Console(stderr=True).status("loading") as status:
+            yield status.update
 
 
 def write_line(line: str) -> None:

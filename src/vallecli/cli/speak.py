@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vallecli.cli.output import Talk
+from vallecli.cli.output import DTYPE_HELP, Talk
 from vallecli.settings import resolve
 
 EPILOG = """\b
@@ -91,9 +91,7 @@ def speak(
         bool | None, typer.Option("--offline/--no-offline", help="Ask nothing of the network.", show_default=False)
     ] = None,
     device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda[:N]|mps", help="Where to compute.")] = None,
-    dtype: Annotated[
-        str | None, typer.Option(metavar="auto|float32|bfloat16|float16", help="Precision of the models.")
-    ] = None,
+    dtype: Annotated[str | None, typer.Option(metavar="auto|float32|bfloat16|float16|int8", help=DTYPE_HELP)] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Which take; random by default, and told.")] = None,
     greedy: Annotated[
         bool | None, typer.Option("--greedy/--no-greedy", help="Always the likeliest sound: no chance, often monotone.")
