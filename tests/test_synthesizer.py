@@ -423,5 +423,10 @@ def test_precisions_that_cannot_be() -> None:
 @pytest.mark.cuda
 def test_a_gpu_speaks(tiny_checkpoint: Path, reference: Path) -> None:
     on_gpu = Synthesizer.load(str(tiny_checkpoint), device="cuda")
-    [piece] = on_gpu.speak("One is here.", on_gpu.voice(reference), SHORT)
+    voice = on_gpu.voice(reference)
+    [piece] = on_gpu.speak("One is here.", voice, SHORT)
     assert np.isfinite(piece.audio).all()
+    given = [Job(key=seed, text="One is here.", voice=voice, sampling=replace(SHORT, seed=seed)) for seed in range(5)]
+    spoken = {done.job.key: done.pieces[0].codes_TQ for done in on_gpu.speak_many(given, slots=2)}
+    np.testing.assert_array_equal(spoken[0], piece.codes_TQ)
+    assert spoken.keys() == set(range(5))

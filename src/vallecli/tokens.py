@@ -113,8 +113,7 @@ class TokenModel:
             sampling = replace(sampling, min_frames=sampling.max_frames or sys.maxsize)
         utterance = Utterance(text_S, self._prompt(prompt_codes), sampling, languages_S)
         with self.stepper(1) as stepper:
-            [(_, _, speech)] = ar.generate_many(stepper, [(None, utterance)])
-        return speech.codes_T.cpu()
+            return ar.generate(stepper, utterance).codes_T.cpu()
 
     def refine(
         self, text: Ids, prompt_codes: Ids, codes: Ids, *, prompt_tokens: int = 0, languages: Ids | None = None

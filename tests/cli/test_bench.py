@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from vallecli import bench
-from vallecli.bench import RANDOM, Bench, Times, Work, random_checkpoint
+from vallecli.bench import RANDOM, Bench, Times, Work, random_checkpoint, random_codec
+from vallecli.constants import HOP
 from vallecli.tokens import TokenModel
 
 if TYPE_CHECKING:
@@ -108,6 +109,12 @@ def test_the_full_size_is_the_published_one() -> None:
     assert 365_000_000 < checkpoint.parameters < 375_000_000
     config = RANDOM["full"]
     assert (config.n_layers, config.d_model, config.n_heads, config.n_languages) == (12, 1024, 16, 3)
+
+
+def test_codecs_of_random_weights_give_audio() -> None:
+    for size in RANDOM:
+        codec = random_codec(size, torch.device("cpu"))
+        assert codec.decode(torch.zeros(1, 5, 8, dtype=torch.long)).shape == (1, 5 * HOP)
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from vallecli.decoding.ar import generate
+from vallecli.decoding import ar
 from vallecli.decoding.sampling import Sampling
-from vallecli.decoding.utterance import StopReason
+from vallecli.decoding.stepper import Stepper
+from vallecli.decoding.utterance import Speech, StopReason, Utterance
 from vallecli.model.ar import AR
 from vallecli.model.cache import KVCache
 from vallecli.model.config import BOS, EOS, Bos, ModelConfig, Stop
@@ -49,9 +50,13 @@ class Scripted(AR):
         return logits
 
 
+def generate(model: AR, prompt: Tensor, sampling: Sampling, **options: Callable[[int], None]) -> Speech:
+    return ar.generate(Stepper(model, 1), Utterance(TEXT, prompt[:, None], sampling), **options)
+
+
 def speak(script: Iterable[dict[int, float]], sampling: Sampling, **options: object) -> tuple[list[int], StopReason]:
     frames = iter(script)
-    speech = generate(Scripted(lambda _: next(frames), **options), TEXT, PROMPT, sampling)
+    speech = generate(Scripted(lambda _: next(frames), **options), PROMPT, sampling)
     return speech.codes_T.tolist(), speech.stop_reason
 
 
@@ -102,21 +107,21 @@ def test_with_the_argmax_rule_an_eos_that_is_likeliest_ends_speech_undrawn() -> 
 )
 def test_what_the_model_hears(bos: Bos, fed: list[int]) -> None:
     scripted = Scripted(lambda fed: {7: 1.0} if fed == 0 else {EOS: 1.0}, bos=bos)
-    generate(scripted, TEXT, PROMPT, GREEDY)
+    generate(scripted, PROMPT, GREEDY)
     assert scripted.fed == [*fed, 7]
 
 
 def test_without_bos_there_must_be_a_prompt() -> None:
     with pytest.raises(ValueError, match="needs a prompt"):
-        generate(model(bos="none"), TEXT, PROMPT[:0], GREEDY)
-    assert len(generate(model(bos="start"), TEXT, PROMPT[:0], Sampling(greedy=True, max_frames=2)).codes_T) > 0
+        generate(model(bos="none"), PROMPT[:0], GREEDY)
+    assert len(generate(model(bos="start"), PROMPT[:0], Sampling(greedy=True, max_frames=2)).codes_T) > 0
 
 
 def test_the_seed_alone_decides() -> None:
-    ar = model()
+    babbler = model()
 
     def take(seed: int) -> list[int]:
-        return generate(ar, TEXT, PROMPT, Sampling(seed=seed, min_frames=20, max_frames=20)).codes_T.tolist()
+        return generate(babbler, PROMPT, Sampling(seed=seed, min_frames=20, max_frames=20)).codes_T.tolist()
 
     first = take(3)
     torch.manual_seed(99)
@@ -127,7 +132,7 @@ def test_the_seed_alone_decides() -> None:
 def test_every_frame_is_reported_once_and_ctrl_c_gets_through() -> None:
     heard: list[int] = []
     sampling = Sampling(min_frames=5, max_frames=5)
-    generate(model(), TEXT, PROMPT, sampling, on_frame=heard.append)
+    generate(model(), PROMPT, sampling, on_frame=heard.append)
     assert heard == [1, 2, 3, 4, 5]
 
     def stop(frame: int) -> None:
@@ -135,4 +140,4 @@ def test_every_frame_is_reported_once_and_ctrl_c_gets_through() -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        generate(model(), TEXT, PROMPT, sampling, on_frame=stop)
+        generate(model(), PROMPT, sampling, on_frame=stop)

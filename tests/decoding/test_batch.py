@@ -67,7 +67,7 @@ def utterances(config: ModelConfig, number: int, device: str = "cpu") -> list[Ut
 
 def alone(model: AR, refiner: NAR, spoken: Utterance) -> tuple[list[list[int]], StopReason]:
     text_S, languages_S = spoken.text_S, spoken.languages_S
-    speech = generate(model, text_S, spoken.prompt_PQ[:, 0], spoken.sampling, languages_S=languages_S)
+    speech = generate(Stepper(model, 1), spoken)
     options = {"prompt_tokens": spoken.prompt_tokens, "languages_S": languages_S}
     codes_TQ = nar.refine(refiner, text_S, spoken.prompt_PQ, speech.codes_T, **options)
     return codes_TQ.tolist(), speech.stop_reason
@@ -152,16 +152,11 @@ def test_room_grows_while_rows_are_speaking() -> None:
     model, refiner = models("vallf")
     short, *_ = utterances(model.config, 1)
     short = replace(short, sampling=Sampling(min_frames=60, max_frames=60))
-    long = replace(short, text_S=short.text_S.repeat(ROOM), sampling=Sampling(seed=1, max_frames=2 * ROOM))
+    lengthy = Sampling(seed=1, min_frames=2 * ROOM, max_frames=2 * ROOM)  # of which so many are not reserved at once
+    long = replace(short, text_S=short.text_S.repeat(ROOM), sampling=lengthy)
     expected = {number: alone(model, refiner, utterance) for number, utterance in enumerate([short, long])}
-    stepper = Stepper(model, 2)
-
-    def one_after_the_other() -> Iterator[Utterance]:
-        yield short
-        assert not stepper.reserve(1, 1, 1)
-        yield long
-
-    assert together(stepper, refiner, one_after_the_other()) == expected
+    assert len(expected[1][0]) == 2 * ROOM
+    assert together(Stepper(model, 2), refiner, [short, long]) == expected
 
 
 @torch.inference_mode()

@@ -20,6 +20,8 @@ from torch import Tensor, nn
 from vallecli.decoding.ar import generate
 from vallecli.decoding.nar import refine
 from vallecli.decoding.sampling import Sampling
+from vallecli.decoding.stepper import Stepper
+from vallecli.decoding.utterance import Utterance
 from vallecli.formats.base import load_into, state_to_store
 from vallecli.model.ar import AR
 from vallecli.model.config import CODEBOOK_SIZE, NUM_CODEBOOKS, ModelConfig
@@ -74,7 +76,7 @@ def compute(name: str) -> dict[str, Any]:
     for head in nar.heads:
         head.register_forward_hook(lambda _module, _inputs, logits: nar_logits.append(logits[0, PROMPT:].clone()))
     greedy = Sampling(greedy=True, min_frames=FRAMES, max_frames=FRAMES)
-    speech = generate(ar, text_S, prompt_PQ[:, 0], greedy, languages_S=languages_S)
+    speech = generate(Stepper(ar, 1), Utterance(text_S, prompt_PQ, greedy, languages_S))
     codes_TQ = refine(nar, text_S, prompt_PQ, speech.codes_T, prompt_tokens=PROMPT_TOKENS, languages_S=languages_S)
     choices = torch.cat([torch.stack(ar_logits)[:, :CODEBOOK_SIZE], *nar_logits])
     first, second = choices.topk(2).values.unbind(-1)

@@ -6,12 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 import torch
-from torch import Tensor
 
-from vallecli.decoding.sampling import Sampling
 from vallecli.decoding.stepper import Stepper
 from vallecli.decoding.utterance import Speech, Utterance
-from vallecli.model.ar import AR
 
 Tag = TypeVar("Tag")  # by which the caller knows an utterance again
 
@@ -52,21 +49,9 @@ def generate_many(
             stepper.step()
 
 
-def generate(
-    model: AR,
-    text_S: Tensor,
-    prompt_P: Tensor,
-    sampling: Sampling,
-    *,
-    languages_S: Tensor | None = None,
-    on_frame: Callable[[int], None] | None = None,
-) -> Speech:
-    """Given text ids (S,) and the prompt's codebook 1 (P,), return the codebook 1 of the speech (T,).
-
-    `on_frame` hears how many frames exist. Raises ValueError where a model without BOS gets no prompt.
-    """
-    utterance = Utterance(text_S, prompt_P[:, None], sampling, languages_S)
+@torch.inference_mode()
+def generate(stepper: Stepper, utterance: Utterance, *, on_frame: Callable[[int], None] | None = None) -> Speech:
+    """Return what the AR makes of one utterance; `on_frame` hears how many frames exist. Raises as generate_many."""
     heard = None if on_frame is None else lambda _, frames: on_frame(frames)
-    with torch.inference_mode():
-        [(_, _, speech)] = generate_many(Stepper(model, 1), [(None, utterance)], on_frame=heard)
+    [(_, _, speech)] = generate_many(stepper, [(None, utterance)], on_frame=heard)
     return speech

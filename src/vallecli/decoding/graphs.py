@@ -64,7 +64,7 @@ class GraphStepper(Stepper):
     def _run(self, rows: int) -> None:
         step = super()._run
         kind = (
-            *(self.cache.used, self.cache.text_used, self.knobs.drawn, self.knobs.filtered),
+            *(self.cache.used, self.cache.text_used, self.knobs.drawn, self.knobs.cut, self.knobs.nucleus),
             self.model.audio_positions.table.data_ptr(),  # moves when `forward` is given more
         )
         if kind not in self._replays:
@@ -76,12 +76,10 @@ class GraphStepper(Stepper):
             replay = self._replays[kind] = self._capture.capture(lambda: step(rows))
         replay()
 
-    def reserve(self, text: int, audio: int, frames: int) -> bool:
-        """Make room for an utterance; graphs of tensors that are left behind are, too."""
-        moved = super().reserve(text, audio, frames)
-        if moved:
-            self._replays.clear()
-        return moved
+    def _move(self, text_slots: int, slots: int) -> None:
+        """Go on in larger tensors; what was captured of the smaller ones is left behind with them."""
+        super()._move(text_slots, slots)
+        self._replays.clear()
 
 
 def new_stepper(model: AR, rows: int) -> Stepper:

@@ -67,7 +67,7 @@ class Knobs:
         self._told[row] = sampling
 
     def forget(self, row: int) -> None:
-        """Leave a row out of account for `drawn` and `filtered`."""
+        """Leave a row out of account for what follows."""
         self._told.pop(row, None)
 
     @property
@@ -76,9 +76,14 @@ class Knobs:
         return not all(sampling.greedy for sampling in self._told.values())
 
     @property
-    def filtered(self) -> bool:
-        """Return whether any row keeps only likely codes."""
-        return any(not told.greedy and (told.top_k or told.top_p < 1) for told in self._told.values())
+    def cut(self) -> int:
+        """Return the largest top-k of any row, 0 for none."""
+        return max((0 if told.greedy else told.top_k for told in self._told.values()), default=0)
+
+    @property
+    def nucleus(self) -> bool:
+        """Return whether any row has a top-p."""
+        return any(not told.greedy and told.top_p < 1 for told in self._told.values())
 
 
 def choose(logits_BV: Tensor, knobs: Knobs, uniform_BV: Tensor, rows: slice = slice(None)) -> Tensor:
@@ -88,18 +93,16 @@ def choose(logits_BV: Tensor, knobs: Knobs, uniform_BV: Tensor, rows: slice = sl
     seldom changes that: a row among others gives the codes of the same row alone. Without noise it is the likeliest.
     """
     scores_BV = logits_BV / knobs.temperature_B1[rows]
-    if knobs.filtered:
-        scores_BV = keep_likely(scores_BV, knobs.top_k_B1[rows], knobs.top_p_B1[rows])
+    if cut := min(knobs.cut, logits_BV.shape[-1]):
+        top_k_B1 = knobs.top_k_B1[rows]
+        smallest = scores_BV.topk(cut).values.gather(-1, top_k_B1.clamp(max=cut) - 1)
+        scores_BV = scores_BV.masked_fill((scores_BV < smallest) & (top_k_B1 <= cut), -torch.inf)
+    if knobs.nucleus:
+        ordered, places = scores_BV.sort(descending=True)
+        before = F.pad(ordered.softmax(-1).cumsum(-1)[:, :-1], (1, 0))  # nothing is before the likeliest: it stays
+        ordered = ordered.masked_fill(before > knobs.top_p_B1[rows], -torch.inf)
+        scores_BV = torch.zeros_like(ordered).scatter(-1, places, ordered)
     if knobs.drawn:
         gumbel_BV = -(-uniform_BV.clamp(min=LEAST).log()).log()
         scores_BV = scores_BV + knobs.chance_B1[rows] * gumbel_BV
     return scores_BV.argmax(-1)
-
-
-def keep_likely(logits_BV: Tensor, top_k_B1: Tensor, top_p_B1: Tensor) -> Tensor:
-    """Return the logits with minus infinity for codes that top-k, and of those it keeps, top-p leave out."""
-    ordered, places = logits_BV.sort(descending=True)
-    smallest = ordered.gather(-1, top_k_B1.clamp(max=ordered.shape[-1]) - 1)
-    ordered = ordered.masked_fill(ordered < smallest, -torch.inf)
-    before = F.pad(ordered.softmax(-1).cumsum(-1)[:, :-1], (1, 0))  # the likeliest always stays: nothing is before it
-    return torch.zeros_like(ordered).scatter(-1, places, ordered.masked_fill(before > top_p_B1, -torch.inf))

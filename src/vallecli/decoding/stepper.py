@@ -14,7 +14,6 @@ from torch import Tensor
 from vallecli.decoding.sampling import Knobs, choose
 from vallecli.decoding.utterance import StopReason, Utterance, audio_prefix, most_frames
 from vallecli.model.ar import AR
-from vallecli.model.cache import KVCache
 from vallecli.model.config import EOS
 
 ROOM = 256  # positions by which room grows, so that it seldom has to
@@ -47,7 +46,7 @@ class Stepper:
         self.frames_B = torch.zeros_like(self.codes_B)
         self.least_B, self.most_B = torch.zeros_like(self.codes_B), torch.zeros_like(self.codes_B)
         self.eos_B = torch.zeros_like(self.codes_B, dtype=torch.bool)
-        self.said_BT = self.codes_B.new_zeros(rows, ROOM)
+        self.said_BT = self.codes_B.new_zeros(rows, 1)
         self.knobs = Knobs(rows, device)
         self.cache = model.new_cache(rows, 0, 0, block=self.block)
         self._generators: list[torch.Generator | None] = [None] * rows  # None for a row that is free
@@ -68,7 +67,7 @@ class Stepper:
         text_S, sampling = utterance.text_S, utterance.sampling
         audio_A = audio_prefix(self.model.config.bos, utterance.prompt_PQ[:, 0])
         most = most_frames(self.model.config, utterance)
-        self.reserve(len(text_S), len(audio_A), most)
+        self._reserve(len(text_S), len(audio_A) + min(most, ROOM))  # for more if it comes to that: it seldom does
         generator = self._generators[row] = torch.Generator().manual_seed(sampling.seed)
         self.knobs.set(row, sampling)
         self.least_B[row], self.most_B[row] = sampling.min_frames, most
@@ -85,6 +84,8 @@ class Stepper:
         self._at.zero_()
         busy = [row for row, generator in enumerate(self._generators) if generator is not None]
         rows = self.rows if self.together else busy[-1] + 1
+        if max(self.cache.ends) + self.every > self.cache.slots:
+            self._move(self.cache.text_slots, 2 * self.cache.slots)
         for _ in range(self.every):
             self.cache.claim(rows)
             self._run(rows)
@@ -108,9 +109,8 @@ class Stepper:
             codes_B = codes_B.masked_fill(logits_BV.argmax(-1) == EOS, EOS)
         ended_B = codes_B == EOS
         self.codes_B[rows] = codes_B
-        self.said_BT[rows].scatter_(
-            1, frames_B[:, None], codes_B[:, None]
-        )  # a row that has ended writes behind its end
+        # Rows that have ended write as well, behind what they said.
+        self.said_BT[rows].scatter_(1, frames_B[:, None], codes_B[:, None])
         self.eos_B[rows] |= live_B & ended_B
         live_B &= ~ended_B
         frames_B += live_B
@@ -143,25 +143,20 @@ class Stepper:
         self.knobs.forget(row)
         self.cache.free(row)
 
-    def reserve(self, text: int, audio: int, frames: int) -> bool:
-        """Make room for an utterance, if need be by moving to larger tensors; return whether that was so."""
-        frames += self.every  # what rows that have ended still write until somebody looks
-        if self.cache.fits(text, audio + frames) and frames < self.said_BT.shape[1]:
-            return False
-        before = self.cache
-        self.cache = self._larger(text, audio + frames)
-        self.cache.take_over(before)
-        said_BT = self.said_BT
-        self.said_BT = said_BT.new_zeros(self.rows, max(said_BT.shape[1], _whole(frames + 1)))
-        self.said_BT[:, : said_BT.shape[1]] = said_BT
-        return True
+    def _reserve(self, text: int, audio: int) -> None:
+        """Make room for text and audio of a row, and the steps until somebody looks."""
+        if not self.cache.fits(text, audio + self.every):
+            cross = self.model.config.cross_attention
+            slots = audio + self.every + (0 if cross else text)
+            self._move(max(text, self.cache.text_slots) if cross else 0, max(slots, self.cache.slots))
 
-    def _larger(self, text: int, audio: int) -> KVCache:
-        """Return a cache with room for an utterance and for what the cache has now."""
-        cross = self.model.config.cross_attention
-        text_slots = max(_whole(text), self.cache.text_slots) if cross else 0
-        slots = max(_whole(audio if cross else text + audio), self.cache.slots)
-        return self.model.new_cache(self.rows, text_slots, slots, block=self.block)
+    def _move(self, text_slots: int, slots: int) -> None:
+        """Go on in larger tensors."""
+        smaller, said_BT = self.cache, self.said_BT
+        self.cache = self.model.new_cache(self.rows, _whole(text_slots), _whole(slots), block=self.block)
+        self.cache.take_over(smaller)
+        self.said_BT = said_BT.new_zeros(self.rows, self.cache.slots + 1)
+        self.said_BT[:, : said_BT.shape[1]] = said_BT
 
 
 def _whole(positions: int) -> int:
