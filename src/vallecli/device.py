@@ -43,7 +43,7 @@ def pick_dtype(name: str, device: torch.device, parameters: int) -> torch.dtype:
     """Return the precision of language models of so many parameters; torch.int8 stands for weights in 8 bits.
 
     auto is bfloat16 for full-size models on a CUDA device that computes in it, where half the bytes are half the time,
-    and float32 for all else: small models gain nothing, and on a CPU results are to be the same everywhere. Raises
+    and float32 for all else: small models gain nothing, and on a CPU exactness is given up only on request. Raises
     UsageError for an unknown name, and for int8 on anything but a CPU.
     """
     if name not in ("auto", *DTYPES):

@@ -101,7 +101,9 @@ def make(request: Request, talk: Talk) -> None:
 
     from vallecli.synthesizer import Synthesizer  # seconds of torch, after all that could be refused without it
 
-    synthesizer = Synthesizer.load(settings.checkpoint, device=settings.device, dtype=settings.dtype, **request.loading)
+    synthesizer = Synthesizer.load(
+        settings.checkpoint, device=settings.device, dtype=settings.dtype, **request.loading
+    )
     take = Take(synthesizer, secrets.randbelow(SEEDS) if settings.seed is None else settings.seed, started)
     voice = synthesizer.voice(recording, request.prompt_text, name=request.prompt, transcribe=request.transcribe)
     talk.say(f"{synthesizer.name} on {synthesizer.device} in {take.dtype}, seed {take.seed}")
