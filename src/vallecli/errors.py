@@ -18,9 +18,16 @@ VallecliError                       1  a bug, or nothing better is known
 │   │   └── TextEncodingError
 │   ├── PresetError                    published voice presets
 │   ├── ForeignPreset
+│   ├── TableError                     a CSV or JSONL file as a whole
+│   ├── RowError                       one row of it
+│   │   ├── DuplicateRow
+│   │   └── UnsafeName                     of an output
 │   └── OutputError                    outputs
 │       ├── OutputExists
-│       └── OutputNotWritable
+│       ├── OutputNotWritable
+│       ├── FolderInUse                    of a batch, by another run
+│       ├── FolderGone                     while it was being written to
+│       └── FolderNotWritable              or no longer
 ├── CheckpointError                 4  missing, damaged or offline
 │   ├── UnknownCheckpoint
 │   ├── MissingCheckpoint              known, and not on this machine
@@ -30,19 +37,27 @@ VallecliError                       1  a bug, or nothing better is known
 │       ├── SourceGone
 │       ├── AccessDenied
 │       └── Unreachable
-└── DeviceError                     5  no such device, or out of memory
-    ├── PlayerError                    nothing that plays audio
-    ├── ExtraMissing                   packages that only some checkpoints need
-    └── EspeakMissing
+├── DeviceError                     5  no such device, or out of memory
+│   ├── PlayerError                    nothing that plays audio
+│   ├── ExtraMissing                   packages that only some checkpoints need
+│   ├── EspeakMissing
+│   └── WorkerLost                     of a cluster
+└── RowsFailed                      6  of a batch, all of whose other rows are done
 
 Interrupted (Ctrl-C) leaves with 130. This module imports nothing of ours.
 """
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
 from os import PathLike
 
 Path = str | PathLike[str]
+
+# What a disk may say at any time, whichever file it is about.
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 class VallecliError(Exception):
@@ -181,6 +196,30 @@ class ForeignPreset(InputError):
         )
 
 
+class TableError(InputError):
+    """A table of rows that cannot be read as one."""
+
+
+class RowError(InputError):
+    """A row of a table with something in it that cannot be meant."""
+
+
+class DuplicateRow(RowError):
+    """A row with an id or an output that an earlier one has."""
+
+    def __init__(self, what: str, value: str, row: int) -> None:
+        super().__init__(f"{what} {value!r} is that of row {row} already", f"Give each row {what} of its own.")
+
+
+class UnsafeName(RowError):
+    """An output whose name some system would not take, or that leaves its folder."""
+
+    def __init__(self, output: str, reason: str) -> None:
+        super().__init__(
+            f"{output!r} cannot be an output: {reason}", "Give letters, digits, dots, - and _, and / for a subfolder."
+        )
+
+
 class OutputError(InputError):
     """An output that cannot be written."""
 
@@ -189,7 +228,7 @@ class OutputExists(OutputError):
     """An output that is already there."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(f"{path} already exists", "Choose another name with -o, or add --force to overwrite it.")
+        super().__init__(f"{path} already exists", "Choose another name, or add --force to overwrite it.")
 
 
 class OutputNotWritable(OutputError):
@@ -197,6 +236,34 @@ class OutputNotWritable(OutputError):
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"cannot write {path}: {reason}", "Choose another place with -o.")
+
+
+class FolderInUse(OutputError):
+    """An output folder to which another run writes just now."""
+
+    def __init__(self, folder: Path, results: str) -> None:
+        super().__init__(
+            f"another run is writing {results} in {folder}", "Wait for it, or give another folder by --out-dir."
+        )
+
+
+class FolderGone(OutputError):
+    """An output folder that was removed or replaced while it was being written to."""
+
+    def __init__(self, results: Path) -> None:
+        super().__init__(
+            f"{results} was taken away while it was being written to",
+            "Type the same command again: it does what is not there any more.",
+        )
+
+
+class FolderNotWritable(OutputError):
+    """An output folder in which nothing more can be written."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"cannot write {path}: {reason}", "Make room, and type the same command again: it goes on from there."
+        )
 
 
 class CheckpointError(VallecliError):
@@ -290,3 +357,43 @@ class EspeakMissing(DeviceError):
             "Type: apt install espeak-ng (Debian, Ubuntu) or brew install espeak-ng (macOS). On Windows install its "
             ".msi and let PHONEMIZER_ESPEAK_LIBRARY name its libespeak-ng.dll; so too for a library elsewhere.",
         )
+
+
+class WorkerLost(DeviceError):
+    """A worker of a cluster that died again and again over the same rows."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the worker died: {reason}", "Give it more memory, or cut the row in pieces.")
+
+
+class RowsFailed(VallecliError):
+    """A batch of which all is done that could be, and some rows could not."""
+
+    exit_code = 6
+
+    def __init__(self, failed: int, rows: int, hint: str) -> None:
+        super().__init__(f"{failed} of {rows} rows failed", hint)
+
+
+def explain(error: Exception) -> VallecliError | None:
+    """Return what an error of any library means to the user, or None where it can only be a bug of ours."""
+    if isinstance(error, VallecliError):
+        return error
+    if _out_of_memory(error):
+        return DeviceError(
+            "there is not enough memory",
+            "Try --device cpu, a smaller checkpoint, shorter sentences or a smaller --max-seconds.",
+        )
+    if isinstance(error, OSError) and error.errno in DISK:
+        return OutputError(f"cannot write: {os.strerror(error.errno).lower()}", "Choose another disk, or make room.")
+    return None
+
+
+def _out_of_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    torch = sys.modules.get("torch")  # not imported for this: if it is not there, it is not to blame
+    if torch is None or not isinstance(error, RuntimeError):
+        return False
+    # On a CPU torch has no class of its own for it.
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -5,7 +5,6 @@ Files of repositories lie in the hub's own cache, which other programs share; th
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import shutil
@@ -28,6 +27,7 @@ from huggingface_hub.utils import logging as hub_logging
 
 from vallecli import store
 from vallecli.errors import (
+    DISK,
     AccessDenied,
     CheckpointError,
     DamagedCheckpoint,
@@ -39,7 +39,6 @@ from vallecli.registry import CheckpointSpec, File, Source
 from vallecli.store import Held, Present
 
 TIMEOUT = 10  # seconds to wait for a source's first answer
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)  # what is not the source's fault
 
 # What a failing source may raise. Which HTTP library the hub's client stands on depends on its version, but its
 # own error always derives from that library's.

@@ -10,15 +10,21 @@ import difflib
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from vallecli.constants import FRAME_RATE
 from vallecli.errors import UsageError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 FILE_NAME = "valle.toml"
 ENVIRONMENT_PREFIX = "VALLE_"
 DEFAULT = "default"
+
+SamplingT = TypeVar("SamplingT", bound="DataclassInstance")  # decoding.sampling.Sampling, which would bring torch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +46,14 @@ class Settings:
     def source(self, name: str) -> str:
         """Return where the value of `name` came from: a flag, a variable, a file or "default"."""
         return self.sources.get(name, DEFAULT)
+
+    def sampling(self, own: SamplingT, *, seed: int) -> SamplingT:
+        """Return the checkpoint's own sampling, with what is wanted otherwise."""
+        wanted: dict[str, Any] = {"temperature": self.temperature, "top_k": self.top_k, "top_p": self.top_p}
+        if self.max_seconds is not None:
+            wanted["max_frames"] = max(1, int(self.max_seconds * FRAME_RATE))
+        given = {name: value for name, value in wanted.items() if value is not None}
+        return replace(own, greedy=self.greedy, seed=seed, **given)
 
 
 NAMES = [entry.name for entry in fields(Settings) if entry.name != "sources"]
@@ -162,9 +176,17 @@ CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {  # name -> (raw to value
 }
 
 
-def _checked(name: str, raw: Any, source: str) -> Any:
+def value_of(name: str, raw: Any) -> Any:
+    """Return the value of a setting as it was written. ValueError tells what it should be."""
     check, expected = CHECKS[name]
     try:
         return check(raw)
     except (ValueError, TypeError, KeyError) as error:
-        raise UsageError(f"{source}: {name.replace('_', ' ')} is {raw!r}", f"It should be {expected}.") from error
+        raise ValueError(f"It should be {expected}.") from error
+
+
+def _checked(name: str, raw: Any, source: str) -> Any:
+    try:
+        return value_of(name, raw)
+    except ValueError as error:
+        raise UsageError(f"{source}: {name.replace('_', ' ')} is {raw!r}", str(error)) from error

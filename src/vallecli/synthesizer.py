@@ -38,9 +38,7 @@ from vallecli.errors import (
     DamagedCheckpoint,
     EmptyText,
     ForeignPreset,
-    InputError,
     PromptTooLong,
-    TextEncodingError,
     TranscriptMissing,
     UsageError,
     VallecliError,
@@ -258,9 +256,9 @@ class Synthesizer(TokenModel):
         """Return what is said in the part of a recording that the models will hear, not in what was cut off."""
         if given is None and transcribe:
             return listening.transcribe(prepared.wav)
-        transcript = read_transcript(name) if given is None else given
+        transcript = prompt.read_transcript(name) if given is None else given
         if transcript is None:
-            raise TranscriptMissing(name, transcript_file(name))
+            raise TranscriptMissing(name, prompt.transcript_file(name))
         if cut:
             raise PromptTooLong(name, prepared.seconds)
         return transcript
@@ -366,24 +364,6 @@ class Synthesizer(TokenModel):
 def piece_seed(seed: int, index: int) -> int:
     """Return the seed of sentence number `index`: 63 bits, unrelated from one sentence to the next."""
     return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-def transcript_file(recording: Source) -> Path:
-    """Return where a transcript is looked for: ref.txt beside ref.wav."""
-    return Path(recording).with_suffix(".txt")
-
-
-def read_transcript(recording: Source) -> str | None:
-    """Return what the text file beside a recording says, None if there is none. Raises InputError."""
-    path = transcript_file(recording)
-    try:
-        return path.read_text(encoding="utf-8-sig").strip()
-    except UnicodeDecodeError as error:
-        raise TextEncodingError(path) from error
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}", "Give --prompt-text.") from error
 
 
 def _int16(codes: Tensor) -> npt.NDArray[np.int16]:

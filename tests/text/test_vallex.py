@@ -216,4 +216,5 @@ VallexFrontEnd().encode("[EN]Hi 5[EN][ZH]你好3[ZH][JA]はい[JA]")
     environment = {**os.environ, "TMPDIR": str(temporary)}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert (done.stdout, done.stderr) == ("", "")
-    assert list(temporary.iterdir()) == []
+    left = [path.name for path in temporary.iterdir() if path.name != ".ses"]  # onnxruntime's, where that is installed
+    assert left == []

@@ -154,6 +154,7 @@ def open_output(path: str | os.PathLike[str], *, form: str | None = None, force:
             encoder.finish()
             with _naming(path):
                 file.flush()
+                os.fsync(file.fileno())  # a loss of power must not leave an empty file under this name
         finally:
             with suppress(OSError):  # it would try once more to write what could not be written
                 file.close()

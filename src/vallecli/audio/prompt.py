@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from vallecli.audio import files
 from vallecli.audio.stream import Wav
 from vallecli.constants import SAMPLE_RATE
-from vallecli.errors import PromptTooShort, SilentPrompt
+from vallecli.errors import InputError, PromptTooShort, SilentPrompt, TextEncodingError
 
 READ_SECONDS = 60.0  # of a recording that are listened to
 MIN_SECONDS = 1.0  # of speech, less is refused
@@ -83,6 +84,24 @@ def prepare(wav_N: Wav, source: str | PathLike[str], *, max_seconds: float = MAX
     elif seconds < GOOD_SECONDS:
         notes.append(f"{source} holds only {seconds:.1f} s of speech; 3 to 10 s give a closer voice")
     return PreparedPrompt(_level(wav_N), len(wav_N) / SAMPLE_RATE, notes, cut=seconds > max_seconds)
+
+
+def transcript_file(recording: str | PathLike[str]) -> Path:
+    """Return where a transcript is looked for: ref.txt beside ref.wav."""
+    return Path(recording).with_suffix(".txt")
+
+
+def read_transcript(recording: str | PathLike[str]) -> str | None:
+    """Return what the text file beside a recording says, None if there is none. Raises InputError."""
+    path = transcript_file(recording)
+    try:
+        return path.read_text(encoding="utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise TextEncodingError(path) from error
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}", "Give --prompt-text.") from error
 
 
 def _levels(wav_N: Wav) -> npt.NDArray[np.float64]:

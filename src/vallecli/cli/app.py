@@ -1,13 +1,12 @@
 """The table of commands, and the one place that turns an error into a message and an exit code.
 
-0 ok · 1 a bug of ours · 2 usage · 3 bad input · 4 checkpoint · 5 device or memory · 130 interrupted (Ctrl-C)
-· 143 ended by SIGTERM · 141 the reader of our output went away (128 + SIGPIPE, as shells report it), which is no
-error and says nothing.
+0 ok · 1 a bug of ours · 2 usage · 3 bad input · 4 checkpoint · 5 device or memory · 6 rows of a batch failed
+· 130 interrupted (Ctrl-C) · 143 ended by SIGTERM · 141 the reader of our output went away (128 + SIGPIPE, as shells
+report it), which is no error and says nothing.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
@@ -17,10 +16,10 @@ from typing import Annotated
 
 import typer
 
-from vallecli import __version__
-from vallecli.cli import bench, checkpoints, speak
+from vallecli import __version__, errors
+from vallecli.cli import batch, bench, checkpoints, speak
 from vallecli.cli.output import Talk
-from vallecli.errors import DeviceError, OutputError, UsageError, VallecliError
+from vallecli.errors import UsageError, VallecliError
 from vallecli.settings import suggest
 
 EXIT_BUG, EXIT_INTERRUPTED, EXIT_CLOSED_PIPE, EXIT_TERMINATED = 1, 130, 141, 143
@@ -32,6 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("speak", epilog=speak.EPILOG)(speak.speak)
+app.command("batch", epilog=batch.EPILOG)(batch.batch)
 app.command("bench", epilog=bench.EPILOG)(bench.bench)
 app.add_typer(checkpoints.app, name="checkpoints")
 
@@ -93,18 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def explain(error: Exception) -> VallecliError | None:
     """Return what an error of any library means to the user, or None where it can only be a bug of ours."""
-    if isinstance(error, VallecliError):
-        return error
-    if isinstance(error, typer.TyperException):
-        return _usage(error)
-    if _out_of_memory(error):
-        return DeviceError(
-            "there is not enough memory",
-            "Try --device cpu, a smaller checkpoint, shorter sentences or a smaller --max-seconds.",
-        )
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS):
-        return OutputError(f"cannot write: {os.strerror(error.errno).lower()}", "Choose another disk with -o.")
-    return None
+    return _usage(error) if isinstance(error, typer.TyperException) else errors.explain(error)
 
 
 def _usage(error: typer.TyperException) -> UsageError:
@@ -114,13 +103,3 @@ def _usage(error: typer.TyperException) -> UsageError:
         return UsageError(error.message, suggest(getattr(error, "option_name", ""), near))
     context = getattr(error, "ctx", None)
     return UsageError(error.format_message(), f"Try: {context.command_path if context else 'valle'} --help")
-
-
-def _out_of_memory(error: Exception) -> bool:
-    if isinstance(error, MemoryError):
-        return True
-    torch = sys.modules.get("torch")  # not imported for this: if it is not there, it is not to blame
-    if torch is None or not isinstance(error, RuntimeError):
-        return False
-    # On a CPU torch has no class of its own for it.
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from vallecli.cli.output import DTYPE_HELP, Talk, write_json, write_line
+from vallecli.cli import options
+from vallecli.cli.output import Talk, write_json, write_line
 from vallecli.errors import UsageError
 from vallecli.settings import resolve
 
@@ -27,13 +28,13 @@ bandwidth_share is what a step has to read over its time, as a share of what the
 
 def bench(
     context: typer.Context,
-    checkpoint: Annotated[str | None, typer.Option(metavar="NAME|PATH", help="The model, as in `valle speak`.")] = None,
+    checkpoint: options.Checkpoint = None,
     random_weights: Annotated[
         str | None,
         typer.Option(metavar="full|nano", help="Random weights instead: of VALL-E X's published size, or of nano's."),
     ] = None,
-    device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda[:N]|mps", help="Where to compute.")] = None,
-    dtype: Annotated[str | None, typer.Option(metavar="auto|float32|bfloat16|float16|int8", help=DTYPE_HELP)] = None,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
     batch: Annotated[int, typer.Option(metavar="N", min=1, help="Utterances that are spoken together.")] = 1,
     frames: Annotated[int, typer.Option(metavar="N", min=1, help="Frames of each, 75 a second.")] = 300,
     prompt_frames: Annotated[int, typer.Option(metavar="N", min=1, help="Frames of the prompt.")] = 225,

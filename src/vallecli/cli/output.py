@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from vallecli.audio.stream import Writer
 
 STDOUT = "-"
-DTYPE_HELP = (
-    "Precision of the models. auto is bfloat16 for full-size ones on a CUDA device that computes in it, else float32; "
-    "int8 keeps their weights in 8 bits, on a CPU."
-)
 NAME_LETTERS = 40  # of the prompt's name and of the text, in a file name of our own making
 
 Progress = Callable[[int, int, int], None]  # (sentence, sentences, frames of this sentence so far)

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from vallecli.cli.output import DTYPE_HELP, Talk
+from vallecli.cli import options
+from vallecli.cli.output import Talk
 from vallecli.settings import resolve
 
 EPILOG = """\b
@@ -46,21 +47,9 @@ def speak(
             help="What the recording says, for checkpoints that need it; else REF.txt beside REF.wav is read.",
         ),
     ] = None,
-    transcribe: Annotated[
-        bool,
-        typer.Option(
-            "--transcribe", help="Have a model write down what the recording says."
-        ),
-    ] = False,
-    language: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|en|zh|ja|mix", help="Language of the text; mix for one with [EN]tags[EN] around each part."
-        ),
-    ] = "auto",
-    accent: Annotated[
-        str | None, typer.Option(metavar="en|zh|ja", help="Speak with another language's accent (VALL-E X).")
-    ] = None,
+    transcribe: options.Transcribe = False,
+    language: options.Language = "auto",
+    accent: options.Accent = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -75,40 +64,27 @@ def speak(
         typer.Option("--format", metavar="wav|flac|ogg|raw", help="Format, if the ending does not say; raw is s16le."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
-    checkpoint: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|PATH", help="The model: nano (built in), one of `valle checkpoints list`, a path."),
-    ] = None,
-    symbols: Annotated[
-        str | None, typer.Option(metavar="FILE", help="The checkpoint's table of text symbols, if it is apart.")
-    ] = None,
-    heads: Annotated[int | None, typer.Option(metavar="N", help="Attention heads, if they are not stored.")] = None,
-    prefix_mode: Annotated[int | None, typer.Option(metavar="N", help="Prefix mode, if it is not stored.")] = None,
-    decoder: Annotated[
-        str | None, typer.Option(metavar="encodec|vocos", help="What makes audio of EnCodec's codes, if both are here.")
-    ] = None,
-    offline: Annotated[
-        bool | None, typer.Option("--offline/--no-offline", help="Ask nothing of the network.", show_default=False)
-    ] = None,
-    device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda[:N]|mps", help="Where to compute.")] = None,
-    dtype: Annotated[str | None, typer.Option(metavar="auto|float32|bfloat16|float16|int8", help=DTYPE_HELP)] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Which take; random by default, and told.")] = None,
-    greedy: Annotated[
-        bool | None, typer.Option("--greedy/--no-greedy", help="Always the likeliest sound: no chance, often monotone.")
-    ] = None,
-    temperature: Annotated[float | None, typer.Option(metavar="X", help="Below 1 is steadier, above livelier.")] = None,
-    top_k: Annotated[int | None, typer.Option(metavar="N", help="Choose among the N likeliest sounds.")] = None,
-    top_p: Annotated[float | None, typer.Option(metavar="P", help="Choose among the likeliest that sum to P.")] = None,
-    max_seconds: Annotated[
-        float | None, typer.Option(metavar="S", help="Longest audio of one sentence; by default by its length.")
-    ] = None,
+    checkpoint: options.Checkpoint = None,
+    symbols: options.Symbols = None,
+    heads: options.Heads = None,
+    prefix_mode: options.PrefixMode = None,
+    decoder: options.Decoder = None,
+    offline: options.Offline = None,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+    seed: options.Seed = None,
+    greedy: options.Greedy = None,
+    temperature: options.Temperature = None,
+    top_k: options.TopK = None,
+    top_p: options.TopP = None,
+    max_seconds: options.MaxSeconds = None,
     save_codes: Annotated[
         str | None, typer.Option(metavar="FILE", help="Also keep the codec tokens, frames x codebooks: .npy or .npz.")
     ] = None,
     play: Annotated[bool, typer.Option("--play", help="Play the result as well.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of the path.")] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")] = False,
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say more, and show where a bug happened.")] = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Say a text in the voice of a recording and write 24 kHz audio."""
     talk: Talk = context.obj

@@ -13,17 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vallecli import registry
-from vallecli.audio import files, play, prompt
+from vallecli.audio import files, play
 from vallecli.audio.prompt import PreparedPrompt
 from vallecli.cli.output import STDOUT, Talk, Target, target, write_line
 from vallecli.constants import FRAME_RATE
 from vallecli.errors import InputError, OutputNotWritable, TextEncodingError, UsageError
-from vallecli.formats.preset import Preset, is_preset, read_preset
+from vallecli.jobs.prompts import read_prompt
 from vallecli.settings import NAMES, Settings
-from vallecli.text.normalize import normalize
+from vallecli.text.normalize import check_words
 
 if TYPE_CHECKING:
-    from vallecli.decoding.sampling import Sampling
     from vallecli.synthesizer import Piece, Synthesizer
 
 SEEDS = 2**31  # seeds that chance chooses from; short enough to type again
@@ -70,17 +69,6 @@ def read_text(text: str | None, text_file: str | None) -> str:
         raise InputError(f"cannot read {text_file}: {error.strerror}", "Check --text-file.") from error
 
 
-def check_words(text: str) -> None:
-    """Raise EmptyText for a text that no front end finds words in."""
-    if not any(char.isalnum() for char in text):
-        normalize(text)  # knows the symbols that are said as words, too
-
-
-def read_prompt(path: str) -> PreparedPrompt | Preset:
-    """Read the recording of a voice, or a VALL-E X preset. Raises InputError."""
-    return read_preset(path) if is_preset(path) else prompt.load(path)
-
-
 def make(request: Request, talk: Talk) -> None:
     """Check, load, speak and write one take."""
     started = time.perf_counter()
@@ -101,9 +89,7 @@ def make(request: Request, talk: Talk) -> None:
 
     from vallecli.synthesizer import Synthesizer  # seconds of torch, after all that could be refused without it
 
-    synthesizer = Synthesizer.load(
-        settings.checkpoint, device=settings.device, dtype=settings.dtype, **request.loading
-    )
+    synthesizer = Synthesizer.load(settings.checkpoint, device=settings.device, dtype=settings.dtype, **request.loading)
     take = Take(synthesizer, secrets.randbelow(SEEDS) if settings.seed is None else settings.seed, started)
     voice = synthesizer.voice(recording, request.prompt_text, name=request.prompt, transcribe=request.transcribe)
     talk.say(f"{synthesizer.name} on {synthesizer.device} in {take.dtype}, seed {take.seed}")
@@ -118,7 +104,7 @@ def make(request: Request, talk: Talk) -> None:
         for piece in synthesizer.speak(
             text,
             voice,
-            sampling_of(settings, take),
+            settings.sampling(synthesizer.sampling, seed=take.seed),
             language=request.language,
             accent=request.accent,
             on_progress=show,
@@ -169,15 +155,6 @@ class Take:
             "real_time_factor": round((self.ended - self.loaded) / seconds, 3),
             "time_to_first_audio": round(self.first_audio, 3),
         }
-
-
-def sampling_of(settings: Settings, take: Take) -> Sampling:
-    """Return the checkpoint's own sampling, with what the user wants otherwise."""
-    wanted: dict[str, Any] = {"temperature": settings.temperature, "top_k": settings.top_k, "top_p": settings.top_p}
-    if settings.max_seconds is not None:
-        wanted["max_frames"] = max(1, int(settings.max_seconds * FRAME_RATE))
-    given = {name: value for name, value in wanted.items() if value is not None}
-    return replace(take.synthesizer.sampling, greedy=settings.greedy, seed=take.seed, **given)
 
 
 def tell_piece(talk: Talk, piece: Piece, take: Take) -> None:

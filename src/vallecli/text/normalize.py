@@ -126,6 +126,12 @@ def normalize(text: str) -> str:
     return " ".join([*ended, spoken[-1]])
 
 
+def check_words(text: str) -> None:
+    """Raise EmptyText for a text that no front end finds words in."""
+    if not any(char.isalnum() for char in text):
+        normalize(text)  # knows the symbols that are said as words, too
+
+
 def _paragraph(text: str) -> str:
     text = BULLET.sub("", text)
     if text.isupper():

@@ -1,0 +1,167 @@
+"""One run of `valle batch`: the table is read and checked, then spoken, and what failed decides the exit code."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from vallecli.cli import engines
+from vallecli.cli.batch_talk import Tally, tell_plan
+from vallecli.cli.engines import Cluster
+from vallecli.cli.output import STDOUT, Talk, write_json, write_line
+from vallecli.errors import InputError, RowsFailed, UsageError
+from vallecli.jobs import plan, results, resume, table
+from vallecli.jobs.plan import Defaults, Plan
+from vallecli.jobs.resume import Outlook
+from vallecli.jobs.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the command line asked for."""
+
+    jobs: str
+    out_dir: str
+    defaults: Defaults
+    force: bool
+    dry_run: bool
+    retry_failed: bool
+    verify: bool
+    fail_fast: bool
+    slots: int
+    cluster: Cluster | None
+    json: bool
+
+
+def make(request: Request, talk: Talk) -> None:
+    """Read, check, speak and record. Raises RowsFailed if any row failed, now or before."""
+    out = Path(request.out_dir)
+    planned = read_plan(request, out)
+    if not request.force and not any(out.glob(results.PATTERN)):
+        resume.check_new(planned, out)
+    if request.dry_run:
+        records, view = outlook(request, planned, out, talk)
+        tell_plan(planned, view, records, talk, as_json=request.json)
+        return conclude(request, planned, len(planned.refused) + len(view.failed))
+    with results.open_results(out, request.defaults.shard) as file:
+        if file.torn:
+            talk.say(f"the last line of {file.path} was torn off, and its row is done again")
+        _, view = outlook(request, planned, out, talk)
+        for record in view.refused:
+            file.append(record)
+        tally = Tally(planned, view, talk)
+        if view.todo and not (request.fail_fast and planned.refused):
+            speak(request, view, file, out, tally, talk)
+    if request.json:
+        write_json({"results": os.fspath(file.path), **tally.summary()})
+    else:
+        write_line(os.fspath(file.path))
+    tally.conclude()
+    return conclude(request, planned, tally.failed)
+
+
+def read_plan(request: Request, out: Path) -> Plan:
+    """Return the checked rows of the table. Raises InputError for one that cannot be read."""
+    data, source, path = read_table(request.jobs)
+    lines = table.read(data, source, plan.COLUMNS, plan.REQUIRED)
+    base = Path() if path is None else path.parent
+    return plan.make(lines, request.defaults, base=base, out=out, table=path)
+
+
+def read_table(jobs: str) -> tuple[bytes, str, Path | None]:
+    """Return the bytes of a table, what messages call it, and its path unless it came from stdin."""
+    if jobs == STDOUT:
+        if sys.stdin.isatty():
+            raise UsageError("there is no table", "Pipe one in, or name a CSV or JSONL file.")
+        return sys.stdin.buffer.read(), "stdin", None
+    try:
+        return Path(jobs).read_bytes(), jobs, Path(jobs)
+    except OSError as error:
+        raise InputError(f"cannot read {jobs}: {(error.strerror or str(error)).lower()}", "Check its name.") from error
+
+
+def outlook(request: Request, planned: Plan, out: Path, talk: Talk) -> tuple[list[results.Record], Outlook]:
+    """Return the records that are there, and what is left to do."""
+    records, bad = results.read_folder(out)
+    if bad:
+        talk.say(f"{bad} lines of {out / results.PATTERN} are no records, and their rows are done again")
+    return records, resume.outlook(planned, records, out, retry_failed=request.retry_failed, verify=request.verify)
+
+
+def speak(request: Request, view: Outlook, file: results.Results, out: Path, tally: Tally, talk: Talk) -> None:
+    """Speak what is left to do. Raises KeyboardInterrupt if Ctrl-C cut it short."""
+    with ExitStack() as stack:
+        stop = stack.enter_context(stopping(talk))
+        run = Run(
+            file,
+            out,
+            load=stack.enter_context(engines.loader(request.defaults, request.cluster, talk)),
+            default=request.defaults.settings.checkpoint,
+            slots=request.slots,
+            watch=tally.add,
+            stop=stop,
+            transcribe=request.defaults.transcribe,
+            fail_fast=request.fail_fast,
+        )
+        with tally.bar():
+            run.speak(view.todo)
+    if stop.is_set():
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def stopping(talk: Talk) -> Iterator[Event]:
+    """Give an event that the first Ctrl-C sets; the second interrupts as ever."""
+    stop = Event()
+
+    def ask(*_: Any) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        talk.say("finishing the rows in flight; Ctrl-C again stops at once")
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def conclude(request: Request, planned: Plan, failed: int) -> None:
+    """Raise RowsFailed, with the command that tries them again, if any row failed."""
+    if failed:
+        again = shlex.join(["valle", "batch", request.jobs, "--out-dir", request.out_dir, "--retry-failed"])
+        raise RowsFailed(failed, len(planned.rows) + len(planned.refused), f"Correct them, or try again: {again}")
+
+
+def merge(out_dir: str, talk: Talk, *, as_json: bool) -> None:
+    """Make one results.jsonl of those of all shards. Raises RowsFailed if any row failed."""
+    out = Path(out_dir)
+    if not any(out.glob(results.PATTERN)):
+        raise InputError(f"{out} has no {results.PATTERN}", "Name the folder of the shards by --out-dir.")
+    records = results.merge(out)
+    failed = sum(record.status == results.FAILED for record in records)
+    path = os.fspath(out / results.NAME)
+    talk.say(f"{len(records)} rows, {failed} failed")
+    if as_json:
+        write_json({"results": path, "rows": len(records), "failed": failed})
+    else:
+        write_line(path)
+    if failed:
+        raise RowsFailed(failed, len(records), f"See the errors in {path}.")
+
+
+def parse_shard(written: str | None) -> tuple[int, int]:
+    """Return i and n of "i/n". Raises UsageError."""
+    match = re.fullmatch(r"([1-9]\d{0,5})/([1-9]\d{0,5})", "1/1" if written is None else written, re.ASCII)
+    if match is None or int(match[1]) > int(match[2]):
+        raise UsageError(f"--shard is {written!r}", "It should be I/N with I from 1 to N: --shard 1/4")
+    return int(match[1]), int(match[2])

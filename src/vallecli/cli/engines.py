@@ -1,0 +1,58 @@
+"""Where a batch is spoken: by a model in this process, or by those of a cluster's workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vallecli.cli.output import Talk
+from vallecli.jobs.engine import Engine, Together
+from vallecli.jobs.plan import Defaults
+from vallecli.settings import Settings
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Ray cluster: its address, how many workers are wanted, and how many GPUs for each."""
+
+    address: str
+    workers: int
+    gpus: float
+
+
+@contextmanager
+def loader(defaults: Defaults, cluster: Cluster | None, talk: Talk) -> Iterator[Callable[[str], Engine]]:
+    """Give what makes an engine of a checkpoint. Raises DeviceError for a cluster that cannot be reached."""
+    if cluster is None:
+
+        def load_here(checkpoint: str) -> Engine:
+            engine = load(checkpoint, defaults.settings, defaults.loading)
+            talk.say(engine.description)
+            return engine
+
+        yield load_here
+        return
+    from vallecli.jobs.cluster import connect
+
+    symbols = defaults.loading.get("symbols")
+    loading = {**defaults.loading, "symbols": None if symbols is None else _absolute(symbols)}
+    with connect(cluster.address, workers=cluster.workers, gpus=cluster.gpus, say=talk.say) as engine_of:
+        yield lambda checkpoint: engine_of(partial(load, _absolute(checkpoint), defaults.settings, loading))
+
+
+def load(checkpoint: str, settings: Settings, loading: Mapping[str, Any]) -> Together:
+    """Return a checkpoint ready to speak. Raises CheckpointError, DeviceError and UsageError."""
+    from vallecli.synthesizer import Synthesizer  # seconds of torch, after all that could be refused without it
+
+    synthesizer = Synthesizer.load(checkpoint, device=settings.device, dtype=settings.dtype, **loading)
+    dtype = str(synthesizer.dtype).removeprefix("torch.")
+    return Together(synthesizer, f"{synthesizer.name} on {synthesizer.device} in {dtype}")
+
+
+def _absolute(name: str) -> str:
+    """Return a path so that a process in another folder finds it; names of checkpoints stay as they are."""
+    return str(Path(name).resolve()) if Path(name).exists() else name

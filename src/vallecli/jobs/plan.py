@@ -1,0 +1,242 @@
+"""Lines of a table to rows that can be spoken: everything that can be refused is refused here, before a model loads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from vallecli.audio.files import FORMATS
+from vallecli.errors import RowError, UnsafeName, UsageError, VallecliError
+from vallecli.jobs.fingerprint import digest, in_shard, revision, seed_of
+from vallecli.jobs.names import Names
+from vallecli.jobs.prompts import Prompts
+from vallecli.jobs.table import Line
+from vallecli.settings import Settings, suggest, value_of
+from vallecli.store import sha256
+from vallecli.text import vallex
+from vallecli.text.base import AUTO, MIX
+from vallecli.text.normalize import check_words
+
+REQUIRED = ("text", "prompt")
+KNOBS = ("seed", "greedy", "temperature", "top_k", "top_p", "max_seconds")
+COLUMNS = ("id", *REQUIRED, "prompt_text", "output", "language", "accent", "checkpoint", *KNOBS)
+ACCENTS = tuple(vallex.LANGUAGES)
+LANGUAGES = (AUTO, *ACCENTS, MIX)
+ID_DIGITS = 5  # of a row's number, as its id: names sort as the rows do
+CHARACTERS_A_SECOND = 15  # of English read aloud
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One thing to say, with all that its audio depends on."""
+
+    number: int
+    id: str
+    text: str
+    prompt: Path
+    prompt_sha256: str
+    prompt_text: str | None
+    output: str  # below the output folder
+    language: str
+    accent: str | None
+    settings: Settings
+    seed: int
+    revision: str
+    fingerprint: str
+
+    @property
+    def seconds(self) -> float:
+        """Return about how long its audio will be."""
+        return len(self.text) / CHARACTERS_A_SECOND
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A row that is not spoken, and why."""
+
+    number: int
+    id: str
+    error: VallecliError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The rows of one run, in the order of the table."""
+
+    rows: list[Row] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Defaults:
+    """What holds for rows that do not say it themselves, and for all of them."""
+
+    settings: Settings
+    loading: Mapping[str, Any] = field(default_factory=dict)
+    """What Synthesizer.load is told besides: symbols, heads, prefix_mode, decoder."""
+    language: str = AUTO
+    accent: str | None = None
+    format: str = "wav"
+    transcribe: bool = False
+    shard: tuple[int, int] = (1, 1)
+
+
+def make(lines: Sequence[Line], defaults: Defaults, *, base: Path, out: Path, table: Path | None = None) -> Plan:
+    """Check each line and return the rows of this shard; prompts are relative to `base`, outputs to `out`.
+
+    Raises UsageError for defaults that cannot be meant, and CheckpointError for the default checkpoint if a row
+    wants it.
+    """
+    one_of("--language", defaults.language, LANGUAGES)
+    if defaults.accent is not None:
+        one_of("--accent", defaults.accent, ACCENTS)
+    one_of("--format", defaults.format, list(FORMATS.values()))
+    planner = _Planner(defaults, base=base, out=out)
+    plan = Plan()
+    drafts = []
+    for line in lines:
+        try:
+            name, output = planner.claim(line)
+        except VallecliError as error:
+            name = str(line.values.get("id", default_id(line.number)))
+            if in_shard(name, defaults.shard):
+                plan.refused.append(Refused(line.number, name, error))
+            continue
+        if in_shard(name, defaults.shard):
+            drafts.append((line, name, output))
+    if any("checkpoint" not in line.values for line, _, _ in drafts):
+        planner.revision(defaults.settings.checkpoint)  # it is no row's fault if there is none
+    for line, name, output in drafts:
+        try:
+            plan.rows.append(planner.row(line, name, output))
+        except VallecliError as error:
+            plan.refused.append(Refused(line.number, name, error))
+    return _spare(plan, out, inputs(lines, base, table))
+
+
+def default_id(number: int) -> str:
+    """Return the id of a row that was given none: 00007 for the seventh below the header."""
+    return f"{number:0{ID_DIGITS}d}"
+
+
+def one_of(name: str, value: str, known: Sequence[str]) -> None:
+    """Raise UsageError for a value of an option that is not one of a few."""
+    if value not in known:
+        raise UsageError(f"{name} is {value!r}", suggest(value, known))
+
+
+def inputs(lines: Sequence[Line], base: Path, table: Path | None) -> set[Path]:
+    """Return the table and all prompts that it names, those of other shards and of refused rows among them."""
+    named = {value for line in lines if isinstance(value := line.values.get("prompt"), str) and "\0" not in value}
+    return {path.resolve() for path in (*(base / name for name in named), *([table] if table else []))}
+
+
+def _spare(plan: Plan, out: Path, inputs: set[Path]) -> Plan:
+    """Return the plan without the rows that would overwrite an input."""
+    kept = []
+    for row in plan.rows:
+        if (out / row.output).resolve() in inputs:
+            plan.refused.append(Refused(row.number, row.id, UnsafeName(row.output, "it is one of the inputs")))
+        else:
+            kept.append(row)
+    return Plan(kept, sorted(plan.refused, key=lambda refused: refused.number))
+
+
+class _Planner:
+    def __init__(self, defaults: Defaults, *, base: Path, out: Path) -> None:
+        self.defaults, self.base = defaults, base
+        self.names = Names(out)
+        self.prompts = Prompts()
+        self.revision = cache(partial(revision, offline=defaults.settings.offline))
+        self.told = {name: value for name, value in defaults.loading.items() if value is not None}
+        if "symbols" in self.told:
+            self.told["symbols"] = _symbols(Path(self.told["symbols"]))
+
+    def claim(self, line: Line) -> tuple[str, str]:
+        """Return the id and the output of a line, which from now on are its own."""
+        name = _text(line, "id", whole_numbers=True) or default_id(line.number)
+        self.names.take_id(name, line.number)
+        if line.error is not None:
+            raise line.error
+        output = _text(line, "output") or f"{name}.{self.defaults.format}"
+        return name, self.names.take_output(output, line.number)
+
+    def row(self, line: Line, name: str, output: str) -> Row:
+        """Return the row of a line. Raises InputError, UsageError and CheckpointError."""
+        text, written = _text(line, "text"), _text(line, "prompt")
+        if text is None or written is None:
+            raise RowError(f"it has no {'prompt' if text else 'text'}", "Each row needs a text and a prompt.")
+        check_words(text)
+        language = _text(line, "language") or self.defaults.language
+        accent = _text(line, "accent") or self.defaults.accent
+        _check_choice("language", language, LANGUAGES)
+        if accent is not None:
+            _check_choice("accent", accent, ACCENTS)
+        settings = self._settings(line)
+        prompt = self.base / written
+        prompt_sha256 = self.prompts.check(prompt)
+        transcribe = self.defaults.transcribe
+        prompt_text = _text(line, "prompt_text") or (None if transcribe else self.prompts.beside(prompt))
+        version = self.revision(settings.checkpoint)
+        content = {
+            "text": text,
+            "prompt": prompt_sha256,
+            "prompt_text": prompt_text,
+            "transcribe": transcribe and prompt_text is None,
+            "language": language,
+            "accent": accent,
+            "checkpoint": version,
+            "loading": self.told,
+            **{knob: getattr(settings, knob) for knob in KNOBS},
+        }
+        seed = seed_of(digest(content)) if settings.seed is None else settings.seed
+        return Row(
+            number=line.number,
+            id=name,
+            text=text,
+            prompt=prompt,
+            prompt_sha256=prompt_sha256,
+            prompt_text=prompt_text,
+            output=output,
+            language=language,
+            accent=accent,
+            settings=settings,
+            seed=seed,
+            revision=version,
+            fingerprint=digest({**content, "seed": seed}),
+        )
+
+    def _settings(self, line: Line) -> Settings:
+        values: dict[str, Any] = {}
+        for name in ("checkpoint", *KNOBS):
+            if name in line.values:
+                try:
+                    values[name] = value_of(name, line.values[name])
+                except ValueError as error:
+                    raise RowError(f"{name} is {line.values[name]!r}", str(error)) from error
+        return replace(self.defaults.settings, **values)
+
+
+def _symbols(path: Path) -> str:
+    """Return the sha256 of a table of symbols. Raises UsageError."""
+    try:
+        return sha256(path)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {(error.strerror or str(error)).lower()}", "Check --symbols.") from error
+
+
+def _text(line: Line, name: str, *, whole_numbers: bool = False) -> str | None:
+    value = line.values.get(name)
+    if value is None or isinstance(value, str):
+        return value
+    if whole_numbers and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise RowError(f"{name} is {value!r}", "It should be text.")
+
+
+def _check_choice(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise RowError(f"{name} is {value!r}", suggest(value, known))

@@ -1,0 +1,221 @@
+"""`valle batch` in a process of its own that is killed, interrupted, robbed of its disk: what is recorded stays true.
+
+Rows of two checkpoints are spoken one checkpoint after the other, so that a run can be caught after its quick rows, in
+the middle of a row that would take minutes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import vallecli
+from vallecli.store import sha256
+
+if TYPE_CHECKING:
+    from conftest import Valle
+
+OUT = Path("out")
+QUICK = 6  # rows of a few frames
+
+
+@pytest.fixture
+def table(tiny_checkpoint: Path, reference: Path, own_folder: Path) -> Path:
+    """Quick rows, then an endless one, and one after it."""
+    shutil.copytree(tiny_checkpoint, "again")
+    shutil.copy(reference, "ref.wav")
+    rows = [{"id": f"quick{n}", "text": f"Hello number {n}.", "max_seconds": 0.05} for n in range(QUICK)]
+    rows += [long_row("endless", 3000), {"id": "after", "text": "Bye.", "checkpoint": "again"}]
+    return write(own_folder / "jobs.jsonl", rows)
+
+
+def long_row(name: str, sentences: int) -> dict[str, Any]:
+    """Return a row that takes some ten milliseconds a sentence."""
+    return {"id": name, "text": "One is here. " * sentences, "checkpoint": "again", "max_seconds": 0.05}
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("\n".join(json.dumps({"prompt": "ref.wav", **row}) for row in rows))
+    return path
+
+
+def quick_only(table: Path) -> None:
+    """Take the endless row out of the table."""
+    write(table, [row for row in map(json.loads, table.read_text().splitlines()) if row["id"] != "endless"])
+
+
+def shorten(table: Path) -> None:
+    """Make two rows of half a second of the endless one."""
+    rows = [row for row in map(json.loads, table.read_text().splitlines()) if row["id"] != "endless"]
+    write(table, [*rows, long_row("long", 60), long_row("next", 50)])
+
+
+@contextmanager
+def started(tiny_checkpoint: Path, *options: str, **process: Any) -> Iterator[subprocess.Popen[str]]:
+    source = str(Path(vallecli.__file__).parent.parent)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([source, os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-m", "vallecli", "batch", "jobs.jsonl", "--out-dir", "out", "-v"]
+    command += ["--checkpoint", str(tiny_checkpoint), *options]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, **process) as running:
+        try:
+            yield running
+            assert running.stderr is not None
+            running.stderr.read()  # let it end before its stderr is closed
+        except BaseException:
+            running.kill()
+            raise
+
+
+def wait_for(running: subprocess.Popen[str], said: str) -> None:
+    """Read stderr up to a line that holds `said`."""
+    assert running.stderr is not None
+    lines = []
+    for line in running.stderr:
+        lines.append(line)
+        if said in line:
+            return
+    pytest.fail(f"it ended without saying {said!r}: {''.join(lines)}")
+
+
+def wait_for_the_endless_row(running: subprocess.Popen[str]) -> None:
+    """Wait until the second checkpoint is loaded; the quick rows may still be on their way to the disk."""
+    wait_for(running, "tiny on")
+    wait_for(running, "tiny on")
+
+
+def lines() -> list[bytes]:
+    return (OUT / "results.jsonl").read_bytes().split(b"\n")
+
+
+def check_all_is_true() -> list[str]:
+    """Check that each line is a record, and each record the file that it tells of; return the ids in their order."""
+    *written, last = lines()
+    assert last == b""
+    records = [json.loads(line) for line in written]
+    for record in records:
+        assert record["status"] == "ok"
+        assert sha256(OUT / record["output"]) == record["sha256"]
+    return [record["id"] for record in records]
+
+
+@pytest.fixture
+def finish(valle: Valle, tiny_checkpoint: Path, table: Path) -> Callable[..., list[str]]:
+    """Run the table without its endless row to the end in this process; return the ids of the records."""
+
+    def run(*options: str) -> list[str]:
+        quick_only(table)
+        before = lines() if (OUT / "results.jsonl").exists() else [b""]
+        ran = valle("batch", "jobs.jsonl", "--out-dir", "out", "--checkpoint", tiny_checkpoint, *options)
+        assert ran.code == 0, ran.err
+        assert lines()[: len(before) - 1] == before[:-1]  # what was recorded is as it was
+        assert not list(OUT.rglob("*.part")) or options
+        return check_all_is_true()
+
+    return run
+
+
+IDS = [*(f"quick{n}" for n in range(QUICK)), "after"]
+
+
+def test_killed_at_once_and_run_again(table: Path, tiny_checkpoint: Path, finish: Any) -> None:
+    with started(tiny_checkpoint) as running:
+        wait_for(running, "quick")
+        running.kill()
+    assert running.returncode == -signal.SIGKILL
+    done = len(lines()) - 1
+    assert 0 < done <= QUICK
+    ids = finish()
+    assert sorted(ids) == sorted(IDS)  # each once: none was lost, none done twice
+    with (OUT / "results.jsonl").open("ab") as file:  # as if it had been killed in the middle of this
+        file.truncate(len(b"\n".join(lines())) - 40)
+    torn = sorted(finish())
+    assert torn == sorted(IDS)
+
+
+def test_the_first_interrupt_finishes_what_is_in_flight(table: Path, tiny_checkpoint: Path, finish: Any) -> None:
+    shorten(table)
+    with started(tiny_checkpoint) as running:
+        wait_for(running, "(long)")
+        running.send_signal(signal.SIGINT)
+        wait_for(running, "finishing the rows in flight")
+        wait_for(running, "interrupted")
+    assert running.returncode == 130
+    done = check_all_is_true()
+    assert done[-2:] == ["long", "next"]
+    assert sorted(finish()) == sorted([*IDS, "long", "next"])
+
+
+def test_the_second_interrupt_stops_now(table: Path, tiny_checkpoint: Path, finish: Any) -> None:
+    with started(tiny_checkpoint) as running:
+        wait_for_the_endless_row(running)
+        running.send_signal(signal.SIGINT)
+        wait_for(running, "finishing the rows in flight")
+        running.send_signal(signal.SIGINT)
+        wait_for(running, "interrupted")
+    assert running.returncode == 130
+    assert sorted(check_all_is_true()) == IDS[:QUICK]
+    assert not list(OUT.rglob("*.part"))
+    assert sorted(finish()) == sorted(IDS)
+
+
+def test_ended_by_a_signal(table: Path, tiny_checkpoint: Path, finish: Any) -> None:
+    with started(tiny_checkpoint) as running:
+        wait_for_the_endless_row(running)
+        running.terminate()
+    assert running.returncode == 143
+    assert sorted(check_all_is_true()) == IDS[:QUICK]
+    assert sorted(finish()) == sorted(IDS)
+
+
+def test_a_second_run_is_refused_and_a_dead_one_is_in_nobodys_way(
+    table: Path, tiny_checkpoint: Path, valle: Valle, finish: Any
+) -> None:
+    with started(tiny_checkpoint) as running:
+        wait_for_the_endless_row(running)
+        ran = valle("batch", "jobs.jsonl", "--out-dir", "out", "--checkpoint", tiny_checkpoint)
+        assert (ran.code, ran.out) == (3, b"")
+        assert "another run is writing results.jsonl in out" in ran.err
+        running.kill()
+    assert sorted(finish()) == sorted(IDS)
+
+
+def test_a_folder_that_is_removed(table: Path, tiny_checkpoint: Path, finish: Any) -> None:
+    shorten(table)
+    with started(tiny_checkpoint) as running:
+        wait_for_the_endless_row(running)
+        running.send_signal(signal.SIGSTOP)
+        shutil.rmtree(OUT)
+        running.send_signal(signal.SIGCONT)
+        wait_for(running, "error: out/results.jsonl was taken away while it was being written to")
+    assert running.returncode == 3
+    assert sorted(finish()) == sorted([*IDS, "long", "next"])
+
+
+def limit(size: int) -> Callable[[], None]:
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+@pytest.mark.parametrize("size", [1500, 3000])
+def test_a_disk_with_room_for_no_more(table: Path, tiny_checkpoint: Path, finish: Any, size: int) -> None:
+    """Of 1500 bytes the audio is too long, and of 3000 results.jsonl after a few rows."""
+    quick_only(table)
+    with started(tiny_checkpoint, preexec_fn=limit(size)) as running:
+        wait_for(running, "error: cannot write")
+        wait_for(running, "type the same command again")
+    assert running.returncode == 3
+    done = check_all_is_true()
+    assert (len(done) > 0) == (size > 1500)
+    assert len(done) < QUICK
+    assert not list(OUT.rglob("*.part"))
+    assert sorted(finish()) == sorted(IDS)

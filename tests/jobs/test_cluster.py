@@ -1,0 +1,107 @@
+"""`valle batch --ray` on a cluster of two workers on this machine: pytest -m ray."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import vallecli
+import vallecli.errors
+from vallecli.errors import ExtraMissing
+from vallecli.jobs.cluster import connect
+from vallecli.jobs.engine import Job, Spoken
+
+if TYPE_CHECKING:
+    from conftest import Valle
+
+
+def test_without_ray_it_tells_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ExtraMissing, match="--ray"), connect("local", workers=1, gpus=0, say=print):
+        pass
+
+
+@pytest.mark.ray
+def test_a_killed_worker_costs_nothing(tiny_checkpoint: Path, reference: Path, valle: Valle) -> None:
+    pytest.importorskip("ray")
+    shutil.copy(reference, "ref.wav")
+    rows = [{"id": f"long{n}", "text": "One is here. " * 60} for n in range(4)]
+    rows += [{"id": f"quick{n}", "text": "Hello."} for n in range(4)] + [{"id": "zh", "text": "Hi.", "language": "zh"}]
+    lines = [json.dumps({"prompt": "ref.wav", "max_seconds": 0.05, **row}) for row in rows]
+    Path("jobs.jsonl").write_text("\n".join(lines))
+    common = ["batch", "jobs.jsonl", "--checkpoint", str(tiny_checkpoint), "--slots", "2"]
+    source = str(Path(vallecli.__file__).parent.parent)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([source, os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-m", "vallecli", *common, "--out-dir", "cluster", "--ray", "local", "--workers", "2"]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=environment, **pipes) as running:
+        assert running.stderr is not None
+        workers = [re.search(r"worker (\d+) on", line) for line in islice(running.stderr, 2)]
+        assert workers[0] is not None
+        os.kill(int(workers[0][1]), signal.SIGKILL)
+        said = running.stderr.read()
+        assert running.stdout is not None
+        assert running.stdout.read() == "cluster/results.jsonl\n"  # and nothing of what Ray says
+    assert running.returncode == 6, said
+    assert "does not know the language 'zh'" in said
+    valle(*common, "--out-dir", "here")
+    here, there = (
+        {record["id"]: record["sha256"] for record in map(json.loads, Path(name).read_text().splitlines())}
+        for name in ("here/results.jsonl", "cluster/results.jsonl")
+    )
+    assert there == here
+    assert sum(digest is not None for digest in there.values()) == 8
+    ran = valle(*common, "--out-dir", "cluster", "--json")
+    assert json.loads(ran.out)["done_before"] == 8
+
+
+class Fragile:
+    """Kills its process over a job that says "poison"."""
+
+    description, sampling = "fragile", None
+
+    def voice(self, *source: Any, **options: Any) -> str:
+        return "voice"
+
+    def speak_many(self, jobs: Iterable[Job], *, slots: int) -> Iterator[Spoken]:
+        for job in jobs:
+            if job.text == "poison":
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield Spoken(job.key, ())
+
+
+class Missing:
+    def __init__(self) -> None:
+        raise vallecli.errors.MissingCheckpoint("nemo")
+
+
+@pytest.mark.ray
+@pytest.mark.filterwarnings("ignore")
+def test_a_job_that_kills_each_worker_fails_alone_and_loading_fails_as_here() -> None:
+    pytest.importorskip("ray")
+    from ray import cloudpickle
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers do not find the tests
+    texts = ["one", "two", "poison", "three", "four"]
+    with connect("local", workers=2, gpus=0, say=lambda line: None) as engine_of:
+        engine = engine_of(Fragile)
+        voice = engine.voice(None, None, name="", transcribe=False)  # type: ignore[arg-type]
+        jobs = [Job(key=t, text=t, voice=voice, sampling=None, language="auto", accent=None) for t in texts]
+        told = {spoken.key: spoken.error for spoken in engine.speak_many(jobs, slots=5)}
+        assert told.keys() == set(texts)
+        assert [key for key, error in told.items() if error is not None] == ["poison"]
+        assert told["poison"] is not None
+        assert told["poison"].code == "WorkerLost"
+        with pytest.raises(vallecli.errors.CheckpointError, match="nemo is not on this machine"):
+            engine_of(Missing)  # type: ignore[arg-type]

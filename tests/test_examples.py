@@ -1,0 +1,95 @@
+"""The shell scripts of examples/ do what their first lines say, with a tiny model; those that cannot run here parse."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import vallecli
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+Shell = Callable[..., str]
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, tiny_checkpoint: Path, reference: Path) -> Shell:
+    """Run a command in this folder, where `valle` is ours and speaks a few frames; return its stdout."""
+    source = str(Path(vallecli.__file__).parent.parent)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([source, os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    monkeypatch.setenv("VALLE_CHECKPOINT", str(tiny_checkpoint))
+    monkeypatch.setenv("VALLE_MAX_SECONDS", "0.05")
+    shutil.copy(reference, "ref.wav")
+
+    def run(*command: str | Path) -> str:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.mark.parametrize("script", sorted(EXAMPLES.glob("*.sh")), ids=lambda path: path.name)
+def test_scripts_parse_and_can_be_run(script: Path) -> None:
+    subprocess.run(["bash", "-n", script], check=True)
+    assert os.access(script, os.X_OK)
+
+
+def test_audiobook(shell: Shell) -> None:
+    Path("book.txt").write_text('The "first", with commas.\r\n\r\nThe second,\r\nof two lines.\r\n')
+    shell(EXAMPLES / "audiobook.sh", "book.txt", "ref.wav", "a book")
+    assert Path("a book/book.m3u").read_text() == "00001.wav\n00002.wav\n"
+    Path("book.txt").write_text('The "first", with commas.\n\nAnother second.\n\nThe third.\n')
+    summary = json.loads(shell(EXAMPLES / "audiobook.sh", "book.txt", "ref.wav", "a book", "--json"))
+    assert (summary["made"], summary["done_before"]) == (2, 1)
+    assert Path("a book/book.m3u").read_text() == "00001.wav\n00002.wav\n00003.wav\n"
+
+
+@pytest.mark.skipif(shutil.which("sqlite3") is None, reason="there is no sqlite3")
+def test_query(shell: Shell) -> None:
+    Path("the cast").mkdir()
+    for speaker in ("anna", "bert"):
+        shutil.copy("ref.wav", f"the cast/{speaker}.wav")
+    with sqlite3.connect("play.db") as database:
+        database.execute("CREATE TABLE lines (id TEXT, speaker TEXT, line TEXT)")
+        rows = [("1a", "anna", 'Is it "late", Bert?'), ("1b", "bert", "It's late,\nAnna.")]
+        database.executemany("INSERT INTO lines VALUES (?, ?, ?)", rows)
+    database.close()
+    shell(EXAMPLES / "query.sh", "play.db", "the cast", "speech")
+    assert sorted(path.name for path in Path("speech").glob("*.wav")) == ["1a.wav", "1b.wav"]
+
+
+def test_slurm(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("jobs.csv").write_text("text,prompt\n" + "Hello.,ref.wav\n" * 4)
+    monkeypatch.setenv("SLURM_ARRAY_TASK_COUNT", "2")
+    for task in ("1", "2"):
+        monkeypatch.setenv("SLURM_ARRAY_TASK_ID", task)
+        shell(EXAMPLES / "slurm.sh", "jobs.csv", "out")
+    shell("valle", "batch", "--merge", "--out-dir", "out")
+    assert len(Path("out/results.jsonl").read_text().splitlines()) == len(list(Path("out").glob("*.wav"))) == 4
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
+def test_make(shell: Shell) -> None:
+    Path("jobs.csv").write_text("text,prompt\nHello.,ref.wav\n")
+    Path("chapter1.txt").write_text("Hello.")
+    make = ["make", "-f", str(EXAMPLES / "speech.mk"), "VOICE=ref.wav", "out/results.jsonl", "chapter1.flac"]
+    shell(*make)
+    assert Path("out/00001.wav").is_file()
+    assert Path("chapter1.flac").is_file()
+    assert "valle" not in shell(*make)  # it is up to date
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="there is no ffmpeg")
+def test_podcast(shell: Shell) -> None:
+    Path("jobs.csv").write_text("text,prompt\nHello.,ref.wav\nBye.,ref.wav\n")
+    shell(EXAMPLES / "podcast.sh", "jobs.csv", "podcast.mp3")
+    assert Path("podcast.mp3").stat().st_size > 100
