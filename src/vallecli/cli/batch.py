@@ -9,7 +9,6 @@ import typer
 from vallecli.cli import options
 from vallecli.cli.output import Talk
 from vallecli.errors import UsageError
-from vallecli.settings import resolve
 
 EPILOG = """\b
 Examples:
@@ -97,24 +96,12 @@ def batch(
     from vallecli.cli.engines import Cluster
     from vallecli.jobs.plan import Defaults
 
-    flags = {
-        "checkpoint": checkpoint,
-        "device": device,
-        "dtype": dtype,
-        "seed": seed,
-        "greedy": greedy,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "max_seconds": max_seconds,
-        "offline": offline,
-    }
     request = batch_run.Request(
         jobs=jobs,
         out_dir=out_dir,
         defaults=Defaults(
-            settings=resolve(flags),
-            loading={"symbols": symbols, "heads": heads, "prefix_mode": prefix_mode, "decoder": decoder},
+            settings=options.settings(context),
+            loading=options.loading(context),
             language=language,
             accent=accent,
             format=form,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from vallecli.settings import NAMES, Settings, resolve
 
 Transcribe = Annotated[bool, typer.Option("--transcribe", help="Have a model write down what the recording says.")]
 Language = Annotated[
@@ -52,3 +54,13 @@ MaxSeconds = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more, and show where a bug happened.")]
+
+
+def settings(context: typer.Context) -> Settings:
+    """Return the settings by this command's flags, the environment and the files. Raises UsageError."""
+    return resolve({name: context.params[name] for name in NAMES})
+
+
+def loading(context: typer.Context) -> dict[str, Any]:
+    """Return what Synthesizer.load is told besides, of a checkpoint that does not tell it itself."""
+    return {name: context.params[name] for name in ("symbols", "heads", "prefix_mode", "decoder")}

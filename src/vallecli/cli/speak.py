@@ -8,7 +8,6 @@ import typer
 
 from vallecli.cli import options
 from vallecli.cli.output import Talk
-from vallecli.settings import resolve
 
 EPILOG = """\b
 Examples:
@@ -91,21 +90,9 @@ def speak(
     talk.quiet, talk.verbose = quiet, verbose
     from vallecli.cli.take import Request, make  # what it imports in turn is what --help should not wait for
 
-    flags = {
-        "checkpoint": checkpoint,
-        "device": device,
-        "dtype": dtype,
-        "seed": seed,
-        "greedy": greedy,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "max_seconds": max_seconds,
-        "offline": offline,
-    }
     request = Request(
-        settings=resolve(flags),
-        loading={"symbols": symbols, "heads": heads, "prefix_mode": prefix_mode, "decoder": decoder},
+        settings=options.settings(context),
+        loading=options.loading(context),
         prompt=prompt,
         prompt_text=prompt_text,
         transcribe=transcribe,
