@@ -1,7 +1,7 @@
 """Weights in 8 bits, for models that wait for their weights: on a CPU, a step of the AR reads all of them once.
 
-Each output of a linear layer has its own scale; activations stay as they are. Of a model, the matrices inside the
-layers are kept so: nearly all that is read. Embeddings, norms and heads are not.
+Each output of a linear layer has its own scale; products are of weights in 8 bits and activations in bfloat16. Of a
+model, the matrices inside the layers are kept so: nearly all that is read. Embeddings, norms and heads are not.
 """
 
 from __future__ import annotations
@@ -35,12 +35,13 @@ class Int8Linear(nn.Module):
     def forward(self, x: Tensor, part: slice = slice(None)) -> Tensor:
         """Given (..., D), return (..., O), or of the outputs that part."""
         weight, scale, bias = self.weight[part], self.scale[part], self.bias[part]
-        flat = x.flatten(0, -2)
+        flat = x.flatten(0, -2).bfloat16()  # for which alone torch's kernel is a fast one
         if len(flat) > FEW:
-            return F.linear(x, weight * scale[:, None], bias)
-        # A kernel of torch's own without a public name; packages that quantize models call it by this one as well.
-        y: Tensor = torch._weight_int8pack_mm(flat, weight, scale) + bias
-        return y.view(*x.shape[:-1], -1)
+            y = F.linear(flat, weight.bfloat16())
+        else:  # without a public name, so that packages that quantize models call it by this one as well
+            y = torch._weight_int8pack_mm(flat, weight, scale.new_ones(len(scale), dtype=torch.bfloat16))
+        out: Tensor = y.float() * scale + bias
+        return out.view(*x.shape[:-1], -1)
 
 
 def quantize(model: AR | NAR) -> None:
