@@ -29,10 +29,11 @@ def main() -> None:
     parser.add_argument("--sentences", type=Path, required=True, help="one a line")
     parser.add_argument("--prompts", type=Path, nargs="+", required=True, help="recordings")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--dtype", default="auto", help="precision, as for valle speak")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    synthesizer = Synthesizer.load(args.checkpoint)
+    synthesizer = Synthesizer.load(args.checkpoint, dtype=args.dtype)
     sentences = [line for line in args.sentences.read_text().splitlines() if line.strip()]
     kept, seconds, spent = [], 0.0, 0.0
     for prompt in args.prompts:
