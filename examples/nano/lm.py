@@ -35,6 +35,8 @@ from config import MODEL
 from neighbours import Neighbours
 from torch import Tensor, nn
 
+from vallecli.formats import detect
+from vallecli.formats.base import load_into
 from vallecli.model.ar import AR
 from vallecli.model.config import BOS, CODEBOOK_SIZE, EOS, ModelConfig
 from vallecli.model.nar import NAR
@@ -202,6 +204,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--batch", type=int, default=8, help="rows a step")
     parser.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate")
+    parser.add_argument("--start", type=Path, help="a checkpoint folder to begin with, if its codec is this run's")
     parser.add_argument("--real", type=float, default=0.3, help="share of the rows that come from real recordings")
     parser.add_argument("--strangers", type=float, default=0, help="share of the prompts from any real recording (AR)")
     parser.add_argument("--threads", type=int, help="CPU threads; by default all")
@@ -226,6 +229,8 @@ def main() -> None:
     guide = Guide(model, config.n_heads) if isinstance(model, AR) else None
     chain = optimizers(model, args.rate)
     state, step = args.run / f"{args.model}.pt", 0
+    if args.start is not None:
+        load_into(model, detect.load(args.start).tensors, f"{args.model}.", args.start)
     if state.exists():
         saved = torch.load(state, weights_only=True, map_location=args.device)
         model.load_state_dict(saved["model"])
