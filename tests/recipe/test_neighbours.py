@@ -1,0 +1,77 @@
+"""What the language models of the recipe learn from: neighbouring codes, held-out speakers, attention by hand."""
+
+import random
+from pathlib import Path
+
+import lm
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from batches import Speech
+from neighbours import SPREAD, Neighbours
+
+CONTENT = 4  # dimensions of codebook 1, of eight
+
+
+@pytest.fixture
+def neighbours() -> Neighbours:
+    codebooks_QVD = torch.randn(8, 1024, 8, generator=torch.Generator().manual_seed(0))
+    codebooks_QVD[0, :, CONTENT:] = 0
+    codebooks_QVD[1:, :, :CONTENT] = 0
+    return Neighbours(codebooks_QVD)
+
+
+def codes(frames: int) -> torch.Tensor:
+    return torch.randint(0, 1024, (frames, 8), generator=torch.Generator().manual_seed(1))
+
+
+def test_a_target_is_shared_with_as_many_codes_as_wanted(neighbours: Neighbours) -> None:
+    codes_NQ = codes(300)
+    neighbours.calibrate(codes_NQ)
+    for codebook in (0, 1, 7):
+        target_NV = neighbours.targets(neighbours.residual(codes_NQ, codebook), codebook)
+        entropy = -(target_NV * target_NV.clamp(min=1e-9).log()).sum(-1).mean()
+        assert entropy.exp() == pytest.approx(SPREAD, rel=0.05)
+
+
+def test_the_best_code_is_the_one_that_leaves_least(neighbours: Neighbours) -> None:
+    codes_NQ = codes(50)
+    residual_ND = neighbours.residual(codes_NQ, 7)
+    assert torch.equal(neighbours.targets(residual_ND, 7).argmax(-1), codes_NQ[:, 7])
+
+
+def test_varied_codes_and_what_they_leave_give_the_same_sum(neighbours: Neighbours) -> None:
+    codes_NQ = codes(50)
+    neighbours.calibrate(codes_NQ)
+    torch.manual_seed(0)
+    varied_NQ, left_ND = neighbours.vary(codes_NQ, 3)
+    assert not torch.equal(varied_NQ[:, :3], codes_NQ[:, :3])
+    assert torch.equal(varied_NQ[:, 3:], codes_NQ[:, 3:])
+    given = [F.embedding(varied_NQ[:, q], neighbours.codebooks_QVD[q]) for q in range(3)]
+    torch.testing.assert_close(torch.stack(given).sum(0) + left_ND, neighbours.residual(codes_NQ, 0))
+
+
+def test_no_voice_of_a_held_out_recording_is_trained_on(tmp_path: Path) -> None:
+    def write(name: str, code: int) -> None:
+        one = {"frames": [100, 100], "letters": [2, 2], "text": np.zeros(4), "sounding": np.zeros(200)}
+        np.savez(tmp_path / f"{name}.npz", codes=np.full((200, 8), code, np.int16), **one)
+
+    for number in range(10):
+        write(f"s{number:05}", number)
+        for version in range(3):
+            write(f"voice-{number}-{number}-{version}", 100 + number)
+    held, kept = Speech.split(tmp_path)
+    marks = [{int(rows[0].codes_TQ[0, 0]) for rows in [*speech.spoken, *speech.real]} for speech in (held, kept)]
+    assert marks[0] | marks[1] == {*range(10), *range(100, 110)}
+    assert not marks[0] & marks[1]
+    batch = kept.choose(4, random.Random(0), real=0, strangers=1)
+    assert set(batch.codes_BAQ[:, 0, 0].tolist()) <= {100 + number for number in range(10)}
+    assert (batch.audio_len_B - batch.prompt_len_B == 100).all()
+
+
+def test_attention_by_hand_is_torch_s_own() -> None:
+    query, key, value = torch.randn(3, 2, 2, 5, 8).unbind(0)
+    mask = torch.ones(5, 5, dtype=torch.bool).tril().expand(2, 1, 5, 5)
+    exact = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    torch.testing.assert_close(lm.attention(query, key, value, attn_mask=mask), exact)
