@@ -1,10 +1,10 @@
-"""Stage 5, evaluate: speak every sentence in every voice, as a user would, and count what stopped by itself.
+"""Stage 6, evaluate: speak every sentence in every voice, as a user would, and count what stopped by itself.
 
     python examples/nano/evaluate.py --checkpoint runs/nano/export --sentences sentences.txt --prompts a.flac b.flac \
         --out runs/nano/evaluation
 
 Writes OUT/*.wav and OUT/manifest.jsonl (wav, text, prompt, stop_reason) for a scoring tool, and prints how many rows
-stopped by themselves and the real-time factor. Rows whose WAV exists are kept, so the stage resumes.
+stopped by themselves and the real-time factor. Rows whose note (OUT/*.json) exists are kept, so the stage resumes.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import soundfile
 from common import write_beside
 
-from vallecli.decoding.sampling import Sampling
 from vallecli.synthesizer import Synthesizer
 
 
@@ -43,7 +43,7 @@ def main() -> None:
             note = wav.with_suffix(".json")
             if not note.exists():
                 began = time.perf_counter()
-                pieces = list(synthesizer.speak(text, voice, Sampling(seed=args.seed + index)))
+                pieces = list(synthesizer.speak(text, voice, replace(synthesizer.sampling, seed=args.seed + index)))
                 audio = np.concatenate([piece.audio for piece in pieces])
                 spent += time.perf_counter() - began
                 seconds += len(audio) / synthesizer.sample_rate

@@ -219,7 +219,7 @@ def main() -> None:
     codec = torch.load(args.run / "codec.frozen.pt", weights_only=True, map_location=args.device)
     neighbours = Neighbours(codec["codebooks"])
     frames = np.concatenate([row.codes_TQ for speaker in unseen.spoken + unseen.real for row in speaker])
-    neighbours.calibrate(torch.from_numpy(frames[:: len(frames) // CALIBRATED]).long().to(args.device))
+    neighbours.calibrate(torch.from_numpy(frames[:: max(1, len(frames) // CALIBRATED)]).long().to(args.device))
     torch.manual_seed(0)
     model = (AR if args.model == "ar" else NAR)(config).to(args.device)
     neighbours.start(model, torch.Generator().manual_seed(0))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import parselmouth
 import soxr
-from parselmouth.praat import call
+from parselmouth.praat import call, run
 
 from vallecli.constants import SAMPLE_RATE
 
@@ -41,6 +41,7 @@ class OtherVoice:
 
     def speak(self, wav: np.ndarray, rng: random.Random) -> np.ndarray:
         """Given speech (N,) at 24 kHz, return the same words (N,) in this voice and channel, at full scale."""
+        run(f"random_initializeWithSeedUnsafelyButPredictably({rng.randrange(1 << 30)})")  # unvoiced sounds are drawn
         sound = parselmouth.Sound(wav.astype(np.float64), SAMPLE_RATE)
         knobs = (self.formant, self.pitch, self.pitch_range, 1.0)
         out = call(sound, "Change gender", LOWEST, HIGHEST, *knobs).values[0].astype(np.float32)[: len(wav)]

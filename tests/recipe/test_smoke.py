@@ -1,0 +1,136 @@
+"""The whole recipe at toy size, from sentences to a checkpoint that speaks; stages are killed and go on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import Valle
+
+ROOT = Path(__file__).parents[2]
+TOY = Path(__file__).with_name("toy.py")
+SENTENCES = ["He lived by the river.", "The old ship came home.", "Nobody was in the house."]
+
+
+def stage(name: str, *arguments: str | Path, kill: str | None = None) -> list[str]:
+    """Run a stage and return what it prints; it is killed as soon as a line begins with `kill`."""
+    command = [sys.executable, TOY, name, *map(str, arguments)]
+    lines = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line.rstrip())
+            if kill is not None and line.startswith(kill):
+                process.kill()
+                break
+    assert (process.returncode != 0) is (kill is not None), "\n".join(lines)
+    return lines
+
+
+def steps(name: str, lines: list[str]) -> list[int]:
+    return [int(line.split()[2]) for line in lines if line.startswith(f"{name} step ")]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with its speech and two recordings."""
+    folder = tmp_path_factory.mktemp("recipe")
+    (folder / "texts.txt").write_text("\n".join(SENTENCES))
+    (folder / "recordings").mkdir()
+    wav, rate = soundfile.read(ROOT / "examples" / "reference.wav")
+    for name in ("a", "b"):
+        soundfile.write(folder / "recordings" / f"{name}.flac", wav, rate)
+        shutil.copy(ROOT / "examples" / "reference.txt", folder / "recordings" / f"{name}.txt")
+    stage("data", "--run", folder, "--texts", folder / "texts.txt", "--speakers", 3, "--rows", 2, "--workers", 1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def codec(run: Path) -> Path:
+    """The run with its codec, whose training was killed."""
+    command = ("--run", run, "--recordings", run / "recordings", "--steps", 4, "--batch", 2)
+    assert steps("codec", stage("codec", *command, kill="codec step 3")) == [1, 2, 3]
+    assert not (run / "codec.frozen.pt").exists()
+    assert steps("codec", stage("codec", *command)) == [3, 4]
+    return run
+
+
+@pytest.fixture(scope="module")
+def tokens(codec: Path) -> Path:
+    """The run with its tokens."""
+    stage("tokens", "--run", codec, "--recordings", codec / "recordings", "--workers", 1)
+    return codec
+
+
+@pytest.fixture(scope="module")
+def models(tokens: Path) -> Path:
+    """The run with its language models; training of the AR was killed."""
+    command = ("--run", tokens, "--batch", 2, "--steps")
+    assert steps("ar", stage("lm", "--model", "ar", "--strangers", 0.5, *command, 4, kill="ar step 3")) == [1, 2, 3]
+    assert steps("ar", stage("lm", "--model", "ar", "--strangers", 0.5, *command, 4)) == [3, 4]
+    assert steps("nar", stage("lm", "--model", "nar", *command, 2)) == [1, 2]
+    return tokens
+
+
+@pytest.fixture(scope="module")
+def exported(models: Path) -> Path:
+    """The checkpoint folder."""
+    stage("export", "--run", models, "--out", models / "export")
+    return models / "export"
+
+
+def test_a_speaker_that_was_killed_comes_out_the_same(run: Path) -> None:
+    def read() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in (run / "speech").iterdir()}
+
+    whole = read()
+    assert len(whole) == 6
+    (run / "speech" / "s00001.json").unlink()  # it is written last
+    (run / "speech" / "s00001.flac").write_bytes(b"half")
+    kept = (run / "speech" / "s00000.flac").stat()
+    stage("data", "--run", run, "--texts", run / "texts.txt", "--speakers", 3, "--rows", 2, "--workers", 1)
+    assert read() == whole
+    assert (run / "speech" / "s00000.flac").stat() == kept
+
+
+def test_recordings_and_spoken_sentences_become_tokens(tokens: Path) -> None:
+    def read() -> dict[str, list[list[int]]]:
+        return {path.stem: np.load(path)["codes"].tolist() for path in (tokens / "tokens").iterdir()}
+
+    whole = read()
+    voices = {f"voice-{name}-{version}" for name in "ab" for version in range(3)}
+    assert whole.keys() == {"s00000", "s00001", "s00002", *voices}
+    for name in ("s00001", "voice-b-2"):
+        (tokens / "tokens" / f"{name}.npz").unlink()
+    stage("tokens", "--run", tokens, "--recordings", tokens / "recordings", "--workers", 1)
+    assert read() == whole
+
+
+def test_what_is_exported_speaks(exported: Path, valle: Valle) -> None:
+    prompt = ROOT / "examples" / "reference.wav"
+    ran = valle("speak", "--checkpoint", exported, "--prompt", prompt, "--text", "Hello.", "-o", "hello.wav")
+    assert ran.code == 0, ran.err
+    assert soundfile.info("hello.wav").frames > 0
+
+
+def test_evaluation_speaks_every_row_once(exported: Path, tmp_path: Path) -> None:
+    (tmp_path / "sentences.txt").write_text("Hello.\n\nGood day.\n")
+    prompt = exported.parent / "recordings" / "a.flac"
+    arguments = ("--checkpoint", exported, "--sentences", tmp_path / "sentences.txt", "--prompts", prompt)
+    stage("evaluate", *arguments, "--out", tmp_path / "out")
+    rows = [json.loads(line) for line in (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()]
+    assert [(row["wav"], row["text"], Path(row["prompt"])) for row in rows] == [
+        ("a-00.wav", "Hello.", prompt),
+        ("a-01.wav", "Good day.", prompt),
+    ]
+    whole = [(tmp_path / "out" / row["wav"]).read_bytes() for row in rows]
+    (tmp_path / "out" / "a-01.json").unlink()
+    (tmp_path / "out" / "a-01.wav").write_bytes(b"half")
+    stage("evaluate", *arguments, "--out", tmp_path / "out")
+    assert [(tmp_path / "out" / row["wav"]).read_bytes() for row in rows] == whole
