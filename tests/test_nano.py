@@ -1,11 +1,13 @@
 """The weights that ship are those of the model card, and speak."""
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import Valle
 
 from vallecli.registry import BUILT_IN
 from vallecli.store import sha256
@@ -13,6 +15,7 @@ from vallecli.synthesizer import Synthesizer
 
 FOLDER = BUILT_IN["nano"]
 REFERENCE = Path(__file__).parents[1] / "examples" / "reference.wav"
+TAKE = Path(__file__).parent / "golden" / "nano_take.json"  # nano_take.py writes it
 
 
 def test_the_card_tells_of_these_weights() -> None:
@@ -41,3 +44,11 @@ def test_a_sentence_ends_by_itself_and_a_seed_is_a_take(nano: Synthesizer) -> No
 
     assert np.array_equal(take(1), take(1))
     assert not np.array_equal(take(1), take(2))
+
+
+def test_it_says_what_it_said_when_its_take_was_frozen(valle: Valle) -> None:
+    take = json.loads(TAKE.read_text())
+    plain = ("--device", "cpu", "--dtype", "float32", "--save-codes", "codes.npy", "-o", "take.wav")
+    ran = valle("speak", "--prompt", REFERENCE, "--text", take["text"], "--seed", str(take["seed"]), *plain)
+    assert ran.code == 0, ran.err
+    assert np.load("codes.npy").tolist() == take["codes"]
