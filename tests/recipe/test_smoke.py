@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import Valle
+from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 TOY = Path(__file__).with_name("toy.py")
@@ -134,3 +135,12 @@ def test_evaluation_speaks_every_row_once(exported: Path, tmp_path: Path) -> Non
     (tmp_path / "out" / "a-01.wav").write_bytes(b"half")
     stage("evaluate", *arguments, "--out", tmp_path / "out")
     assert [(tmp_path / "out" / row["wav"]).read_bytes() for row in rows] == whole
+
+
+def test_a_run_draws_its_pictures(exported: Path, tmp_path: Path) -> None:
+    stage("plots", "--run", exported.parent, "--out", tmp_path, "--checkpoint", exported, "--text", "Good day.")
+    for name in ("losses", "attention"):
+        assert (tmp_path / f"{name}.png").stat().st_size < 80_000
+        with Image.open(tmp_path / f"{name}.png") as picture:
+            assert picture.width > 500
+            assert len(picture.getcolors()) > 20
