@@ -1,63 +1,111 @@
 """Stage 6, evaluate: speak every sentence in every voice, as a user would, and count what stopped by itself.
 
     python examples/nano/evaluate.py --checkpoint runs/nano/export --sentences sentences.txt --prompts a.flac b.flac \
-        --out runs/nano/evaluation
+        --out runs/nano/evaluation --bounds
 
 Writes OUT/*.wav and OUT/manifest.jsonl (wav, text, prompt, stop_reason) for a scoring tool, and prints how many rows
-stopped by themselves and the real-time factor. Rows whose note (OUT/*.json) exists are kept, so the stage resumes.
+stopped by themselves and the real-time factor. Each row draws by the checkpoint's own defaults, seeded by --seed and
+the sentence's number. Rows whose OUT/*.json exists are kept, so the stage resumes; another checkpoint needs another
+folder.
+
+--bounds also writes what no language model on this codec can surpass, in the same shape: OUT/recordings.jsonl, the
+prompts themselves, in full, and OUT/resynthesis.jsonl, what the codec alone makes of them. It needs what they say, in
+a.txt beside a.flac. The recordings name no prompt, for they would be compared with themselves.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
+import torch
 from common import write_beside
 
+from vallecli.audio import files, prompt
 from vallecli.synthesizer import Synthesizer
+
+Row = dict[str, Any]
+
+
+def speak(synthesizer: Synthesizer, sentences: list[str], prompts: list[Path], out: Path, seed: int) -> list[Row]:
+    """Speak every row that is not there yet, print how it went, and return all of them."""
+    kept, seconds, spent = [], 0.0, 0.0
+    for recording in prompts:
+        voice = synthesizer.voice(recording)
+        for index, text in enumerate(sentences):
+            wav = out / f"{recording.stem}-{index:02}.wav"
+            note = wav.with_suffix(".json")
+            if not note.exists():
+                began = time.perf_counter()
+                pieces = list(synthesizer.speak(text, voice, replace(synthesizer.sampling, seed=seed + index)))
+                audio = np.concatenate([piece.audio for piece in pieces])
+                spent += time.perf_counter() - began
+                seconds += len(audio) / synthesizer.sample_rate
+                soundfile.write(wav, audio, synthesizer.sample_rate)
+                row = {"wav": wav.name, "text": text, "prompt": str(recording.resolve())}
+                stops = sorted({piece.stop_reason for piece in pieces})
+                with write_beside(note) as path:
+                    path.write_text(json.dumps({**row, "stop_reason": ",".join(stops)}))
+            kept.append(json.loads(note.read_text()))
+        print(f"{recording.stem}: {len(kept)} of {len(prompts) * len(sentences)} rows", flush=True)
+    stopped = sum(row["stop_reason"] == "eos" for row in kept)
+    speed = f", real-time factor {spent / seconds:.2f}" if seconds else ""
+    print(f"{len(kept)} rows, {stopped} stopped by themselves{speed}")
+    return kept
+
+
+def bound(synthesizer: Synthesizer, texts: dict[Path, str], out: Path) -> tuple[list[Row], list[Row]]:
+    """Given recordings and what they say, return them as rows, and what the codec alone makes of them."""
+    recordings, resynthesis = [], []
+    for recording, text in texts.items():
+        wav = out / f"{recording.stem}.resynthesis.wav"
+        whole_N = prompt.prepare(files.read(recording), recording, max_seconds=math.inf).wav
+        codes_1TQ = synthesizer.codec.encode(torch.from_numpy(whole_N)[None].to(synthesizer.device))
+        soundfile.write(wav, synthesizer.codec.decode(codes_1TQ)[0].cpu().numpy(), synthesizer.sample_rate)
+        source = str(recording.resolve())
+        recordings.append({"wav": source, "text": text})
+        resynthesis.append({"wav": wav.name, "text": text, "prompt": source})
+    return recordings, resynthesis
+
+
+def write_manifest(path: Path, rows: list[Row]) -> None:
+    """Write rows for a scoring tool."""
+    with write_beside(path) as part:
+        part.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def main() -> None:
-    """Speak every row that is not there yet."""
+    """Speak every row that is not there yet, and write the manifests."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", default="nano", help="a name or a path")
     parser.add_argument("--sentences", type=Path, required=True, help="one a line")
     parser.add_argument("--prompts", type=Path, nargs="+", required=True, help="recordings")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument(
+        "--bounds", action="store_true", help="also write the recordings, and what the codec makes of them"
+    )
     parser.add_argument("--dtype", default="auto", help="precision, as for valle speak")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    told = {path: prompt.read_transcript(path) for path in args.prompts if args.bounds}
+    texts = {path: text for path, text in told.items() if text is not None}
+    if silent := told.keys() - texts.keys():
+        parser.error(f"--bounds needs a transcript beside {', '.join(sorted(map(str, silent)))}")
     args.out.mkdir(parents=True, exist_ok=True)
     synthesizer = Synthesizer.load(args.checkpoint, dtype=args.dtype)
     sentences = [line for line in args.sentences.read_text().splitlines() if line.strip()]
-    kept, seconds, spent = [], 0.0, 0.0
-    for prompt in args.prompts:
-        voice = synthesizer.voice(prompt)
-        for index, text in enumerate(sentences):
-            wav = args.out / f"{prompt.stem}-{index:02}.wav"
-            note = wav.with_suffix(".json")
-            if not note.exists():
-                began = time.perf_counter()
-                pieces = list(synthesizer.speak(text, voice, replace(synthesizer.sampling, seed=args.seed + index)))
-                audio = np.concatenate([piece.audio for piece in pieces])
-                spent += time.perf_counter() - began
-                seconds += len(audio) / synthesizer.sample_rate
-                soundfile.write(wav, audio, synthesizer.sample_rate)
-                row = {"wav": wav.name, "text": text, "prompt": str(prompt.resolve())}
-                stops = sorted({str(piece.stop_reason) for piece in pieces})
-                with write_beside(note) as path:
-                    path.write_text(json.dumps({**row, "stop_reason": ",".join(stops)}))
-            kept.append(json.loads(note.read_text()))
-    with write_beside(args.out / "manifest.jsonl") as path:
-        path.write_text("".join(json.dumps(row) + "\n" for row in kept))
-    stopped = sum(row["stop_reason"] == "eos" for row in kept)
-    speed = f", real-time factor {spent / seconds:.2f}" if seconds else ""
-    print(f"{len(kept)} rows, {stopped} stopped by themselves{speed}")
+    write_manifest(args.out / "manifest.jsonl", speak(synthesizer, sentences, args.prompts, args.out, args.seed))
+    if args.bounds:
+        recordings, resynthesis = bound(synthesizer, texts, args.out)
+        write_manifest(args.out / "recordings.jsonl", recordings)
+        write_manifest(args.out / "resynthesis.jsonl", resynthesis)
 
 
 if __name__ == "__main__":

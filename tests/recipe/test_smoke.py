@@ -130,11 +130,17 @@ def test_evaluation_speaks_every_row_once(exported: Path, tmp_path: Path) -> Non
         ("a-00.wav", "Hello.", prompt),
         ("a-01.wav", "Good day.", prompt),
     ]
+    assert not (tmp_path / "out" / "recordings.jsonl").exists()
     whole = [(tmp_path / "out" / row["wav"]).read_bytes() for row in rows]
     (tmp_path / "out" / "a-01.json").unlink()
     (tmp_path / "out" / "a-01.wav").write_bytes(b"half")
-    stage("evaluate", *arguments, "--out", tmp_path / "out")
+    stage("evaluate", *arguments, "--out", tmp_path / "out", "--bounds")
     assert [(tmp_path / "out" / row["wav"]).read_bytes() for row in rows] == whole
+    text = prompt.with_suffix(".txt").read_text().strip()
+    assert json.loads((tmp_path / "out" / "recordings.jsonl").read_text()) == {"wav": str(prompt), "text": text}
+    resynthesis = json.loads((tmp_path / "out" / "resynthesis.jsonl").read_text())
+    assert resynthesis == {"wav": "a.resynthesis.wav", "text": text, "prompt": str(prompt)}
+    assert soundfile.info(tmp_path / "out" / "a.resynthesis.wav").duration > 6
 
 
 def test_a_run_draws_its_pictures(exported: Path, tmp_path: Path) -> None:
