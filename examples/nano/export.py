@@ -1,15 +1,19 @@
 """Stage 5, export: the trained parts as one checkpoint folder, in half precision.
 
-python examples/nano/export.py --run runs/nano --out src/vallecli/data/nano
+    python examples/nano/export.py --run runs/nano --out src/vallecli/data/nano
+
+In a model card that lies there, OUT/README.md, the sha256 and the number of parameters become those of the new weights.
+All else in it is told by people.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 import torch
-from common import log
+from common import log, write_beside
 from config import LIMITS, MODEL, SAMPLING
 from torch import nn
 
@@ -19,12 +23,24 @@ from vallecli.formats.base import state_to_store
 from vallecli.model.ar import AR
 from vallecli.model.config import ModelConfig
 from vallecli.model.nar import NAR
+from vallecli.store import sha256
 from vallecli.text.arpabet import ArpabetFrontEnd
 
 
 def newest(run: Path, *names: str) -> Path:
     """Return the first of these files that exists in the run."""
     return next(run / name for name in names if (run / name).exists())
+
+
+def update_card(card: Path, facts: dict[str, str]) -> None:
+    """Put what each pattern finds in a card, once, in other words."""
+    text = card.read_text()
+    for pattern, words in facts.items():
+        text, times = re.subn(pattern, words, text)
+        if times != 1:
+            raise SystemExit(f"{card} tells {times} times of {pattern}: it should once")
+    with write_beside(card) as path:
+        path.write_text(text)
 
 
 def main() -> None:
@@ -54,7 +70,18 @@ def main() -> None:
         sampling=SAMPLING,
         dtype=torch.float16,
     )
-    log(args.run, "export", megabytes=sum(file.stat().st_size for file in args.out.glob("*.*")) / 1e6)
+    parameters = sum(tensor.numel() for tensor in tensors.values())
+    if (card := args.out / "README.md").exists():
+        digest = sha256(args.out / native.TENSORS)
+        update_card(
+            card,
+            {
+                r"[\d.]+ million parameters": f"{parameters / 1e6:.1f} million parameters",
+                r"sha256 `[0-9a-f]{64}`": f"sha256 `{digest}`",
+            },
+        )
+    megabytes = sum(file.stat().st_size for file in args.out.glob("*.*")) / 1e6
+    log(args.run, "export", parameters=parameters, megabytes=megabytes)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ import soundfile
 from conftest import Valle
 from PIL import Image
 
+from vallecli.store import sha256
+
 ROOT = Path(__file__).parents[2]
 TOY = Path(__file__).with_name("toy.py")
 SENTENCES = ["He lived by the river.", "The old ship came home.", "Nobody was in the house."]
@@ -81,7 +83,9 @@ def models(tokens: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def exported(models: Path) -> Path:
-    """The checkpoint folder."""
+    """The checkpoint folder, with the card of the run before."""
+    (models / "export").mkdir()
+    (models / "export" / "README.md").write_text(f"1.0 million parameters, sha256 `{'0' * 64}`")
     stage("export", "--run", models, "--out", models / "export")
     return models / "export"
 
@@ -118,6 +122,11 @@ def test_what_is_exported_speaks(exported: Path, valle: Valle) -> None:
     ran = valle("speak", "--checkpoint", exported, "--prompt", prompt, "--text", "Hello.", "-o", "hello.wav")
     assert ran.code == 0, ran.err
     assert soundfile.info("hello.wav").frames > 0
+
+
+def test_the_card_tells_of_what_is_exported(exported: Path) -> None:
+    digest = sha256(exported / "model.safetensors")
+    assert (exported / "README.md").read_text() == f"15.9 million parameters, sha256 `{digest}`"
 
 
 def test_evaluation_speaks_every_row_once(exported: Path, tmp_path: Path) -> None:
