@@ -71,7 +71,7 @@ def draw_losses(run: Path) -> Figure:
         keys = [Line2D([], [], color=colour, label=loss) for loss, colour in colours.items()]
         keys += [Line2D([], [], color="grey", linestyle=style, label=kind) for kind, style in styles.items()]
         axes.legend(handles=keys, fontsize=7, ncols=2)
-        axes.set(title=STAGES[stage], xlabel="step", ylim=(0, None))
+        axes.set(title=STAGES[stage], xlabel="step")
     return figure
 
 
