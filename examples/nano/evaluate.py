@@ -8,9 +8,9 @@ stopped by themselves and the real-time factor. Each row draws by the checkpoint
 the sentence's number. Rows whose OUT/*.json exists are kept, so the stage resumes; another checkpoint needs another
 folder.
 
---bounds also writes what no language model on this codec can surpass, in the same shape: OUT/recordings.jsonl, the
-prompts themselves, in full, and OUT/resynthesis.jsonl, what the codec alone makes of them. It needs what they say, in
-a.txt beside a.flac. The recordings name no prompt, for they would be compared with themselves.
+--bounds also writes, for the same tool, what bounds the scores of any language model on this codec:
+OUT/recordings.jsonl, the prompts themselves, in full, and OUT/resynthesis.jsonl, what the codec alone makes of them. It
+needs what they say, in a.txt beside a.flac. The recordings name no prompt: they would be compared with themselves.
 """
 
 from __future__ import annotations
