@@ -57,7 +57,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def codec(run: Path) -> Path:
     """The run with its codec, whose training was killed."""
-    command = ("--run", run, "--recordings", run / "recordings", "--steps", 4, "--batch", 2)
+    command = ("--run", run, "--recordings", run / "recordings", "--steps", 4, "--batch", 6)
     assert steps("codec", stage("codec", *command, kill="codec step 3")) == [1, 2, 3]
     assert not (run / "codec.frozen.pt").exists()
     assert steps("codec", stage("codec", *command)) == [3, 4]
