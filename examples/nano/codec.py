@@ -7,8 +7,8 @@ The first --steps train everything; then encoder and codebooks are frozen (RUN/c
 codes the language models learn, while --decoder-steps more go into the decoder alone, before or after the language
 models are trained.
 
-Losses: L1 of log-mel magnitudes at four resolutions, commitment of the latents to the codebooks, and two that are
-codebook 1's alone, in dimensions of its own: cross-entropy of a linear phoneme classifier, and L1 of a linear guess
+Losses: L1 of log-mel magnitudes at four resolutions, cross-entropy of the pitch, which Praat hears, commitment of the
+latents to the codebooks, and two that are codebook 1's alone, in dimensions of its own: cross-entropy of a linear phoneme classifier, and L1 of a linear guess
 of the same frame's log-mel magnitudes in hibari's own voice, which lies beside every speaker's. So it carries what is
 said, and how, but little of who says it; that is left to codebooks 2 to 8, which share the other dimensions. When a
 phoneme sounds is known for stage 1's speech; in a recording with a transcript beside it (a.txt for a.flac) the
@@ -33,23 +33,26 @@ import torch
 import torch.nn.functional as F
 from align import SOUNDS, Transcript
 from common import log, write_beside
+from spectral import LogMelLoss
 from speech import UNKNOWN, frame_labels, read, read_speaker, rows, speakers
 from torch import Tensor, nn
 from vector_quantize_pytorch import VectorQuantize
-from voice import OtherVoice
+from voice import OtherVoice, pitch
 
 from vallecli.codec.nano import N_FFT, LogMel, NanoCodec, NanoCodecConfig
+from vallecli.codec.source_filter import PITCHES, pitches
 from vallecli.constants import CODEBOOK_SIZE, HOP, NUM_CODEBOOKS, SAMPLE_RATE
 from vallecli.errors import EmptyText
 from vallecli.text.arpabet import ArpabetFrontEnd
 
 SEGMENT = SAMPLE_RATE  # samples of one training example: one second
 FRAMES = SEGMENT // HOP
-REAL = 1 / 3  # share of the examples that come from real recordings, half of them in another voice
+REAL = 1 / 2  # share of the examples that come from real recordings, half of them in another voice
 QUIET = 0.02  # of full scale: nothing to hear
 CONTENT = 16  # dimensions of the latents that codebook 1 sees
 PLAIN_BANDS = 40  # mel bands of hibari's voice that codebook 1 tells
 PLAIN_WEIGHT = 0.5
+PITCH_WEIGHT = 0.05
 RESOLUTIONS = ((256, 20), (512, 40), (1024, 80), (2048, 160))  # window in samples, mel bands
 WARMUP = 200  # steps
 SAVE_EVERY = 250  # steps
@@ -79,11 +82,11 @@ class Trainer(nn.Module):
         self.phones = nn.Linear(config.latent_dim, len(SOUNDS))
         self.plain = nn.Linear(config.latent_dim, PLAIN_BANDS)
         self.plain_mel = LogMel(PLAIN_BANDS, N_FFT, HOP)
-        self.mels = nn.ModuleList(LogMel(bands, window, window // 4) for window, bands in RESOLUTIONS)
+        self.spectra = nn.ModuleList(LogMelLoss(window, bands) for window, bands in RESOLUTIONS)
 
     def spectral_loss(self, out_BN: Tensor, wav_BN: Tensor) -> Tensor:
         """Given decoded and original audio (B, N), return the mean L1 of their log-mel magnitudes."""
-        return torch.stack([(mel(out_BN) - mel(wav_BN)).abs().mean() for mel in self.mels]).mean()
+        return torch.stack([loss(out_BN, wav_BN) for loss in self.spectra]).mean()
 
     def split(self, latents_BTD: Tensor) -> tuple[Tensor, Tensor]:
         """Given latents (B, T, D), return what codebook 1 sees of them and what the others see (B, T, D)."""
@@ -97,15 +100,30 @@ class Trainer(nn.Module):
         logits: Tensor = self.phones(first_BTD)
         return logits
 
-    def decoder_loss(self, wav_BN: Tensor) -> dict[str, Tensor]:
-        """Given audio (B, N), return the spectral loss of decoding its frozen codes."""
+    def decoder_loss(self, wav_BN: Tensor, pitch_BT: Tensor) -> dict[str, Tensor]:
+        """Given audio (B, N) and its pitch (B, T) in Hz, return the losses of decoding its frozen codes."""
         codes_BTQ = self.codec.encode(wav_BN)
-        with torch.autocast(wav_BN.device.type, torch.bfloat16):
-            out = self.codec.synthesize(self.codec.dequantize(codes_BTQ.clone()))
-        return {"mel": self.spectral_loss(out, wav_BN)}
+        return self.decoded_losses(self.codec.dequantize(codes_BTQ.clone()), wav_BN, pitch_BT)
 
-    def forward(self, wav_BN: Tensor, plain_BN: Tensor, labels_BT: Tensor) -> dict[str, Tensor]:
-        """Given audio, the same in hibari's voice (B, N) and phoneme classes (B, T), return losses and accuracy.
+    def decoded_losses(self, latents_BTD: Tensor, wav_BN: Tensor, pitch_BT: Tensor) -> dict[str, Tensor]:
+        """Given quantised latents (B, T, D), return the losses of the sound made of them, at the pitch it has.
+
+        So the filters learn from a source that is right, while the pitch is learned for itself.
+        """
+        with torch.autocast(wav_BN.device.type, torch.bfloat16):
+            frames_BTD = self.codec.decoder(latents_BTD.transpose(1, 2))
+        controls = self.codec.voice.controls(frames_BTD.float())
+        voiced = pitch_BT > 0
+        distance = (pitch_BT[voiced].log()[:, None] - pitches(pitch_BT.device).log()).abs()
+        right_BT = torch.full(pitch_BT.shape, PITCHES, device=pitch_BT.device)
+        right_BT[voiced] = distance.argmin(-1)
+        return {
+            "mel": self.spectral_loss(self.codec.voice.render(pitch_BT, controls), wav_BN),
+            "pitch": F.cross_entropy(controls.pitch_BTC.flatten(0, 1), right_BT.flatten()),
+        }
+
+    def forward(self, wav_BN: Tensor, plain_BN: Tensor, labels_BT: Tensor, pitch_BT: Tensor) -> dict[str, Tensor]:
+        """Given audio, the same in hibari's voice (B, N), phoneme classes and pitch (B, T), return losses and accuracy.
 
         Rows of zeros tell that nobody knows how hibari would say it.
         """
@@ -118,18 +136,16 @@ class Trainer(nn.Module):
         for quantizer in others:
             step, _, further = quantizer(residual)
             quantized, residual, commitment = quantized + step, residual - step, commitment + further
-        with torch.autocast(wav_BN.device.type, torch.bfloat16):
-            out = self.codec.synthesize(quantized)
         guess = self.phones(first_BTD).flatten(0, 1)
         labels = labels_BT.flatten()
         known = labels != UNKNOWN
-        spoken_B = plain_BN.any(1)
-        told_BTC = self.plain(first_BTD[spoken_B])
+        known_B11 = plain_BN.any(1)[:, None, None]
+        off_BTC = (self.plain(first_BTD).transpose(1, 2) - self.plain_mel(plain_BN)).abs() * known_B11
         return {
-            "mel": self.spectral_loss(out, wav_BN),
+            **self.decoded_losses(quantized, wav_BN, pitch_BT),
             "commit": commitment / NUM_CODEBOOKS,
             "phone": F.cross_entropy(guess, labels, ignore_index=UNKNOWN),
-            "plain": (told_BTC.transpose(1, 2) - self.plain_mel(plain_BN[spoken_B])).abs().mean(),
+            "plain": off_BTC.mean() * len(known_B11) / known_B11.sum().clamp(min=1),
             "accuracy": ((guess.argmax(-1) == labels) & known).sum() / known.sum().clamp(min=1),
         }
 
@@ -185,8 +201,8 @@ class Segments:
         trainer.train()
         return recognised / max(1, len(self.recorded))
 
-    def one(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return one second: audio and the same in hibari's voice (N,), zeros if unknown, and labels (T,)."""
+    def one(self) -> tuple[np.ndarray, ...]:
+        """Return one second: audio and the same in hibari's voice (N,), zeros if unknown, labels and pitch (T,)."""
         real = bool(self.recorded) and self.rng.random() < REAL
         if real:
             recording = self.rng.choice(self.recorded)
@@ -206,11 +222,23 @@ class Segments:
         segment /= peak
         if real and self.rng.random() < 1 / 2:
             segment = OtherVoice.draw(self.rng).speak(segment, self.rng)
-        return segment * self.rng.uniform(0.2, 0.95), plain, known[first : first + FRAMES]
+        return segment * self.rng.uniform(0.2, 0.95), plain, known[first : first + FRAMES], pitch(segment)
 
     def batch(self, size: int) -> list[Tensor]:
-        """Return audio and the same in hibari's voice (B, N), and labels (B, T)."""
+        """Return audio and the same in hibari's voice (B, N), labels and pitch (B, T)."""
         return [torch.from_numpy(np.stack(arrays)) for arrays in zip(*(self.one() for _ in range(size)), strict=True)]
+
+
+def optimizers(trainer: Trainer, rate: float) -> list[torch.optim.Optimizer]:
+    """Return Muon over the matrices of the ConvNeXt blocks, and AdamW over everything else that is to learn."""
+    learned = {name: p for name, p in trainer.named_parameters() if p.requires_grad}
+    matrices = [p for name, p in learned.items() if p.ndim == 2 and ".convnext." in name]
+    chosen = {id(p) for p in matrices}
+    others = [p for p in learned.values() if id(p) not in chosen]
+    return [
+        torch.optim.Muon(matrices, rate, weight_decay=1e-3, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, rate, betas=(0.8, 0.99), weight_decay=1e-3),
+    ]
 
 
 def train(
@@ -222,12 +250,13 @@ def train(
     steps: int,
 ) -> None:
     """Take `steps` optimiser steps on what `losses_of` returns as "loss", from RUN/STAGE.pt on if it is there."""
-    optimizer = torch.optim.AdamW(trainer.parameters(), args.rate, betas=(0.8, 0.99), weight_decay=1e-3)
+    chain = optimizers(trainer, args.rate)
     state, step = args.run / f"{stage}.pt", 0
     if state.exists():
         saved = torch.load(state, weights_only=True, map_location=args.device)
         trainer.load_state_dict(saved["trainer"])
-        optimizer.load_state_dict(saved["optimizer"])
+        for optimizer, kept in zip(chain, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
         step = saved["step"]
     data.rng.seed(step)
     began, sums, aligned = time.time(), Counter[str](), False
@@ -236,13 +265,14 @@ def train(
             log(args.run, "codec.align", step=step, recognised=data.realign(trainer))
             aligned = True
         rate = args.rate * min(1, (step + 1) / WARMUP) * (0.05 + 0.475 * (1 + math.cos(math.pi * step / steps)))
-        for group in optimizer.param_groups:
+        for group in [group for optimizer in chain for group in optimizer.param_groups]:
             group["lr"] = rate
         losses = losses_of(*(tensor.to(args.device) for tensor in data.batch(args.batch)))
-        optimizer.zero_grad()
+        trainer.zero_grad()
         losses["loss"].backward()
         nn.utils.clip_grad_norm_(trainer.parameters(), 1.0)
-        optimizer.step()
+        for optimizer in chain:
+            optimizer.step()
         step += 1
         sums.update({name: value.item() for name, value in losses.items()})
         if step % LOG_EVERY == 0:
@@ -251,8 +281,8 @@ def train(
             sums.clear()
         if step % SAVE_EVERY == 0 or step == steps:
             with write_beside(state) as path:
-                saved = {"trainer": trainer.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
-                torch.save(saved, path)
+                kept = [optimizer.state_dict() for optimizer in chain]
+                torch.save({"trainer": trainer.state_dict(), "optimizers": kept, "step": step}, path)
 
 
 def main() -> None:
@@ -273,20 +303,22 @@ def main() -> None:
     def everything(*batch: Tensor) -> dict[str, Tensor]:
         losses = trainer(*batch)
         content = losses["phone"] + PLAIN_WEIGHT * losses["plain"]
-        return {"loss": losses["mel"] + 0.2 * losses["commit"] + content, **losses}
+        sound = losses["mel"] + PITCH_WEIGHT * losses["pitch"]
+        return {"loss": sound + 0.2 * losses["commit"] + content, **losses}
 
-    def decoder(wav_BN: Tensor, *_: Tensor) -> dict[str, Tensor]:
-        losses = trainer.decoder_loss(wav_BN)
-        return {"loss": losses["mel"], **losses}
+    def decoder(wav_BN: Tensor, _plain: Tensor, _labels: Tensor, pitch_BT: Tensor) -> dict[str, Tensor]:
+        losses = trainer.decoder_loss(wav_BN, pitch_BT)
+        return {"loss": losses["mel"] + PITCH_WEIGHT * losses["pitch"], **losses}
 
-    train(args, "codec", trainer, everything, data, args.steps)
     frozen = args.run / "codec.frozen.pt"
     if not frozen.exists():
+        train(args, "codec", trainer, everything, data, args.steps)
         with write_beside(frozen) as path:
             torch.save(trainer.publish().state_dict(), path)
     if args.decoder_steps:
-        for module in (trainer.codec.encoder, trainer.codec.project):
-            module.requires_grad_(False)
+        trainer.requires_grad_(False)
+        for module in (trainer.codec.decoder, trainer.codec.voice):
+            module.requires_grad_(True)
         trainer.codec.load_state_dict(torch.load(frozen, weights_only=True, map_location=args.device))
         train(args, "decoder", trainer, decoder, data, args.decoder_steps)
         with write_beside(args.run / "codec.done.pt") as path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
 
@@ -10,9 +11,10 @@ import parselmouth
 import soxr
 from parselmouth.praat import call, run
 
-from vallecli.constants import SAMPLE_RATE
+from vallecli.constants import HOP, SAMPLE_RATE
 
-LOWEST, HIGHEST = 75, 500  # Hz, where Praat looks for the pitch
+LOWEST, HIGHEST = 75, 500  # Hz, where Praat looks for the pitch of a voice to change
+LOWEST_PITCH = 60  # Hz, of the voices that come of it
 
 
 @dataclass(frozen=True)
@@ -56,3 +58,18 @@ class OtherVoice:
         level = float(np.sqrt(np.mean(out**2))) * 10 ** (-self.noise / 20)
         out = out + level * np.random.default_rng(rng.randrange(1 << 30)).standard_normal(len(out), np.float32)
         return out / max(1e-4, float(np.abs(out).max()))
+
+
+def pitch(wav: np.ndarray) -> np.ndarray:
+    """Given speech (N,) at 24 kHz, return Praat's pitch in Hz in the middle of each codec frame (N // 320,), 0 for none.
+
+    Praat hears nothing in half a window at either end, so the frames there are given the nearest one's.
+    """
+    step = HOP / SAMPLE_RATE
+    heard = parselmouth.Sound(wav.astype(np.float64), SAMPLE_RATE).to_pitch_ac(
+        time_step=step, pitch_floor=LOWEST_PITCH, pitch_ceiling=HIGHEST
+    )
+    found = np.array([heard.get_value_at_time((frame + 0.5) * step) for frame in range(len(wav) // HOP)])
+    edge = math.ceil(1.5 / LOWEST_PITCH / step)
+    found[:edge], found[-edge:] = found[edge], found[-edge - 1]
+    return np.nan_to_num(found).astype(np.float32)

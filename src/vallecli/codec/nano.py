@@ -1,4 +1,4 @@
-"""nano's own codec: log-mel and ConvNeXt in, residual vector quantisation, Vocos out.
+"""nano's own codec: log-mel and ConvNeXt in, residual vector quantisation, ConvNeXt, a source and a filter out.
 
 24 kHz, 75 frames a second, 8 codebooks of 1024, the grid of EnCodec at 6 kbps, so the models cannot tell which
 codec they speak through. Codebook 1 is trained to tell phonemes apart (as SpeechTokenizer's, arXiv 2308.16692, is
@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vallecli.codec.vocos import Backbone, ISTFTHead
+from vallecli.codec.source_filter import SourceFilter
+from vallecli.codec.vocos import Backbone
 from vallecli.constants import CODEBOOK_SIZE, FRAME_RATE, HOP, NUM_CODEBOOKS, SAMPLE_RATE
 
 N_FFT = 1280  # samples a window
@@ -94,7 +95,7 @@ class NanoCodec(nn.Module):
         self.register_buffer("codebooks", torch.zeros(NUM_CODEBOOKS, CODEBOOK_SIZE, config.latent_dim))
         width = config.decoder_dim
         self.decoder = Backbone(config.latent_dim, width, 3 * width, config.decoder_layers)
-        self.head = ISTFTHead(width, N_FFT, HOP)
+        self.voice = SourceFilter(width)
 
     def latents(self, wav_BN: Tensor) -> Tensor:
         """Given audio (B, N), N a multiple of 320, return latents before quantisation (B, T, latent_dim)."""
@@ -104,7 +105,7 @@ class NanoCodec(nn.Module):
 
     def synthesize(self, latents_BTD: Tensor) -> Tensor:
         """Given quantised latents (B, T, latent_dim), return audio (B, T * 320)."""
-        out: Tensor = self.head(self.decoder(latents_BTD.transpose(1, 2)))
+        out: Tensor = self.voice(self.decoder(latents_BTD.transpose(1, 2)))
         return out
 
     @torch.inference_mode()

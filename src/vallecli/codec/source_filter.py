@@ -1,0 +1,147 @@
+"""Frames to sound the way a voice makes it: pulses at the pitch and noise, each shaped by a filter.
+
+A network that only tells pitch and two smooth spectra never has to learn phases: those of neighbouring pulses belong
+together by themselves, and the filters have the least phase that their magnitudes allow (Oppenheim and Schafer,
+Discrete-Time Signal Processing, on the cepstrum). That is what a small model trained for hours can do well.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vallecli.constants import HOP, SAMPLE_RATE
+
+WINDOW = 2 * HOP  # samples of the source that one filter shapes; neighbours overlap by half
+N_FFT = 1024  # room for the window and for how long a filter rings
+BINS = N_FFT // 2 + 1
+LOWEST, HIGHEST, PITCHES = 60.0, 500.0, 96  # Hz, and the classes between them, evenly spaced in log
+NEAR = 2  # classes beside the likeliest that have a say in the pitch
+PULSE_BANDS, NOISE_BANDS = 128, 48  # points of each filter, evenly spaced in mel, with straight lines between
+PULSE_LEVEL, NOISE_LEVEL = -3.0, -5.0  # natural-log gains that training starts with
+MOST_LOG_GAIN = 5.0  # bounds exp() of a filter
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What a voice does in each frame."""
+
+    pitch_BTC: Tensor
+    """Logits of PITCHES classes and, last, of no pitch at all."""
+    pulses_BTF: Tensor
+    """Natural-log gain of the pulses at each bin."""
+    noise_BTF: Tensor
+
+    def hertz(self) -> Tensor:
+        """Return the pitch (B, T) in Hz, 0 where there is none: the mean around the likeliest class."""
+        classes_BTC, none_BT = self.pitch_BTC[..., :-1], self.pitch_BTC[..., -1]
+        at = torch.arange(PITCHES, device=classes_BTC.device)
+        near = (at - classes_BTC.argmax(-1, keepdim=True)).abs() <= NEAR
+        weight_BTC = classes_BTC.masked_fill(~near, -math.inf).softmax(-1)
+        hertz_BT = (weight_BTC @ pitches(classes_BTC.device).log()).exp()
+        return hertz_BT.masked_fill(none_BT > classes_BTC.logsumexp(-1), 0.0)
+
+
+def pitches(device: torch.device) -> Tensor:
+    """Return the classes' pitches (PITCHES,) in Hz."""
+    return torch.logspace(math.log10(LOWEST), math.log10(HIGHEST), PITCHES, device=device)
+
+
+def interpolation(bands: int) -> Tensor:
+    """Return the weights (bands, BINS) by which points that are evenly spaced in mel become one value a bin."""
+    hertz = torch.linspace(0, SAMPLE_RATE / 2, BINS, dtype=torch.float64)
+    place = torch.log1p(hertz / 700) / math.log1p(SAMPLE_RATE / 2 / 700) * (bands - 1)
+    return (1 - (place - torch.arange(bands)[:, None]).abs()).clamp(min=0).float()
+
+
+class SourceFilter(nn.Module):
+    """Frames (B, T, D) to audio: one linear layer, and from there on no learned part."""
+
+    pulse_points: Tensor
+    noise_points: Tensor
+    window: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.out = nn.Linear(dim, PITCHES + 1 + PULSE_BANDS + NOISE_BANDS)
+        nn.init.trunc_normal_(self.out.weight, std=0.02)
+        with torch.no_grad():
+            self.out.bias[:] = 0.0
+            self.out.bias[-PULSE_BANDS - NOISE_BANDS :] = PULSE_LEVEL
+            self.out.bias[-NOISE_BANDS:] = NOISE_LEVEL
+        self.register_buffer("pulse_points", interpolation(PULSE_BANDS), persistent=False)
+        self.register_buffer("noise_points", interpolation(NOISE_BANDS), persistent=False)
+        self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
+
+    def controls(self, x_BTD: Tensor) -> Controls:
+        """Given frames (B, T, D), return what the voice does in each."""
+        pitch, pulses, noise = self.out(x_BTD).float().split([PITCHES + 1, PULSE_BANDS, NOISE_BANDS], -1)
+        return Controls(pitch, pulses @ self.pulse_points, noise @ self.noise_points)
+
+    def render(self, hertz_BT: Tensor, controls: Controls) -> Tensor:
+        """Given a pitch (B, T) in Hz, 0 where there is none, return audio (B, T * HOP) shaped by the controls."""
+        spectrum_BTF = self._spectrum(pulses(hertz_BT)) * filters(controls.pulses_BTF)
+        spectrum_BTF = spectrum_BTF + self._spectrum(noise(hertz_BT)) * filters(controls.noise_BTF)
+        frames = hertz_BT.shape[1]
+        parts = torch.fft.irfft(spectrum_BTF, N_FFT).transpose(1, 2)  # (B, N_FFT, T)
+        audio = F.fold(parts, (1, (frames - 1) * HOP + N_FFT), (1, N_FFT), stride=(1, HOP))[:, 0, 0]
+        return audio[:, (WINDOW - HOP) // 2 :][:, : frames * HOP]
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Given frames (B, T, D), return audio (B, T * HOP)."""
+        controls = self.controls(x_BTD)
+        return self.render(controls.hertz(), controls)
+
+    def _spectrum(self, source_BN: Tensor) -> Tensor:
+        """Return the spectra (B, T, BINS) of overlapping windows, each with its frame in the middle."""
+        padded = F.pad(source_BN, ((WINDOW - HOP) // 2, (WINDOW - HOP) // 2))
+        return torch.fft.rfft(padded.unfold(1, WINDOW, HOP) * self.window, N_FFT)
+
+
+def pulses(hertz_BT: Tensor) -> Tensor:
+    """Return pulses (B, T * HOP) at the pitch, of unit power, with all harmonics that fit equally strong.
+
+    The sum of cosines k = 1..K has a closed form, the Dirichlet kernel.
+    """
+    voiced_BT = hertz_BT > 0
+    hertz_BN = F.interpolate(_held(hertz_BT)[:, None], scale_factor=HOP, mode="linear")[:, 0]
+    cycles = (hertz_BN.double() / SAMPLE_RATE).cumsum(1)
+    half_turn = math.pi * (cycles - cycles.round()).float()  # half the phase, -pi/2..pi/2
+    harmonics = (SAMPLE_RATE / 2 / hertz_BN).floor()
+    below = half_turn.sin()
+    at_pulse = below.abs() < 1e-5
+    kernel = ((2 * harmonics + 1) * half_turn).sin() / (2 * below.masked_fill(at_pulse, 1.0)) - 0.5
+    kernel = torch.where(at_pulse, harmonics, kernel)
+    loudness = F.interpolate(voiced_BT.float()[:, None], scale_factor=HOP, mode="linear")[:, 0]
+    return kernel * (2 / harmonics).sqrt() * loudness
+
+
+def _held(hertz_BT: Tensor) -> Tensor:
+    """Return the pitch (B, T) with its gaps filled by what was before them, and the first one by what comes after."""
+    at = torch.arange(hertz_BT.shape[1], device=hertz_BT.device).expand_as(hertz_BT)
+    voiced = hertz_BT > 0
+    last = at.masked_fill(~voiced, -1).cummax(1).values
+    first = voiced.int().argmax(1, keepdim=True)
+    held = hertz_BT.gather(1, torch.where(last < 0, first, last))
+    return held.clamp(min=LOWEST)  # where nothing is voiced
+
+
+def noise(hertz_BT: Tensor) -> Tensor:
+    """Return white noise (B, T * HOP) of unit power, always the same."""
+    generator = torch.Generator().manual_seed(0)
+    line = torch.randn(hertz_BT.shape[1] * HOP, generator=generator)
+    return line.to(hertz_BT.device).expand(len(hertz_BT), -1)
+
+
+def filters(log_gain_BTF: Tensor) -> Tensor:
+    """Given natural-log gains (B, T, BINS), return the filters of minimum phase that have them, complex."""
+    log_gain_BTF = log_gain_BTF.clamp(max=MOST_LOG_GAIN)
+    cepstrum = torch.fft.irfft(log_gain_BTF, N_FFT)
+    once = cepstrum[..., : N_FFT // 2 + 1]
+    doubled = torch.cat([once[..., :1], 2 * once[..., 1:-1], once[..., -1:]], -1)
+    phase = torch.fft.rfft(doubled, N_FFT).imag
+    return torch.polar(log_gain_BTF.exp(), phase)

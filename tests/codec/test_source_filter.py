@@ -1,0 +1,88 @@
+"""What nano's codec makes sound of: pulses at a pitch, noise, and filters of minimum phase."""
+
+import math
+
+import pytest
+import torch
+
+from vallecli.codec.source_filter import (
+    BINS,
+    N_FFT,
+    PITCHES,
+    Controls,
+    SourceFilter,
+    filters,
+    interpolation,
+    noise,
+    pitches,
+    pulses,
+)
+from vallecli.constants import HOP, SAMPLE_RATE
+
+SILENT = -20.0  # a log gain
+
+
+@pytest.mark.parametrize("hertz", [75, 120, 240, 480])
+def test_pulses_come_at_the_pitch_and_are_as_strong_as_noise(hertz: int) -> None:
+    wav = pulses(torch.full((1, 75), float(hertz)))[0]
+    spectrum = torch.fft.rfft(wav).abs()  # a second, so a bin is 1 Hz
+    peaks = spectrum.topk(10).indices
+    assert (peaks % hertz == 0).all()
+    assert wav.std().item() == pytest.approx(1, rel=0.02)
+    assert noise(torch.zeros(1, 75)).std().item() == pytest.approx(1, rel=0.02)
+
+
+def test_pulses_stop_where_there_is_no_pitch() -> None:
+    hertz_BT = torch.zeros(2, 40)
+    hertz_BT[0, 10:30] = 150
+    wav = pulses(hertz_BT)
+    assert not wav[1].any()
+    assert not wav[0, : 9 * HOP].any()
+    assert not wav[0, 31 * HOP :].any()
+    assert wav[0, 11 * HOP : 29 * HOP].std() > 0.9
+
+
+def test_a_filter_has_its_gain_and_does_not_ring_beforehand() -> None:
+    log_gain_BTF = torch.rand(1, 4, 24, generator=torch.Generator().manual_seed(0)) * 4 @ interpolation(24)
+    made = filters(log_gain_BTF)
+    assert torch.allclose(made.abs(), log_gain_BTF.exp(), rtol=1e-4)
+    ringing = torch.fft.irfft(made, N_FFT).square()
+    assert (ringing[..., N_FFT // 2 :].sum(-1) < 1e-3 * ringing.sum(-1)).all()
+
+
+def test_filters_without_gain_leave_the_source_as_it_is() -> None:
+    hertz_BT = torch.linspace(90, 200, 50)[None]
+    flat, silent = torch.zeros(1, 50, BINS), torch.full((1, 50, BINS), SILENT)
+    voice, logits = SourceFilter(4), torch.zeros(1, 50, PITCHES + 1)
+    inside = slice(HOP, -HOP)  # the edges fade
+    out = voice.render(hertz_BT, Controls(logits, flat, silent))
+    assert out.shape == (1, 50 * HOP)
+    assert torch.allclose(out[:, inside], pulses(hertz_BT)[:, inside], atol=1e-4)
+    out = voice.render(hertz_BT, Controls(logits, silent, flat))
+    assert torch.allclose(out[:, inside], noise(hertz_BT)[:, inside], atol=1e-4)
+
+
+def test_the_pitch_lies_between_the_likeliest_classes() -> None:
+    steps = pitches(torch.device("cpu"))
+    logits = torch.full((1, 3, PITCHES + 1), -10.0)
+    logits[0, 0, 40] = 5
+    logits[0, 1, 40] = logits[0, 1, 41] = 5
+    logits[0, 2, PITCHES] = 5
+    hertz = Controls(logits, torch.zeros(1, 3, BINS), torch.zeros(1, 3, BINS)).hertz()[0]
+    assert hertz[0].item() == pytest.approx(steps[40].item(), rel=1e-3)
+    assert hertz[1].item() == pytest.approx(math.sqrt(steps[40] * steps[41]), rel=1e-3)
+    assert hertz[2] == 0
+
+
+def test_the_pitch_that_is_told_is_the_pitch_that_sounds() -> None:
+    torch.manual_seed(0)
+    voice = SourceFilter(4)
+    with torch.no_grad():
+        voice.out.weight.zero_()
+        voice.out.bias[: PITCHES + 1] = -10
+        voice.out.bias[50] = 10
+        voice.out.bias[-48:] = SILENT
+        wav = voice(torch.zeros(1, 75, 4))[0]
+    told = pitches(torch.device("cpu"))[50].item()
+    loudest = torch.fft.rfft(wav).abs()[: SAMPLE_RATE // 48].argmax().item()  # up to 500 Hz
+    assert loudest % told == pytest.approx(0, abs=2) or loudest % told == pytest.approx(told, abs=2)
