@@ -8,12 +8,12 @@ codes the language models learn, while --decoder-steps more go into the decoder 
 models are trained.
 
 Losses: L1 of log-mel magnitudes at four resolutions, cross-entropy of the pitch, which Praat hears, commitment of the
-latents to the codebooks, and two that are codebook 1's alone, in dimensions of its own: cross-entropy of a linear phoneme classifier, and L1 of a linear guess
-of the same frame's log-mel magnitudes in hibari's own voice, which lies beside every speaker's. So it carries what is
-said, and how, but little of who says it; that is left to codebooks 2 to 8, which share the other dimensions. When a
-phoneme sounds is known for stage 1's speech; in a recording with a transcript beside it (a.txt for a.flac) the
-classifier finds it out, again and again as it learns. The state is kept in RUN/codec.pt; the same command goes on from
-there.
+latents to the codebooks, and two that are codebook 1's alone, in dimensions of its own: cross-entropy of a linear
+phoneme classifier, and L1 of a linear guess of the same frame's log-mel magnitudes in hibari's own voice, which lies
+beside every speaker's. So it carries what is said, and how, but little of who says it; that is left to codebooks 2 to
+8, which share the other dimensions. When a phoneme sounds is known for stage 1's speech; in a recording with a
+transcript beside it (a.txt for a.flac) the classifier finds it out, again and again as it learns. The state is kept in
+RUN/codec.pt; the same command goes on from there.
 """
 
 from __future__ import annotations

@@ -227,10 +227,10 @@ def main() -> None:
         for positions in (model.text_positions, model.audio_positions):
             nn.init.constant_(positions.alpha, 0.15)
     guide = Guide(model, config.n_heads) if isinstance(model, AR) else None
-    chain = optimizers(model, args.rate)
     state, step = args.run / f"{args.model}.pt", 0
-    if args.start is not None:
+    if args.start is not None:  # before there are optimisers: loading replaces the parameters
         load_into(model, detect.load(args.start).tensors, f"{args.model}.", args.start)
+    chain = optimizers(model, args.rate)
     if state.exists():
         saved = torch.load(state, weights_only=True, map_location=args.device)
         model.load_state_dict(saved["model"])

@@ -61,7 +61,7 @@ class OtherVoice:
 
 
 def pitch(wav: np.ndarray) -> np.ndarray:
-    """Given speech (N,) at 24 kHz, return Praat's pitch in Hz in the middle of each codec frame (N // 320,), 0 for none.
+    """Given speech (N,) at 24 kHz, return Praat's pitch in Hz in the middle of each frame (N // 320,), 0 for none.
 
     Praat hears nothing in half a window at either end, so the frames there are given the nearest one's.
     """

@@ -99,7 +99,8 @@ class SourceFilter(nn.Module):
     def _spectrum(self, source_BN: Tensor) -> Tensor:
         """Return the spectra (B, T, BINS) of overlapping windows, each with its frame in the middle."""
         padded = F.pad(source_BN, ((WINDOW - HOP) // 2, (WINDOW - HOP) // 2))
-        return torch.fft.rfft(padded.unfold(1, WINDOW, HOP) * self.window, N_FFT)
+        spectrum: Tensor = torch.fft.rfft(padded.unfold(1, WINDOW, HOP) * self.window, N_FFT)
+        return spectrum
 
 
 def pulses(hertz_BT: Tensor) -> Tensor:
