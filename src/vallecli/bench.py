@@ -28,10 +28,8 @@ from vallecli.decoding.nar import Draft
 from vallecli.decoding.stepper import Stepper
 from vallecli.decoding.utterance import FRAMES_PER_TOKEN, Utterance, audio_prefix
 from vallecli.errors import UsageError
-from vallecli.formats.base import Checkpoint, Limits, state_to_store
-from vallecli.model.ar import AR
+from vallecli.formats.base import Checkpoint, Limits, outline, state_to_store
 from vallecli.model.config import CODEBOOK_SIZE, NUM_CODEBOOKS, ModelConfig
-from vallecli.model.nar import NAR
 from vallecli.synthesizer import Synthesizer
 from vallecli.text.arpabet import ArpabetFrontEnd
 from vallecli.tokens import TokenModel
@@ -61,6 +59,7 @@ VALLEX = ModelConfig(
     n_languages=3,
     bos="start",
 )
+RANDOM_STD = 0.03  # of weights without training
 RANDOM = {"nano": NANO, "full": VALLEX}  # sizes that random weights can have
 
 
@@ -99,18 +98,25 @@ Tell = Callable[[str], object]  # hears what is being done
 
 
 def random_checkpoint(size: str) -> Checkpoint:
-    """Return a checkpoint of random weights. Raises UsageError for a size without a name."""
+    """Return a checkpoint of random weights. Raises UsageError for a size without a name.
+
+    All tensors begin with the same numbers, so that they are no larger than the largest one. They are in float64: that
+    is no model's precision, so each model has weights of its own, as it has from a file.
+    """
     if size not in RANDOM:
         raise UsageError(f"there is no size called {size!r}", f"Known are: {', '.join(RANDOM)}.")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        models = {"ar": AR(RANDOM[size]), "nar": NAR(RANDOM[size])}
-    states = {name: state_to_store(model) for name, model in models.items()}
+    shapes = {
+        f"{name}.{key}": tensor.shape
+        for name, model in zip(("ar", "nar"), outline(RANDOM[size]), strict=True)
+        for key, tensor in state_to_store(model).items()
+    }
+    most = max(shape.numel() for shape in shapes.values())
+    numbers = RANDOM_STD * torch.randn(most, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     return Checkpoint(
         name=f"random-{size}",
         path=Path(f"random-{size}"),
         model=RANDOM[size],
-        tensors={f"{name}.{key}": tensor for name, state in states.items() for key, tensor in state.items()},
+        tensors={key: numbers[: shape.numel()].view(shape) for key, shape in shapes.items()},
         front_end="none",
         codec={},
         limits=Limits(max_prompt_frames=1, max_text_chars=1),

@@ -104,8 +104,7 @@ def test_random_weights_need_no_file(valle: Valle, monkeypatch: pytest.MonkeyPat
 
 
 def test_the_full_size_is_the_published_one() -> None:
-    with torch.device("meta"):
-        checkpoint = random_checkpoint("full")
+    checkpoint = random_checkpoint("full")
     assert 365_000_000 < checkpoint.parameters < 375_000_000
     config = RANDOM["full"]
     assert (config.n_layers, config.d_model, config.n_heads, config.n_languages) == (12, 1024, 16, 3)

@@ -13,9 +13,13 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from vallecli.errors import DamagedCheckpoint
+from vallecli.formats.weights import MappedFiles
 from vallecli.model.ar import AR
 from vallecli.model.config import ModelConfig
 from vallecli.model.nar import NAR
+from vallecli.model.quantize import quantize
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,17 +85,21 @@ def check_tensors(path: Path, tensors: Mapping[str, Any]) -> Mapping[str, Tensor
     return tensors
 
 
-def build(checkpoint: Checkpoint) -> tuple[AR, NAR]:
-    """Return the models with the checkpoint's tensors as their weights, not copies of them. Raises DamagedCheckpoint.
-
-    They are made on the meta device: weights that will be replaced need neither memory nor random numbers. The file
-    stays mapped into memory, and must be replaced rather than written to while they are in use.
-    """
+def outline(config: ModelConfig) -> tuple[AR, NAR]:
+    """Return models on the meta device: weights that will be replaced need neither memory nor random numbers."""
     with torch.device("meta"), _NoInit():
-        ar, nar = AR(checkpoint.model), NAR(checkpoint.model)
-    load_into(ar, checkpoint.tensors, "ar.", checkpoint.path)
-    load_into(nar, checkpoint.tensors, "nar.", checkpoint.path)
-    return ar.eval(), nar.eval()
+        return AR(config).eval(), NAR(config).eval()
+
+
+def build(checkpoint: Checkpoint, *, device: torch.device = CPU, dtype: torch.dtype = torch.float32) -> tuple[AR, NAR]:
+    """Return the models of a checkpoint on a device and in a precision. Raises DamagedCheckpoint.
+
+    In torch.int8, weights are held in 8 bits and all else in float32. See load_into for the memory it takes.
+    """
+    ar, nar = outline(checkpoint.model)
+    load_into(ar, checkpoint.tensors, "ar.", checkpoint.path, device=device, dtype=dtype)
+    load_into(nar, checkpoint.tensors, "nar.", checkpoint.path, device=device, dtype=dtype)
+    return ar, nar
 
 
 class _NoInit(TorchFunctionMode):
@@ -107,10 +115,20 @@ class _NoInit(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def load_into(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str, path: str | PathLike[str]) -> None:
-    """Make the tensors under `prefix` the module's, in float32 and without a copy where they are so already.
+def load_into(
+    module: nn.Module,
+    tensors: Mapping[str, Tensor],
+    prefix: str,
+    path: str | PathLike[str],
+    *,
+    device: torch.device = CPU,
+    dtype: torch.dtype = torch.float32,
+) -> None:
+    """Make the tensors under `prefix` the module's, on a device and in a precision; see build for torch.int8.
 
-    DamagedCheckpoint tells what is missing or has another shape.
+    Where they are so already there is no copy: the file stays mapped into memory, and must be replaced rather than
+    written to while they are in use. Otherwise they are converted part by part, and what is read of the file does not
+    stay in memory. DamagedCheckpoint tells what is missing or has another shape.
     """
     own = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
     wanted = module.state_dict()
@@ -126,10 +144,24 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str, pat
     if problems:
         more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
         raise DamagedCheckpoint(f"{path} does not fit its own config: {'; '.join(sorted(problems)[:3])}{more}")
-    module.load_state_dict({key: tensor.float() for key, tensor in complete.items() if tensor is not None}, assign=True)
+    module.load_state_dict(complete, assign=True)
     for name, stored in shared.items():  # assigning has torn apart what is tied
         owner, _, last = name.rpartition(".")
         setattr(module.get_submodule(owner), last, module.get_parameter(stored))
+    _settle(module, device, dtype)
+
+
+def _settle(module: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+    """Bring a module to a device and into a precision, the parts inside first and each by itself."""
+    mapped = MappedFiles()
+    if dtype == torch.int8:
+        quantize(module, replaced=lambda linear: mapped.let_go(linear.parameters()))
+        dtype = torch.float32
+    for part in reversed(list(module.modules())):
+        before = [parameter.detach() for parameter in part.parameters(recurse=False)]
+        part.to(device, dtype)
+        after = part.parameters(recurse=False)
+        mapped.let_go(old for old, new in zip(before, after, strict=True) if old.data_ptr() != new.data_ptr())
 
 
 def _aliases(module: nn.Module) -> dict[str, str]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vallecli.model.config import CODEBOOK_SIZE, EOS, NUM_CODEBOOKS, ModelConfig
-from vallecli.model.layers import AdaptiveNorm, CrossLayer, Layer, Positions, key_mask, memorize
+from vallecli.model.layers import AdaptiveNorm, CrossLayer, Layer, Linear, Positions, key_mask, memorize
 
 
 class NAR(nn.Module):
@@ -31,7 +31,7 @@ class NAR(nn.Module):
         kind = CrossLayer if config.cross_attention else Layer
         self.layers = nn.ModuleList(kind(width, config.nar_n_heads, adaptive=True) for _ in range(config.nar_n_layers))
         self.norm = AdaptiveNorm(width)
-        self.heads = nn.ModuleList(nn.Linear(width, CODEBOOK_SIZE, bias=False) for _ in range(NUM_CODEBOOKS - 1))
+        self.heads = nn.ModuleList(Linear(width, CODEBOOK_SIZE, bias=False) for _ in range(NUM_CODEBOOKS - 1))
         for table in (self.text_embedding, *self.audio_embeddings):
             nn.init.normal_(table.weight, std=0.1)
         if config.tied_heads:  # the last head has no embedding table to share
