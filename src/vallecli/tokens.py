@@ -25,7 +25,7 @@ from vallecli.decoding.sampling import Sampling
 from vallecli.decoding.stepper import Stepper
 from vallecli.decoding.utterance import Utterance, audio_prefix
 from vallecli.errors import DamagedCheckpoint
-from vallecli.formats.base import Checkpoint, build
+from vallecli.formats.base import Checkpoint, build_to_speak
 from vallecli.model.config import CODEBOOK_SIZE, NUM_CODEBOOKS
 
 Ids = Sequence[Any] | np.ndarray[Any, Any] | Tensor
@@ -42,7 +42,7 @@ class TokenModel:
     def __init__(self, checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> None:
         """Build the models; DamagedCheckpoint if the tensors are not those its configuration tells of.
 
-        torch.int8 is for CPUs; see formats.base.build.
+        torch.int8 is for CPUs; see build_to_speak.
         """
         self.name, self.device, self.dtype = checkpoint.name, device, dtype
         self.config, self.limits = checkpoint.model, checkpoint.limits
@@ -50,7 +50,7 @@ class TokenModel:
             self.sampling = Sampling(**checkpoint.sampling)  # type: ignore[arg-type]  # as config.json has them
         except (TypeError, ValueError) as error:
             raise DamagedCheckpoint(f"{checkpoint.path} has unknown sampling defaults: {error}") from error
-        self.ar, self.nar = build(checkpoint, device=device, dtype=dtype)
+        self.ar, self.nar = build_to_speak(checkpoint, device=device, dtype=dtype)
         self._spare: Stepper | None = None
 
     @contextmanager

@@ -91,14 +91,33 @@ def outline(config: ModelConfig) -> tuple[AR, NAR]:
         return AR(config).eval(), NAR(config).eval()
 
 
-def build(checkpoint: Checkpoint, *, device: torch.device = CPU, dtype: torch.dtype = torch.float32) -> tuple[AR, NAR]:
-    """Return the models of a checkpoint on a device and in a precision. Raises DamagedCheckpoint.
+def build(checkpoint: Checkpoint) -> tuple[AR, NAR]:
+    """Return the models of a checkpoint, in float32; see load_into. Raises DamagedCheckpoint."""
+    ar, nar = outline(checkpoint.model)
+    load_into(ar, checkpoint.tensors, "ar.", checkpoint.path)
+    load_into(nar, checkpoint.tensors, "nar.", checkpoint.path)
+    return ar, nar
 
-    In torch.int8, weights are held in 8 bits and all else in float32. See load_into for the memory it takes.
+
+def build_to_speak(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> tuple[AR, NAR]:
+    """Return the models on a device and in a precision, without what only training needs. Raises DamagedCheckpoint.
+
+    In torch.int8, weights are held in 8 bits and all else in float32.
     """
     ar, nar = outline(checkpoint.model)
-    load_into(ar, checkpoint.tensors, "ar.", checkpoint.path, device=device, dtype=dtype)
-    load_into(nar, checkpoint.tensors, "nar.", checkpoint.path, device=device, dtype=dtype)
+    _assign(ar, checkpoint.tensors, "ar.", checkpoint.path)
+    _assign(nar, checkpoint.tensors, "nar.", checkpoint.path)
+    mapped = MappedFiles()
+
+    def replaced(linear: nn.Linear) -> None:
+        mapped.let_go(linear.parameters())
+
+    if dtype == torch.int8:
+        quantize(ar, replaced=replaced)
+        quantize(nar, replaced=replaced)
+    nar.fix_stages(replaced=replaced)
+    for model in (ar, nar):
+        _convert(model, device, torch.float32 if dtype == torch.int8 else dtype)
     return ar, nar
 
 
@@ -115,21 +134,18 @@ class _NoInit(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def load_into(
-    module: nn.Module,
-    tensors: Mapping[str, Tensor],
-    prefix: str,
-    path: str | PathLike[str],
-    *,
-    device: torch.device = CPU,
-    dtype: torch.dtype = torch.float32,
-) -> None:
-    """Make the tensors under `prefix` the module's, on a device and in a precision; see build for torch.int8.
+def load_into(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str, path: str | PathLike[str]) -> None:
+    """Make the tensors under `prefix` the module's, in float32 and without a copy where they are so already.
 
-    Where they are so already there is no copy: the file stays mapped into memory, and must be replaced rather than
-    written to while they are in use. Otherwise they are converted part by part, and what is read of the file does not
-    stay in memory. DamagedCheckpoint tells what is missing or has another shape.
+    The file they are in stays mapped into memory, and must be replaced rather than written to while they are in use.
+    DamagedCheckpoint tells what is missing or has another shape.
     """
+    _assign(module, tensors, prefix, path)
+    _convert(module, CPU, torch.float32)
+
+
+def _assign(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str, path: str | PathLike[str]) -> None:
+    """Make the tensors under `prefix` the module's, as they are. Nothing is read of a file that is mapped."""
     own = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
     wanted = module.state_dict()
     shared = _aliases(module)
@@ -148,16 +164,12 @@ def load_into(
     for name, stored in shared.items():  # assigning has torn apart what is tied
         owner, _, last = name.rpartition(".")
         setattr(module.get_submodule(owner), last, module.get_parameter(stored))
-    _settle(module, device, dtype)
 
 
-def _settle(module: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
-    """Bring a module to a device and into a precision, the parts inside first and each by itself."""
+def _convert(module: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+    """Bring a module to a device and into a precision, part by part, so that what it was never is in memory at once."""
     mapped = MappedFiles()
-    if dtype == torch.int8:
-        quantize(module, replaced=lambda linear: mapped.let_go(linear.parameters()))
-        dtype = torch.float32
-    for part in reversed(list(module.modules())):
+    for part in reversed(list(module.modules())):  # what is inside first
         before = [parameter.detach() for parameter in part.parameters(recurse=False)]
         part.to(device, dtype)
         after = part.parameters(recurse=False)

@@ -6,13 +6,11 @@ model, the matrices inside the layers are kept so: nearly all that is read. Embe
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vallecli.model.layers import AdaptiveNorm, Layer
+from vallecli.model.layers import AdaptiveNorm, Layer, Replaced
 
 FEW = 16  # positions up to which torch's kernel reads the weights as they are; for more it pays to unpack them first
 
@@ -44,7 +42,7 @@ class Int8Linear(nn.Module):
         return out.view(*x.shape[:-1], -1)
 
 
-def quantize(model: nn.Module, *, replaced: Callable[[nn.Linear], object] | None = None) -> None:
+def quantize(model: nn.Module, *, replaced: Replaced) -> None:
     """Replace the linear layers inside a model's layers, in place; `replaced` hears of each that is not needed more."""
     for layer in [module for module in model.modules() if isinstance(module, Layer)]:
         adaptive = {part for norm in layer.modules() if isinstance(norm, AdaptiveNorm) for part in norm.modules()}
@@ -52,5 +50,4 @@ def quantize(model: nn.Module, *, replaced: Callable[[nn.Linear], object] | None
             for name, child in module.named_children():
                 if isinstance(child, nn.Linear) and child not in adaptive:
                     setattr(module, name, Int8Linear(child))
-                    if replaced is not None:
-                        replaced(child)
+                    replaced(child)
