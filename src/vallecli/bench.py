@@ -236,15 +236,15 @@ class Bench:
         languages_BS = None if draft.languages_S is None else draft.languages_S[None]
         text_len = torch.tensor([len(draft.text_S)], device=model.device)
 
-        def step(frames: int) -> None:
-            audio_BA = torch.cat([prefix_A, draft.codes_T[:frames]])[None]
+        def step(said: int) -> None:
+            audio_BA = torch.cat([prefix_A, draft.codes_T[:said]])[None]
             audio_len = torch.tensor([audio_BA.shape[1]], device=model.device)
             model.ar(draft.text_S[None], text_len, audio_BA, audio_len, languages_BS=languages_BS)
 
         with torch_alone():
             step(0)
             middles = [frames * (2 * part + 1) // (2 * LENGTHS) for part in range(LENGTHS)]
-            step_ms = sum(self._timed(partial(step, frames)) for frames in middles) / LENGTHS
+            step_ms = sum(self._timed(partial(step, said)) for said in middles) / LENGTHS
             at_end_ms = self._timed(partial(step, frames))
             nar_ms = self._nar([draft])
         return Times(prefill_ms=0.0, step_ms=step_ms, step_ms_at_end=at_end_ms, nar_ms=nar_ms, codec_ms=self._codec())

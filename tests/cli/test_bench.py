@@ -110,6 +110,12 @@ def test_the_full_size_is_the_published_one() -> None:
     assert (config.n_layers, config.d_model, config.n_heads, config.n_languages) == (12, 1024, 16, 3)
 
 
+def test_random_weights_are_as_many_as_they_seem() -> None:
+    model = TokenModel(random_checkpoint("nano"), device=torch.device("cpu"), dtype=torch.float32)
+    weights = {*model.ar.parameters(), *model.nar.parameters()}
+    assert len({weight.untyped_storage().data_ptr() for weight in weights}) == len(weights)
+
+
 def test_codecs_of_random_weights_give_audio() -> None:
     for size in RANDOM:
         codec = random_codec(size, torch.device("cpu"))
