@@ -38,7 +38,7 @@ class Int8Linear(nn.Module):
             y = F.linear(flat, weight.bfloat16())
         else:  # without a public name, so that packages that quantize models call it by this one as well
             y = torch._weight_int8pack_mm(flat, weight, scale.new_ones(len(scale), dtype=torch.bfloat16))
-        out: Tensor = y.float() * scale + bias
+        out = torch.addcmul(bias, y.float(), scale)
         return out.view(*x.shape[:-1], -1)
 
 
