@@ -52,7 +52,7 @@ class TapeCapture:
     """A `graphs.Capture` that counts what is asked of it."""
 
     def __init__(self) -> None:
-        self.warmed = self.captured = self.replayed = 0
+        self.warmed = self.captured = self.replayed = self.begun = 0
 
     def warm_up(self, step: Callable[[], None]) -> None:
         self.warmed += 1
@@ -64,12 +64,17 @@ class TapeCapture:
         with tape:
             step()
         tape.rewind()
+        begun = self.begun
 
         def replay() -> None:
+            assert begun == self.begun, "a step is replayed whose memory is given up"
             self.replayed += 1
             tape.replay()
 
         return replay
+
+    def begin_anew(self) -> None:
+        self.begun += 1
 
 
 def tensors(tree: Any) -> list[Tensor]:

@@ -135,7 +135,7 @@ def test_a_graph_is_not_replayed_on_tensors_that_have_moved() -> None:
     capture = TapeCapture()
     stepper = graph_stepper(model, 2, every=2, block=64, capture=capture)
     said = together(stepper, refiner, [spoken])
-    captured = capture.captured
+    captured, begun = capture.captured, capture.begun
     assert together(stepper, refiner, [spoken]) == said
     assert capture.captured == captured
     model.audio_positions.reserve(2 * len(model.audio_positions.table))
@@ -143,6 +143,7 @@ def test_a_graph_is_not_replayed_on_tensors_that_have_moved() -> None:
     assert capture.captured == captured + 1
     longer = replace(spoken, text_S=spoken.text_S.repeat(ROOM))
     assert together(stepper, refiner, [spoken, longer]) == {0: said[0], 1: alone(model, refiner, longer)}
+    assert capture.begun == begun + 1
     another = replace(spoken, sampling=replace(spoken.sampling, seed=9))
     assert together(stepper, refiner, [another]) == {0: alone(model, refiner, another)} != said
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tape import Tape
 
 from vallecli.decoding.nar import refine
 from vallecli.model.config import CODEBOOK_SIZE, NUM_CODEBOOKS, ModelConfig, PrefixMode
@@ -60,3 +61,12 @@ def test_prompt_and_text_matter() -> None:
     codes = refine(nar, TEXT, PROMPT, SPEECH)
     assert not torch.equal(codes, refine(nar, TEXT, (PROMPT + 1) % CODEBOOK_SIZE, SPEECH))
     assert not torch.equal(codes, refine(nar, TEXT.flip(0), PROMPT, SPEECH))
+
+
+@pytest.mark.parametrize("mode", [0, 1])
+@torch.inference_mode()
+def test_no_pass_waits_for_the_device(mode: PrefixMode) -> None:
+    nar = model(mode)
+    with Tape() as tape:  # to which a question to the device is an error
+        refine(nar, TEXT, PROMPT, SPEECH)
+    assert tape.operations

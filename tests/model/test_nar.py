@@ -116,3 +116,19 @@ def test_every_parameter_is_reached_by_training(options: dict[str, bool]) -> Non
         outputs = [model(*given, stage=stage).float().logsumexp(-1).sum() for stage in STAGES]
     torch.stack(outputs).sum().backward()
     assert not [name for name, parameter in model.named_parameters() if parameter.grad is None]
+
+
+@pytest.mark.parametrize("cross", [False, True], ids=["one sequence", "cross-attention"])
+@torch.inference_mode()
+def test_fixed_stages_change_no_logit(cross: bool) -> None:
+    model, arguments = nar(cross_attention=cross), inputs((6, PROMPT, PROMPT + FRAMES))
+    before = [model(*arguments, stage=stage) for stage in STAGES]
+    held = sum(parameter.numel() for parameter in model.parameters())
+    projections: list[torch.nn.Linear] = []
+    model.fix_stages(replaced=projections.append)
+    assert all(
+        torch.equal(model(*arguments, stage=stage), logits) for stage, logits in zip(STAGES, before, strict=True)
+    )
+    left = sum(parameter.numel() for parameter in model.parameters())
+    assert held - left == sum(linear.weight.numel() + linear.bias.numel() for linear in projections) > 0
+    assert len(projections) == 1 + (3 if cross else 2) * len(model.layers)

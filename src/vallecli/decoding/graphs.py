@@ -24,13 +24,16 @@ class Capture(Protocol):
     def capture(self, step: Callable[[], None]) -> Callable[[], None]:
         """Return what takes the step again, as often as it is called; the step is not taken now."""
 
+    def begin_anew(self) -> None:
+        """Be done with what was captured so far: nobody will take those steps again."""
+
 
 class CudaCapture:
     """Captures on a stream of its own, as CUDA wants it; all graphs share one pool of memory for what is in between."""
 
     def __init__(self, device: torch.device) -> None:
+        self.begin_anew()
         with torch.cuda.device(device):
-            self.pool = torch.cuda.graph_pool_handle()
             self.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
     def warm_up(self, step: Callable[[], None]) -> None:
@@ -47,6 +50,10 @@ class CudaCapture:
         with torch.cuda.device(self.stream.device), torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
             step()
         return graph.replay
+
+    def begin_anew(self) -> None:
+        """Take another pool: torch lets no graph into one whose graphs are all gone."""
+        self.pool = torch.cuda.graph_pool_handle()
 
 
 class GraphStepper(Stepper):
@@ -80,6 +87,7 @@ class GraphStepper(Stepper):
         """Go on in larger tensors; what was captured of the smaller ones is left behind with them."""
         super()._move(text_slots, slots)
         self._replays.clear()
+        self._capture.begin_anew()
 
 
 def new_stepper(model: AR, rows: int) -> Stepper:

@@ -16,7 +16,8 @@ from vallecli.decoding.utterance import StopReason, Utterance, audio_prefix, mos
 from vallecli.model.ar import AR
 from vallecli.model.config import EOS
 
-ROOM = 256  # positions by which room grows, so that it seldom has to
+ROOM = 256  # frames that a row has room for from the start, if it may become so long
+GRAIN = 128  # positions by which room grows, so that it seldom has to
 
 
 class State(NamedTuple):
@@ -85,7 +86,7 @@ class Stepper:
         busy = [row for row, generator in enumerate(self._generators) if generator is not None]
         rows = self.rows if self.together else busy[-1] + 1
         if max(self.cache.ends) + self.every > self.cache.slots:
-            self._move(self.cache.text_slots, 2 * self.cache.slots)
+            self._move(self.cache.text_slots, self.cache.slots + self.every)
         for _ in range(self.every):
             self.cache.claim(rows)
             self._run(rows)
@@ -152,12 +153,13 @@ class Stepper:
 
     def _move(self, text_slots: int, slots: int) -> None:
         """Go on in larger tensors."""
-        smaller, said_BT = self.cache, self.said_BT
-        self.cache = self.model.new_cache(self.rows, _whole(text_slots), _whole(slots), block=self.block)
-        self.cache.take_over(smaller)
-        self.said_BT = said_BT.new_zeros(self.rows, self.cache.slots + 1)
+        slots = self._whole(slots)
+        self.model.audio_positions.reserve(slots)
+        self.cache.grow(self._whole(text_slots), slots)
+        said_BT = self.said_BT
+        self.said_BT = said_BT.new_zeros(self.rows, slots + 1)
         self.said_BT[:, : said_BT.shape[1]] = said_BT
 
-
-def _whole(positions: int) -> int:
-    return -(-positions // ROOM) * ROOM
+    def _whole(self, positions: int) -> int:
+        grain = max(self.block, GRAIN)
+        return -(-positions // grain) * grain
