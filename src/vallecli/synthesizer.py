@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +32,7 @@ from vallecli.codec.nano import NanoCodec, NanoCodecConfig
 from vallecli.codec.vocos import VocosCodec, VocosDecoder
 from vallecli.constants import FRAME_RATE, SAMPLE_RATE
 from vallecli.decoding import batch
+from vallecli.decoding.overlap import one_thread_each
 from vallecli.decoding.sampling import Sampling
 from vallecli.decoding.utterance import Utterance
 from vallecli.errors import (
@@ -300,8 +302,8 @@ class Synthesizer(TokenModel):
             raise ValueError(f"{slots} slots speak nothing")
         failed: list[Spoken] = []
         pairs = ((tag, tag[1].utterance) for tag in self._under_way(jobs, failed))
-        with self.stepper(slots) as stepper:
-            done = batch.decode(stepper, self.nar, pairs, group=self.group(slots))
+        with self.stepper(slots) as stepper, self._helpers() as helpers:
+            done = batch.decode(stepper, self.nar, pairs, group=self.group(slots), helpers=helpers)
             for (running, sentence), codes_TQ, stop_reason in done:
                 running.pieces[sentence.index] = self._piece(sentence, codes_TQ, stop_reason)
                 if len(running.pieces) == running.sentences:
@@ -309,6 +311,11 @@ class Synthesizer(TokenModel):
                 while failed:
                     yield failed.pop(0)
         yield from failed
+
+    def _helpers(self) -> AbstractContextManager[int]:
+        """Give how many threads can refine while another takes the steps of the AR."""
+        small = sum(tensor.numel() for tensor in self.ar.parameters()) < devices.FULL_SIZE
+        return one_thread_each() if small and self.device.type == "cpu" else nullcontext(0)
 
     def _under_way(self, jobs: Iterable[Job], failed: list[Spoken]) -> Iterator[tuple[_Running, _Sentence]]:
         """Yield the sentences of all jobs; those with an error are appended to `failed` instead."""
