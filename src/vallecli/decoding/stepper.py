@@ -17,6 +17,8 @@ from vallecli.model.ar import AR
 from vallecli.model.config import EOS
 
 ROOM = 256  # positions by which room grows, so that it seldom has to
+ABREAST = 4  # rows: products of so many or more round each of them in the same way, of fewer in ways of their own
+LANES = 16  # positions: attention that looks at whole numbers of these rounds as if it saw those of its row alone
 
 
 class State(NamedTuple):
@@ -30,6 +32,10 @@ class State(NamedTuple):
 class Stepper:
     """A number of rows, each free or speaking an utterance. Use it inside `torch.inference_mode()`.
 
+    Where there are several, free ones take part in a step until its shapes are such that a row's numbers are the same
+    to the last bit whoever is beside it: as a CPU computes them in float32, with one thread. A single row is spared
+    that, and may differ from the same among others in the last bits, which seldom changes a code.
+
     Chance comes from a generator on the CPU, seeded by each row's sampling, of which every code takes one number for
     each class: a seed draws the same on any device, whoever is in the other rows, and however many steps are taken
     between two looks at who has ended.
@@ -42,6 +48,10 @@ class Stepper:
     def __init__(self, model: AR, rows: int) -> None:
         self.model, self.rows = model, rows
         device = model.head.weight.device
+        if rows > 1:
+            self.block = max(self.block, LANES)
+            rows = _whole(rows, ABREAST)
+        self.wide = rows  # with those that are always free
         self.codes_B = torch.zeros(rows, dtype=torch.long, device=device)  # what each row said last
         self.frames_B = torch.zeros_like(self.codes_B)
         self.least_B, self.most_B = torch.zeros_like(self.codes_B), torch.zeros_like(self.codes_B)
@@ -57,7 +67,7 @@ class Stepper:
 
     def free_rows(self) -> list[int]:
         """Return the rows that `prefill` can be called for."""
-        return [row for row, generator in enumerate(self._generators) if generator is None]
+        return [row for row, generator in enumerate(self._generators[: self.rows]) if generator is None]
 
     def prefill(self, row: int, utterance: Utterance) -> None:
         """Begin an utterance in a free row and choose its first code, while the other rows stay where they are.
@@ -83,7 +93,7 @@ class Stepper:
             self._uniform_BKV.copy_(self._drawn_BKV)
         self._at.zero_()
         busy = [row for row, generator in enumerate(self._generators) if generator is not None]
-        rows = self.rows if self.together else busy[-1] + 1
+        rows = self.wide if self.together else min(self.wide, _whole(busy[-1] + 1, ABREAST))
         if max(self.cache.ends) + self.every > self.cache.slots:
             self._move(self.cache.text_slots, 2 * self.cache.slots)
         for _ in range(self.every):
@@ -153,11 +163,11 @@ class Stepper:
     def _move(self, text_slots: int, slots: int) -> None:
         """Go on in larger tensors."""
         smaller, said_BT = self.cache, self.said_BT
-        self.cache = self.model.new_cache(self.rows, _whole(text_slots), _whole(slots), block=self.block)
+        self.cache = self.model.new_cache(self.wide, _whole(text_slots), _whole(slots), block=self.block)
         self.cache.take_over(smaller)
-        self.said_BT = said_BT.new_zeros(self.rows, self.cache.slots + 1)
+        self.said_BT = said_BT.new_zeros(self.wide, self.cache.slots + 1)
         self.said_BT[:, : said_BT.shape[1]] = said_BT
 
 
-def _whole(positions: int) -> int:
-    return -(-positions // ROOM) * ROOM
+def _whole(length: int, block: int = ROOM) -> int:
+    return -(-length // block) * block
