@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,10 +29,8 @@ from vallecli.decoding.nar import Draft
 from vallecli.decoding.stepper import Stepper
 from vallecli.decoding.utterance import FRAMES_PER_TOKEN, Utterance, audio_prefix
 from vallecli.errors import UsageError
-from vallecli.formats.base import Checkpoint, Limits, state_to_store
-from vallecli.model.ar import AR
+from vallecli.formats.base import Checkpoint, Limits, outline, state_to_store
 from vallecli.model.config import CODEBOOK_SIZE, NUM_CODEBOOKS, ModelConfig
-from vallecli.model.nar import NAR
 from vallecli.synthesizer import Synthesizer
 from vallecli.text.arpabet import ArpabetFrontEnd
 from vallecli.tokens import TokenModel
@@ -39,6 +38,7 @@ from vallecli.tokens import TokenModel
 COPIED = 2**28  # bytes that are copied to see how fast the memory is: more than any cache holds
 LENGTHS = 5  # of speech, at which a step without a cache is measured
 BRIEF = 8  # frames or steps that warm up what does not hang on their number
+LAST = 16  # steps at the end of the frames, of which the time is told apart
 
 NANO = ModelConfig(
     text_vocab=len(ArpabetFrontEnd.vocabulary),
@@ -61,6 +61,7 @@ VALLEX = ModelConfig(
     n_languages=3,
     bos="start",
 )
+RANDOM_STD = 0.03  # of weights without training
 RANDOM = {"nano": NANO, "full": VALLEX}  # sizes that random weights can have
 
 
@@ -91,6 +92,8 @@ class Times:
 
     prefill_ms: float
     step_ms: float
+    step_ms_at_end: float
+    """Of the steps up to the last frame, for steps get slower."""
     nar_ms: float
     codec_ms: float
 
@@ -99,18 +102,25 @@ Tell = Callable[[str], object]  # hears what is being done
 
 
 def random_checkpoint(size: str) -> Checkpoint:
-    """Return a checkpoint of random weights. Raises UsageError for a size without a name."""
+    """Return a checkpoint of random weights. Raises UsageError for a size without a name.
+
+    All tensors begin with the same numbers, so that they are no larger than the largest one. They are in float64: that
+    is no model's precision, so each model has weights of its own, as it has from a file.
+    """
     if size not in RANDOM:
         raise UsageError(f"there is no size called {size!r}", f"Known are: {', '.join(RANDOM)}.")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        models = {"ar": AR(RANDOM[size]), "nar": NAR(RANDOM[size])}
-    states = {name: state_to_store(model) for name, model in models.items()}
+    shapes = {
+        f"{name}.{key}": tensor.shape
+        for name, model in zip(("ar", "nar"), outline(RANDOM[size]), strict=True)
+        for key, tensor in state_to_store(model).items()
+    }
+    most = max(shape.numel() for shape in shapes.values())
+    numbers = RANDOM_STD * torch.randn(most, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     return Checkpoint(
         name=f"random-{size}",
         path=Path(f"random-{size}"),
         model=RANDOM[size],
-        tensors={f"{name}.{key}": tensor for name, state in states.items() for key, tensor in state.items()},
+        tensors={key: numbers[: shape.numel()].view(shape) for key, shape in shapes.items()},
         front_end="none",
         codec={},
         limits=Limits(max_prompt_frames=1, max_text_chars=1),
@@ -146,7 +156,7 @@ def measure(
 ) -> dict[str, Any]:
     """Return what `valle bench --json` prints: sizes in bytes, times in seconds but for `_ms`.
 
-    The baseline is the plain way: float32, one utterance, and no cache.
+    The baseline is the plain way: float32, one utterance, no cache, and the matrix products that torch itself takes.
     """
     model, codec = load(checkpoint, random_weights, device=device, dtype=dtype)
     subject = Bench(model, codec, work, tell)
@@ -199,18 +209,20 @@ class Bench:
         """Measure the stages as `Synthesizer.speak_many` goes through them."""
         with torch.inference_mode(), self.model.stepper(self.work.batch) as stepper:
             self.tell("warming up")
-            self._prefill(stepper)
-            self._step(stepper, self.work.steps if stepper.every > 1 else BRIEF)
-            for row in range(stepper.rows):
-                stepper.free(row)
+            self._prefill(stepper, self.utterances)
+            self._step(stepper, self.work.steps if stepper.every > 1 else min(BRIEF, self.work.steps))
+            self._free(stepper)
             self.tell("AR, prefill")
-            prefill_ms = self._timed(lambda: self._prefill(stepper))
+            prefill_ms = self._timed(lambda: self._prefill(stepper, self.utterances))
             self.tell(f"AR, {self.work.steps} steps")
-            step_ms = self._timed(lambda: self._step(stepper, self.work.steps))
+            step_ms = self._step(stepper, self.work.steps)
+            self._free(stepper)
+            at_end_ms = self._at_end(stepper)
         group = self.drafts[: self.model.group(self.work.batch)]
         return Times(
             prefill_ms=prefill_ms / self.work.batch,
-            step_ms=step_ms / -(-self.work.steps // stepper.every) / stepper.every,
+            step_ms=step_ms,
+            step_ms_at_end=at_end_ms,
             nar_ms=self._nar(group) / len(group),
             codec_ms=self._codec(),
         )
@@ -219,7 +231,7 @@ class Bench:
     def run_plain(self) -> Times:
         """Measure one utterance without a cache: each step is a pass over all there is, measured at some lengths."""
         self.tell("the plain way: AR")
-        draft, model = self.drafts[0], self.model
+        draft, model, frames = self.drafts[0], self.model, self.work.frames
         prefix_A = audio_prefix(model.config.bos, draft.prompt_PQ[:, 0])
         languages_BS = None if draft.languages_S is None else draft.languages_S[None]
         text_len = torch.tensor([len(draft.text_S)], device=model.device)
@@ -229,20 +241,48 @@ class Bench:
             audio_len = torch.tensor([audio_BA.shape[1]], device=model.device)
             model.ar(draft.text_S[None], text_len, audio_BA, audio_len, languages_BS=languages_BS)
 
-        step(0)
-        middles = [self.work.frames * (2 * part + 1) // (2 * LENGTHS) for part in range(LENGTHS)]
-        step_ms = sum(self._timed(partial(step, frames)) for frames in middles) / LENGTHS
-        return Times(prefill_ms=0.0, step_ms=step_ms, nar_ms=self._nar([draft]), codec_ms=self._codec())
+        with torch_alone():
+            step(0)
+            middles = [frames * (2 * part + 1) // (2 * LENGTHS) for part in range(LENGTHS)]
+            step_ms = sum(self._timed(partial(step, frames)) for frames in middles) / LENGTHS
+            at_end_ms = self._timed(partial(step, frames))
+            nar_ms = self._nar([draft])
+        return Times(prefill_ms=0.0, step_ms=step_ms, step_ms_at_end=at_end_ms, nar_ms=nar_ms, codec_ms=self._codec())
 
-    def _prefill(self, stepper: Stepper) -> None:
-        for row, utterance in enumerate(self.utterances):
+    def _prefill(self, stepper: Stepper, utterances: list[Utterance]) -> None:
+        for row, utterance in enumerate(utterances):
             stepper.prefill(row, utterance)
         stepper.look()
 
-    def _step(self, stepper: Stepper, steps: int) -> None:
-        for _ in range(-(-min(steps, self.work.steps) // stepper.every)):
-            stepper.step()
-            stepper.look()
+    def _free(self, stepper: Stepper) -> None:
+        for row in range(stepper.rows):
+            stepper.free(row)
+
+    def _step(self, stepper: Stepper, steps: int) -> float:
+        """Return the milliseconds a step takes where so many are taken."""
+        looks = -(-steps // stepper.every)
+
+        def take() -> None:
+            for _ in range(looks):
+                stepper.step()
+                stepper.look()
+
+        return self._timed(take) / looks / stepper.every
+
+    def _at_end(self, stepper: Stepper) -> float:
+        """Return the milliseconds of a step where all but the last frames are there, as if they were of the prompt."""
+        last = min(LAST, self.work.frames)
+        utterances = []
+        for spoken, draft in zip(self.utterances, self.drafts, strict=True):
+            said_TQ = draft.codes_T[: self.work.frames - last, None].expand(-1, NUM_CODEBOOKS)
+            sampling = replace(spoken.sampling, min_frames=last + 1, max_frames=last + 1)
+            utterances.append(replace(spoken, prompt_PQ=torch.cat([spoken.prompt_PQ, said_TQ]), sampling=sampling))
+        self.tell(f"AR, {last} steps at the end")
+        for _ in range(2):  # the first time warms up
+            self._prefill(stepper, utterances)
+            step_ms = self._step(stepper, last)
+            self._free(stepper)
+        return step_ms
 
     def _nar(self, drafts: list[Draft]) -> float:
         self.tell("NAR")
@@ -286,6 +326,17 @@ class Bench:
         positions = work.phonemes + work.prompt_frames + work.steps // 2
         line = 2 * model.config.d_model * model.head.weight.element_size()
         return weights + work.batch * positions * line * model.config.n_layers
+
+
+@contextmanager
+def torch_alone() -> Iterator[None]:
+    """Let matrix products be those that torch itself takes; see model.layers.product."""
+    before = torch.backends.mkldnn.enabled
+    torch.backends.mkldnn.enabled = False  # type: ignore[assignment]  # a property of the module
+    try:
+        yield
+    finally:
+        torch.backends.mkldnn.enabled = before
 
 
 def copy_bandwidth(device: torch.device) -> float:

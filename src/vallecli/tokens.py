@@ -25,9 +25,8 @@ from vallecli.decoding.sampling import Sampling
 from vallecli.decoding.stepper import Stepper
 from vallecli.decoding.utterance import Utterance, audio_prefix
 from vallecli.errors import DamagedCheckpoint
-from vallecli.formats.base import Checkpoint, build
+from vallecli.formats.base import Checkpoint, build_to_speak
 from vallecli.model.config import CODEBOOK_SIZE, NUM_CODEBOOKS
-from vallecli.model.quantize import quantize
 
 Ids = Sequence[Any] | np.ndarray[Any, Any] | Tensor
 
@@ -43,7 +42,7 @@ class TokenModel:
     def __init__(self, checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> None:
         """Build the models; DamagedCheckpoint if the tensors are not those its configuration tells of.
 
-        In torch.int8, on a CPU, weights are held in 8 bits and all else in float32.
+        torch.int8 is for CPUs; see build_to_speak.
         """
         self.name, self.device, self.dtype = checkpoint.name, device, dtype
         self.config, self.limits = checkpoint.model, checkpoint.limits
@@ -51,12 +50,7 @@ class TokenModel:
             self.sampling = Sampling(**checkpoint.sampling)  # type: ignore[arg-type]  # as config.json has them
         except (TypeError, ValueError) as error:
             raise DamagedCheckpoint(f"{checkpoint.path} has unknown sampling defaults: {error}") from error
-        self.ar, self.nar = build(checkpoint)
-        for model in (self.ar, self.nar):
-            if dtype == torch.int8:
-                quantize(model)
-            else:
-                model.to(device, dtype)
+        self.ar, self.nar = build_to_speak(checkpoint, device=device, dtype=dtype)
         self._spare: Stepper | None = None
 
     @contextmanager

@@ -20,9 +20,12 @@ Examples:
 
 On a terminal it is a table; in a pipe each line is a name and a value, and with --baseline the plain way's value and
 the ratio, with tabs between. prefill_ms, nar_ms and codec_ms are milliseconds an utterance, step_ms of a step of the
-AR that takes all utterances of the batch one frame further. real_time_factor is the time to speak over the time it
-takes to hear; time_to_first_audio are the seconds until the first utterance is done, both without loading.
-bandwidth_share is what a step has to read over its time, as a share of what the memory does when it only copies.
+AR that takes all utterances of the batch one frame further, step_ms_at_end of the last ones, which are the slowest.
+real_time_factor is the time to speak over the time it takes to hear; time_to_first_audio are the seconds until the
+first utterance is done, both without loading. bandwidth_share is what a step has to read over its time, as a share of
+what the memory does when it only copies.
+
+The plain way is float32, one utterance, no cache, and the matrix products that torch takes by itself.
 """
 
 

@@ -13,9 +13,13 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from vallecli.errors import DamagedCheckpoint
+from vallecli.formats.weights import MappedFiles
 from vallecli.model.ar import AR
 from vallecli.model.config import ModelConfig
 from vallecli.model.nar import NAR
+from vallecli.model.quantize import quantize
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,17 +85,40 @@ def check_tensors(path: Path, tensors: Mapping[str, Any]) -> Mapping[str, Tensor
     return tensors
 
 
-def build(checkpoint: Checkpoint) -> tuple[AR, NAR]:
-    """Return the models with the checkpoint's tensors as their weights, not copies of them. Raises DamagedCheckpoint.
-
-    They are made on the meta device: weights that will be replaced need neither memory nor random numbers. The file
-    stays mapped into memory, and must be replaced rather than written to while they are in use.
-    """
+def outline(config: ModelConfig) -> tuple[AR, NAR]:
+    """Return models on the meta device: weights that will be replaced need neither memory nor random numbers."""
     with torch.device("meta"), _NoInit():
-        ar, nar = AR(checkpoint.model), NAR(checkpoint.model)
+        return AR(config).eval(), NAR(config).eval()
+
+
+def build(checkpoint: Checkpoint) -> tuple[AR, NAR]:
+    """Return the models of a checkpoint, in float32; see load_into. Raises DamagedCheckpoint."""
+    ar, nar = outline(checkpoint.model)
     load_into(ar, checkpoint.tensors, "ar.", checkpoint.path)
     load_into(nar, checkpoint.tensors, "nar.", checkpoint.path)
-    return ar.eval(), nar.eval()
+    return ar, nar
+
+
+def build_to_speak(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> tuple[AR, NAR]:
+    """Return the models on a device and in a precision, without what only training needs. Raises DamagedCheckpoint.
+
+    In torch.int8, weights are held in 8 bits and all else in float32.
+    """
+    ar, nar = outline(checkpoint.model)
+    _assign(ar, checkpoint.tensors, "ar.", checkpoint.path)
+    _assign(nar, checkpoint.tensors, "nar.", checkpoint.path)
+    mapped = MappedFiles()
+
+    def replaced(linear: nn.Linear) -> None:
+        mapped.let_go(linear.parameters())
+
+    if dtype == torch.int8:
+        quantize(ar, replaced=replaced)
+        quantize(nar, replaced=replaced)
+    nar.fix_stages(replaced=replaced)
+    for model in (ar, nar):
+        _convert(model, device, torch.float32 if dtype == torch.int8 else dtype)
+    return ar, nar
 
 
 class _NoInit(TorchFunctionMode):
@@ -110,8 +137,15 @@ class _NoInit(TorchFunctionMode):
 def load_into(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str, path: str | PathLike[str]) -> None:
     """Make the tensors under `prefix` the module's, in float32 and without a copy where they are so already.
 
+    The file they are in stays mapped into memory, and must be replaced rather than written to while they are in use.
     DamagedCheckpoint tells what is missing or has another shape.
     """
+    _assign(module, tensors, prefix, path)
+    _convert(module, CPU, torch.float32)
+
+
+def _assign(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str, path: str | PathLike[str]) -> None:
+    """Make the tensors under `prefix` the module's, as they are. Nothing is read of a file that is mapped."""
     own = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
     wanted = module.state_dict()
     shared = _aliases(module)
@@ -126,10 +160,20 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str, pat
     if problems:
         more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
         raise DamagedCheckpoint(f"{path} does not fit its own config: {'; '.join(sorted(problems)[:3])}{more}")
-    module.load_state_dict({key: tensor.float() for key, tensor in complete.items() if tensor is not None}, assign=True)
+    module.load_state_dict(complete, assign=True)
     for name, stored in shared.items():  # assigning has torn apart what is tied
         owner, _, last = name.rpartition(".")
         setattr(module.get_submodule(owner), last, module.get_parameter(stored))
+
+
+def _convert(module: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+    """Bring a module to a device and into a precision, part by part, so that what it was never is in memory at once."""
+    mapped = MappedFiles()
+    for part in reversed(list(module.modules())):  # what is inside first
+        before = [parameter.detach() for parameter in part.parameters(recurse=False)]
+        part.to(device, dtype)
+        after = part.parameters(recurse=False)
+        mapped.let_go(old for old, new in zip(before, after, strict=True) if old.data_ptr() != new.data_ptr())
 
 
 def _aliases(module: nn.Module) -> dict[str, str]:

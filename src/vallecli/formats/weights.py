@@ -6,10 +6,12 @@ values and the names of paths are let through; safetensors files are a JSON head
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import pickle
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +112,32 @@ def _check_archive(path: Path, *, verify: bool) -> None:
             raise DamagedCheckpoint(f"{path} is refused: it holds two entries of one name")
         if verify and (name := archive.testzip()) is not None:
             raise DamagedCheckpoint(f"{path} is damaged: the checksum of {name} does not hold", AGAIN)
+
+
+class MappedFiles:
+    """The files that are mapped into memory now, and a way to give back the memory where they have been read.
+
+    Only Linux is asked. Elsewhere, what is read of a mapped file stays until the last of its tensors is gone.
+    """
+
+    def __init__(self) -> None:
+        maps = Path("/proc/self/maps")
+        lines = [line.split() for line in maps.read_text().splitlines()] if maps.exists() else []
+        spans = [places.split("-") for places, mode, _, _, inode, *_ in lines if mode.endswith("p") and inode != "0"]
+        self._spans = [(int(first, 16), int(end, 16)) for first, end in spans]
+
+    def let_go(self, tensors: Iterable[Tensor]) -> None:
+        """Give back the memory of those tensors that are in these files; who reads them again reads the file again.
+
+        They must be as they were read: what has been written to them would be lost.
+        """
+        for tensor in tensors:
+            first, end = tensor.data_ptr(), tensor.data_ptr() + tensor.nbytes
+            if any(low <= first and end <= high for low, high in self._spans):
+                first = -(-first // mmap.PAGESIZE) * mmap.PAGESIZE  # neighbours share the pages at both ends
+                length = end // mmap.PAGESIZE * mmap.PAGESIZE - first
+                if length > 0:
+                    ctypes.CDLL(None).madvise(ctypes.c_void_p(first), ctypes.c_size_t(length), mmap.MADV_DONTNEED)
 
 
 def tensors_of(held: Any) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vallecli.model.cache import KVCache, Memory
 from vallecli.model.config import BOS, EOS, ModelConfig
-from vallecli.model.layers import CrossLayer, Layer, Norm, Positions, key_mask, memorize
+from vallecli.model.layers import CrossLayer, Layer, Linear, Norm, Positions, key_mask, memorize
 
 
 class AR(nn.Module):
@@ -29,7 +29,7 @@ class AR(nn.Module):
         kind = CrossLayer if config.cross_attention else Layer
         self.layers = nn.ModuleList(kind(width, config.n_heads, adaptive=False) for _ in range(config.n_layers))
         self.norm = Norm(width)
-        self.head = nn.Linear(width, EOS + 1, bias=False)
+        self.head = Linear(width, EOS + 1, bias=False)
         for table in (self.text_embedding, self.audio_embedding):
             nn.init.normal_(table.weight, std=0.5)
 

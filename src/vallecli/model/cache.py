@@ -25,20 +25,20 @@ class Memory(NamedTuple):
 
 
 class LayerCache:
-    """Keys and values of one layer, side by side in a line (2 * D,) for each slot, and those of its text if apart."""
+    """Keys and values of one layer, head by head: what a step reads of a head lies in one piece."""
 
     def __init__(self, owner: KVCache, like: Tensor) -> None:
         heads, width = owner.config.n_heads, owner.config.d_model
         self.owner = owner
-        self.lines = like.new_zeros(owner.rows * owner.slots, 2 * width)  # zeros: what a mask hides must not be NaN
-        self.slots = self.lines.view(owner.rows, owner.slots, 2, heads, width // heads)
+        self.slots = like.new_zeros(owner.rows, 2, heads, owner.slots, width // heads)  # what is masked must not be NaN
+        self.lines = self.slots.view(-1, width // heads)
         self.text = like.new_zeros(2, owner.rows, heads, owner.text_slots, width // heads)
 
     def write(self, both_BLE: Tensor) -> tuple[Tensor, Tensor]:
         """Given new keys and values side by side (B, L, 2 * D), store them and return all so far (B, H, K, D/H)."""
         owner = self.owner
-        self.lines.index_copy_(0, owner.at_L, both_BLE.flatten(0, 1))
-        keys, values = self.slots[owner.first : owner.last, : owner.used].transpose(1, 3).unbind(2)
+        self.lines.index_copy_(0, owner.at, both_BLE.reshape(-1, self.lines.shape[1]))
+        keys, values = self.slots[owner.first : owner.last, :, :, : owner.used].unbind(1)
         return keys, values
 
     def remember(self, memory: Memory | None) -> None:
@@ -56,7 +56,7 @@ class LayerCache:
 
     def take_over(self, smaller: LayerCache) -> None:
         """Copy what a smaller cache holds."""
-        self.slots[:, : smaller.owner.slots] = smaller.slots
+        self.slots[..., : smaller.owner.slots, :] = smaller.slots
         self.text[..., : smaller.owner.text_slots, :] = smaller.text
 
 
@@ -73,13 +73,16 @@ class KVCache:
         self.slots = audio if cross else text + audio
         self.text_slots = text if cross else 0
         self.layers = [LayerCache(self, like) for _ in range(config.n_layers)]
-        self.starts_B = torch.arange(rows, device=like.device) * self.slots
-        self.filled_B = torch.zeros(rows, dtype=torch.long, device=like.device)
+        self.heads_at = (
+            torch.arange(2 * config.n_heads, device=like.device) * self.slots
+        )  # lines of a row: keys, values
+        self.starts_B = torch.arange(rows, device=like.device) * self.slots * len(self.heads_at)
+        self.filled_B = torch.zeros_like(self.starts_B)
         self.audio_B = torch.zeros_like(self.filled_B)  # audio positions among what is filled
         self.text_B = torch.zeros_like(self.filled_B)  # of the memory
         self.live_B = torch.zeros_like(self.filled_B, dtype=torch.bool)  # rows that a step takes further
         self.ends, self.texts = [0] * rows, [0] * rows  # filled slots and memory of each row; 0 if nobody has it
-        self.at_L = self.starts_B  # where the next `write` goes
+        self.at = self._lines(self.starts_B)  # where the next `write` goes
         self.first, self.last = 0, rows  # the rows that it is about
         self.used = self.text_used = 0  # how many of their slots attention looks at
         self.ragged = self.text_ragged = False  # whether some of these rows may have less
@@ -96,7 +99,7 @@ class KVCache:
         end = audio + text - memory
         self._check(end, self.slots)
         self.first, self.last, self.used = row, row + 1, end
-        self.at_L = self.starts_B[row] + torch.arange(end, device=self.starts_B.device)
+        self.at = self._lines(self.starts_B[row] + torch.arange(end, device=self.starts_B.device))
         self.ends[row], self.texts[row] = end, memory
         self.filled_B[row], self.audio_B[row], self.text_B[row] = end, audio, memory
         self.live_B[row] = True
@@ -128,8 +131,12 @@ class KVCache:
 
     def place(self) -> Tensor:
         """Let the next `write` go behind the end of each row that steps, and return its position (B,) in the audio."""
-        self.at_L = self.starts_B[: self.last] + self.filled_B[: self.last]
+        self.at = self._lines(self.starts_B[: self.last] + self.filled_B[: self.last])
         return self.audio_B[: self.last]
+
+    def _lines(self, first_L: Tensor) -> Tensor:
+        """Given the lines of the first head's keys (L,), return those of all keys and values (L * 2 * H,)."""
+        return (first_L[:, None] + self.heads_at).flatten()
 
     def advance(self) -> None:
         """Count what a step has written, in the rows that go on."""
@@ -154,7 +161,7 @@ class KVCache:
 
     def _hide(self, length: int, lengths_B: Tensor) -> Tensor:
         beyond = torch.arange(length, device=lengths_B.device) >= lengths_B[:, None]
-        like = self.layers[0].lines
+        like = self.layers[0].slots
         return like.new_zeros(beyond.shape).masked_fill(beyond, -torch.inf)[:, None, None]
 
     def take_over(self, smaller: KVCache) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -10,13 +12,45 @@ from torch import Tensor, nn
 
 from vallecli.model.cache import LayerCache, Memory
 
+ONEDNN = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+Replaced = Callable[[nn.Linear], object]  # hears of a layer whose weights are not needed more
 FFN_RATIO = 4  # feed-forward width over model width, the same in every published checkpoint
+
+
+def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return what F.linear does, (..., D) to (..., O); in float32 on a CPU by oneDNN, without gradients.
+
+    By itself torch calls oneDNN for other precisions only, and for float32 MKL, which is half as fast on CPUs that are
+    not Intel's. `torch.backends.mkldnn.enabled = False` leaves it to torch.
+    """
+    here = ONEDNN and torch.backends.mkldnn.enabled and x.dtype == torch.float32 and x.device.type == "cpu"
+    if not here or torch.is_grad_enabled():
+        return F.linear(x, weight, bias)
+    # Without a public name: torch's compiler calls it by this one.
+    out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return out
+
+
+class Linear(nn.Linear):
+    """A linear layer that can be asked for some of its outputs alone."""
+
+    def forward(self, x: Tensor, part: slice = slice(None)) -> Tensor:
+        """Given (..., D), return (..., outputs of that part)."""
+        weight, bias = self.weight[part], None if self.bias is None else self.bias[part]
+        return product(x, weight, bias)
+
+
+class Stage(NamedTuple):
+    """One of the NAR's passes."""
+
+    number: int  # from 0
+    embedding_D: Tensor
 
 
 class Norm(nn.LayerNorm):
     """Layer norm that ignores the stage, so that AR and NAR share one layer class."""
 
-    def forward(self, x_BLD: Tensor, stage_D: Tensor | None = None) -> Tensor:
+    def forward(self, x_BLD: Tensor, stage: Stage | None = None) -> Tensor:
         """Given (B, L, D), return (B, L, D)."""
         return super().forward(x_BLD)
 
@@ -26,15 +60,34 @@ class AdaptiveNorm(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.project = nn.Linear(dim, 2 * dim)
+        self.project = Linear(dim, 2 * dim)
         self.norm = nn.LayerNorm(dim)
         nn.init.normal_(self.project.weight, std=0.01)
         nn.init.ones_(self.project.bias[:dim])  # start as a plain norm
         nn.init.zeros_(self.project.bias[dim:])
 
-    def forward(self, x_BLD: Tensor, stage_D: Tensor) -> Tensor:
-        """Given (B, L, D) and a stage embedding (D,), return (B, L, D)."""
-        scale, shift = self.project(stage_D).chunk(2, -1)
+    def forward(self, x_BLD: Tensor, stage: Stage) -> Tensor:
+        """Given (B, L, D), return (B, L, D)."""
+        scale, shift = self.project(stage.embedding_D).chunk(2, -1)
+        out: Tensor = scale * self.norm(x_BLD) + shift
+        return out
+
+
+class FixedNorm(nn.Module):
+    """An AdaptiveNorm of which the results of the projection are left: two vectors for each stage."""
+
+    scales_and_shifts: Tensor
+
+    def __init__(self, adaptive: AdaptiveNorm, stages_SD: Tensor) -> None:
+        super().__init__()
+        self.norm = adaptive.norm
+        weight, bias = adaptive.project.weight.float(), adaptive.project.bias.float()
+        rows = [product(stage_D, weight, bias) for stage_D in stages_SD]  # one by one, as an AdaptiveNorm computes them
+        self.register_buffer("scales_and_shifts", torch.stack(rows))
+
+    def forward(self, x_BLD: Tensor, stage: Stage) -> Tensor:
+        """Given (B, L, D), return (B, L, D)."""
+        scale, shift = self.scales_and_shifts[stage.number].chunk(2, -1)
         out: Tensor = scale * self.norm(x_BLD) + shift
         return out
 
@@ -45,8 +98,8 @@ class Attention(nn.Module):
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.out = nn.Linear(dim, dim)
+        self.qkv = Linear(dim, 3 * dim)
+        self.out = Linear(dim, dim)
 
     def forward(self, x_BLD: Tensor, mask: Tensor | None, cache: LayerCache | None = None) -> Tensor:
         """Given (B, L, D) and a mask (True = look, or added scores) that broadcasts to (B, H, L, K), return (B, L, D).
@@ -63,22 +116,14 @@ class Attention(nn.Module):
         return out
 
 
-class PartLinear(nn.Linear):
-    """A linear layer that can be asked for some of its outputs alone."""
-
-    def forward(self, x: Tensor, part: slice = slice(None)) -> Tensor:
-        """Given (..., D), return (..., outputs of that part)."""
-        return F.linear(x, self.weight[part], self.bias[part])
-
-
 class CrossAttention(nn.Module):
     """Multi-head attention of audio to text; the fused weights are laid out as in Attention."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = PartLinear(dim, 3 * dim)
-        self.out = nn.Linear(dim, dim)
+        self.qkv = Linear(dim, 3 * dim)
+        self.out = Linear(dim, dim)
 
     def memorize(self, text_BSD: Tensor, mask_B11S: Tensor) -> Memory:
         """Given the text (B, S, D) and where there is some, return its keys and values."""
@@ -105,20 +150,20 @@ class Layer(nn.Module):
         self.norm1 = norm(dim)
         self.attention = Attention(dim, heads)
         self.norm2 = norm(dim)
-        self.linear1 = nn.Linear(dim, FFN_RATIO * dim)
-        self.linear2 = nn.Linear(FFN_RATIO * dim, dim)
+        self.linear1 = Linear(dim, FFN_RATIO * dim)
+        self.linear2 = Linear(FFN_RATIO * dim, dim)
 
     def forward(
         self,
         x_BLD: Tensor,
         mask: Tensor | None,
-        stage_D: Tensor | None = None,
+        stage: Stage | None = None,
         cache: LayerCache | None = None,
         memory: Memory | None = None,
     ) -> Tensor:
         """Given (B, L, D), return (B, L, D); see Attention for mask and cache."""
-        x = x_BLD + self.attention(self.norm1(x_BLD, stage_D), mask, cache)
-        out: Tensor = x + self.linear2(F.relu(self.linear1(self.norm2(x, stage_D))))
+        x = x_BLD + self.attention(self.norm1(x_BLD, stage), mask, cache)
+        out: Tensor = x + self.linear2(F.relu_(self.linear1(self.norm2(x, stage))))
         return out
 
 
@@ -134,14 +179,14 @@ class CrossLayer(Layer):
         self,
         x_BLD: Tensor,
         mask: Tensor | None,
-        stage_D: Tensor | None = None,
+        stage: Stage | None = None,
         cache: LayerCache | None = None,
         memory: Memory | None = None,
     ) -> Tensor:
         """Given audio (B, L, D) and the text, return (B, L, D); see Attention for mask and cache."""
-        x = x_BLD + self.attention(self.norm1(x_BLD, stage_D), mask, cache)
-        x = x + self.cross(self.norm2(x, stage_D), memory)
-        out: Tensor = x + self.linear2(F.relu(self.linear1(self.norm3(x, stage_D))))
+        x = x_BLD + self.attention(self.norm1(x_BLD, stage), mask, cache)
+        x = x + self.cross(self.norm2(x, stage), memory)
+        out: Tensor = x + self.linear2(F.relu_(self.linear1(self.norm3(x, stage))))
         return out
 
 

@@ -10,7 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from vallecli.model.config import CODEBOOK_SIZE, EOS, NUM_CODEBOOKS, ModelConfig
-from vallecli.model.layers import AdaptiveNorm, CrossLayer, Layer, Positions, key_mask, memorize
+from vallecli.model.layers import (
+    AdaptiveNorm,
+    CrossLayer,
+    FixedNorm,
+    Layer,
+    Linear,
+    Positions,
+    Replaced,
+    Stage,
+    key_mask,
+    memorize,
+)
 
 
 class NAR(nn.Module):
@@ -31,7 +42,7 @@ class NAR(nn.Module):
         kind = CrossLayer if config.cross_attention else Layer
         self.layers = nn.ModuleList(kind(width, config.nar_n_heads, adaptive=True) for _ in range(config.nar_n_layers))
         self.norm = AdaptiveNorm(width)
-        self.heads = nn.ModuleList(nn.Linear(width, CODEBOOK_SIZE, bias=False) for _ in range(NUM_CODEBOOKS - 1))
+        self.heads = nn.ModuleList(Linear(width, CODEBOOK_SIZE, bias=False) for _ in range(NUM_CODEBOOKS - 1))
         for table in (self.text_embedding, *self.audio_embeddings):
             nn.init.normal_(table.weight, std=0.1)
         if config.tied_heads:  # the last head has no embedding table to share
@@ -67,11 +78,24 @@ class NAR(nn.Module):
         else:
             x = torch.cat([text, audio], 1)
             present = torch.cat([key_mask(letters, text_len_B), key_mask(positions, audio_len_B)], 1)
-        stage_D = self.stage_embeddings.weight[stage - 1]
+        now = Stage(stage - 1, self.stage_embeddings.weight[stage - 1])
         for layer, memory in zip(self.layers, memories, strict=True):
-            x = layer(x, present[:, None, None], stage_D, memory=memory)
-        logits: Tensor = self.heads[stage - 1](self.norm(x[:, x.shape[1] - positions :], stage_D))
+            x = layer(x, present[:, None, None], now, memory=memory)
+        logits: Tensor = self.heads[stage - 1](self.norm(x[:, x.shape[1] - positions :], now))
         return logits
+
+    @torch.no_grad()
+    def fix_stages(self, *, replaced: Replaced) -> None:
+        """Project the stages once and for all: of the adaptive norms, which are large, speech needs no more than that.
+
+        `replaced` hears of each projection.
+        """
+        stages_SD = self.stage_embeddings.weight.float()
+        for owner in (self, *self.layers):
+            for name, child in list(owner.named_children()):
+                if isinstance(child, AdaptiveNorm):
+                    setattr(owner, name, FixedNorm(child, stages_SD))
+                    replaced(child.project)
 
     def _embed_audio(self, codes_BAQ: Tensor, prompt_len_B: Tensor, stage: int) -> Tensor:
         """Return the sum (B, A, D) of the embeddings of the codebooks each frame shows."""
@@ -80,7 +104,5 @@ class NAR(nn.Module):
         if self.config.prefix_mode == 0:
             return summed
         in_prompt = key_mask(codes_BAQ.shape[1], prompt_len_B)[..., None]
-        longest = int(prompt_len_B.max())
-        rest = [table(codes_BAQ[:, :longest, q]) for q, table in enumerate(tables) if q >= stage]
-        extra = torch.stack(rest).sum(0) * in_prompt[:, :longest]  # codebooks that only the prompt shows
-        return torch.cat([summed[:, :longest] + extra, summed[:, longest:]], 1)
+        rest = torch.stack([table(codes_BAQ[..., q]) for q, table in enumerate(tables) if q >= stage]).sum(0)
+        return summed + rest * in_prompt  # codebooks that only the prompt shows

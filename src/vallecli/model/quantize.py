@@ -10,15 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vallecli.model.ar import AR
-from vallecli.model.layers import AdaptiveNorm
-from vallecli.model.nar import NAR
+from vallecli.model.layers import AdaptiveNorm, Layer, Replaced
 
 FEW = 16  # positions up to which torch's kernel reads the weights as they are; for more it pays to unpack them first
 
 
 class Int8Linear(nn.Module):
-    """A linear layer with weights in int8 (O, D) and a scale for each output (O,); it stands in for a PartLinear."""
+    """A linear layer with weights in int8 (O, D) and a scale for each output (O,); it stands in for a Linear."""
 
     weight: Tensor
     scale: Tensor
@@ -26,11 +24,11 @@ class Int8Linear(nn.Module):
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
-        weight = linear.weight.detach()
+        weight = linear.weight.detach().float()
         scale = (weight.abs().amax(1) / 127).clamp(min=torch.finfo(weight.dtype).tiny)
-        self.register_buffer("weight", (weight / scale[:, None]).round().to(torch.int8))
+        self.register_buffer("weight", (weight / scale[:, None]).round_().to(torch.int8))
         self.register_buffer("scale", scale)
-        self.register_buffer("bias", linear.bias.detach())
+        self.register_buffer("bias", linear.bias.detach().float())
 
     def forward(self, x: Tensor, part: slice = slice(None)) -> Tensor:
         """Given (..., D), return (..., O), or of the outputs that part."""
@@ -44,10 +42,12 @@ class Int8Linear(nn.Module):
         return out.view(*x.shape[:-1], -1)
 
 
-def quantize(model: AR | NAR) -> None:
-    """Replace the linear layers inside a model's layers, in place."""
-    adaptive = {part for norm in model.modules() if isinstance(norm, AdaptiveNorm) for part in norm.modules()}
-    for module in model.layers.modules():
-        for name, child in module.named_children():
-            if isinstance(child, nn.Linear) and child not in adaptive:
-                setattr(module, name, Int8Linear(child))
+def quantize(model: nn.Module, *, replaced: Replaced) -> None:
+    """Replace the linear layers inside a model's layers, in place; `replaced` hears of each that is not needed more."""
+    for layer in [module for module in model.modules() if isinstance(module, Layer)]:
+        adaptive = {part for norm in layer.modules() if isinstance(norm, AdaptiveNorm) for part in norm.modules()}
+        for module in list(layer.modules()):
+            for name, child in module.named_children():
+                if isinstance(child, nn.Linear) and child not in adaptive:
+                    setattr(module, name, Int8Linear(child))
+                    replaced(child)
