@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -116,5 +117,23 @@ def batch(
         slots=slots,
         cluster=None if ray is None else Cluster(ray, workers, gpus_per_worker),
         json=as_json,
+        again=shlex.join(typed(context)),
     )
     return batch_run.make(request, talk)
+
+
+def typed(context: typer.Context) -> list[str]:
+    """Return the command line with all that was given on it, so that the same rows are meant when it is typed again."""
+    arguments, flags = ["valle", "batch"], []
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        source, value = context.get_parameter_source(name), context.params[name]
+        if source is None or source.name != "COMMANDLINE":
+            continue
+        if parameter.param_type_name == "argument":
+            arguments.append(value)
+        elif isinstance(value, bool):
+            flags.append((parameter.opts if value else parameter.secondary_opts)[0])
+        else:
+            flags += [parameter.opts[0], str(value)]
+    return [*arguments, *flags]
