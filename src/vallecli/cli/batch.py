@@ -45,7 +45,7 @@ def batch(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try rows again that failed before.")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Make audio again whose sha256 is another.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Begin no more rows once one has failed.")] = False,
-    slots: Annotated[int, typer.Option(metavar="N", min=1, help="Rows that are spoken at once.")] = 8,
+    slots: Annotated[int, typer.Option(metavar="N", min=1, help="Rows that are spoken at once.")] = 16,
     shard: Annotated[
         str | None, typer.Option(metavar="I/N", help="Do part I of N, told by the hash of each id.")
     ] = None,
