@@ -11,4 +11,4 @@ mkdir -p "$folder"
     { gsub(/"/, "\"\""); voice = ENVIRON["VOICE"]; gsub(/"/, "\"\"", voice); printf "\"%s\",\"%s\"\n", $0, voice }'
 } > "$folder/book.csv"
 valle batch "$folder/book.csv" --out-dir "$folder" "${@:4}"
-(cd "$folder" && printf '%s\n' [0-9]*.wav) > "$folder/book.m3u"
+valle batch "$folder/book.csv" --out-dir "$folder" --dry-run -q | cut -f 3 > "$folder/book.m3u"

@@ -51,6 +51,9 @@ def test_audiobook(shell: Shell) -> None:
     summary = json.loads(shell(EXAMPLES / "audiobook.sh", "book.txt", "ref.wav", "a book", "--json"))
     assert (summary["made"], summary["done_before"]) == (2, 1)
     assert Path("a book/book.m3u").read_text() == "00001.wav\n00002.wav\n00003.wav\n"
+    Path("book.txt").write_text("Only this is left.\n")
+    shell(EXAMPLES / "audiobook.sh", "book.txt", "ref.wav", "a book")
+    assert Path("a book/book.m3u").read_text() == "00001.wav\n"
 
 
 @pytest.mark.skipif(shutil.which("sqlite3") is None, reason="there is no sqlite3")
@@ -90,6 +93,14 @@ def test_make(shell: Shell) -> None:
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="there is no ffmpeg")
 def test_podcast(shell: Shell) -> None:
-    Path("jobs.csv").write_text("text,prompt\nHello.,ref.wav\nBye.,ref.wav\n")
-    shell(EXAMPLES / "podcast.sh", "jobs.csv", "podcast.mp3")
-    assert Path("podcast.mp3").stat().st_size > 100
+    rows = ["Hello.,ref.wav", "Bye.,ref.wav", "Hello again.,ref.wav"]
+    lengths = []
+    for count in (3, 2):  # the second time there is a row less, whose audio is still in the folder
+        Path("jobs.csv").write_text("\n".join(["text,prompt", *rows[:count]]))
+        shell(EXAMPLES / "podcast.sh", "jobs.csv", "a podcast.mp3")
+        shell("ffmpeg", "-y", "-loglevel", "error", "-i", "a podcast.mp3", "-f", "s16le", "back.raw")
+        lengths.append(Path("back.raw").stat().st_size)
+    spoken = [path.stat().st_size for path in sorted(Path("a podcast").glob("*.raw"))]
+    assert len(spoken) == 3
+    assert lengths == pytest.approx([sum(spoken), sum(spoken[:2])], rel=0.5)  # MP3 comes in whole frames
+    assert lengths[0] > lengths[1]

@@ -9,7 +9,9 @@ for piece in synthesizer.speak("Hello, this is my voice.", voice):
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +33,7 @@ from vallecli.codec.nano import NanoCodec, NanoCodecConfig
 from vallecli.codec.vocos import VocosCodec, VocosDecoder
 from vallecli.constants import FRAME_RATE, SAMPLE_RATE
 from vallecli.decoding import batch
+from vallecli.decoding.overlap import one_thread_each
 from vallecli.decoding.sampling import Sampling
 from vallecli.decoding.utterance import Utterance
 from vallecli.errors import (
@@ -41,7 +44,7 @@ from vallecli.errors import (
     PromptTooLong,
     TranscriptMissing,
     UsageError,
-    VallecliError,
+    explain,
 )
 from vallecli.formats import detect, preset
 from vallecli.formats.base import Checkpoint, load_into
@@ -106,7 +109,7 @@ class Spoken:
 
     job: Job
     pieces: tuple[Piece, ...] = ()
-    error: VallecliError | None = None
+    error: Exception | None = None
 
 
 @dataclass(eq=False)
@@ -128,9 +131,10 @@ class _Running:
     """A job some of whose sentences are on their way."""
 
     job: Job
+    sentences: int
+    """How many pieces it will have."""
     pieces: dict[int, Piece] = field(default_factory=dict)
-    sentences: int | None = None
-    """How many pieces it will have, once that is known."""
+    error: Exception | None = None
 
 
 class Synthesizer(TokenModel):
@@ -294,35 +298,60 @@ class Synthesizer(TokenModel):
         """Yield what has become of each job as it is done, while up to `slots` sentences are spoken at the same time.
 
         Jobs are asked for as slots become free, and the same job gives what `speak` gives, whatever the others are. An
-        error in a job is what has become of it; the others go on. Raises ValueError for less than one slot.
+        error in a job, such as a lack of memory for it alone, is what has become of it; the others go on. Raises what
+        is no job's own fault, and ValueError for less than one slot.
         """
         if slots < 1:
             raise ValueError(f"{slots} slots speak nothing")
-        failed: list[Spoken] = []
-        pairs = ((tag, tag[1].utterance) for tag in self._under_way(jobs, failed))
-        with self.stepper(slots) as stepper:
-            done = batch.decode(stepper, self.nar, pairs, group=self.group(slots))
+        failed: deque[Spoken] = deque()
+
+        def fail(running: _Running, error: Exception) -> None:
+            if isinstance(error, RuntimeError) and explain(error) is None:  # torch's word for a device that has failed
+                raise error
+            if running.error is None:
+                running.error = error
+                failed.append(Spoken(running.job, error=error))
+
+        pairs = ((tag, tag[1].utterance) for tag in self._under_way(jobs, fail))
+        with self.stepper(slots) as stepper, self._helpers() as helpers:
+            done = batch.decode(
+                stepper,
+                self.nar,
+                pairs,
+                group=self.group(slots),
+                helpers=helpers,
+                on_error=lambda tag, error: fail(tag[0], error),
+            )
             for (running, sentence), codes_TQ, stop_reason in done:
-                running.pieces[sentence.index] = self._piece(sentence, codes_TQ, stop_reason)
+                try:
+                    running.pieces[sentence.index] = self._piece(sentence, codes_TQ, stop_reason)
+                except Exception as error:
+                    fail(running, error)
                 if len(running.pieces) == running.sentences:
                     yield Spoken(running.job, tuple(piece for _, piece in sorted(running.pieces.items())))
                 while failed:
-                    yield failed.pop(0)
+                    yield failed.popleft()
         yield from failed
 
-    def _under_way(self, jobs: Iterable[Job], failed: list[Spoken]) -> Iterator[tuple[_Running, _Sentence]]:
-        """Yield the sentences of all jobs; those with an error are appended to `failed` instead."""
+    def _helpers(self) -> AbstractContextManager[int]:
+        """Give how many threads can refine while another takes the steps of the AR."""
+        small = sum(tensor.numel() for tensor in self.ar.parameters()) < devices.FULL_SIZE
+        return one_thread_each() if small and self.device.type == "cpu" else nullcontext(0)
+
+    def _under_way(
+        self, jobs: Iterable[Job], fail: Callable[[_Running, Exception], None]
+    ) -> Iterator[tuple[_Running, _Sentence]]:
+        """Yield the sentences of all jobs; `fail` hears of those with an error instead."""
         for job in jobs:
-            running, begun = _Running(job), 0
             try:
-                sentences = self._sentences(job)
-                following: _Sentence | None = next(sentences)
-                while following is not None:
-                    sentence, following, begun = following, next(sentences, None), begun + 1
-                    running.sentences = begun if following is None else None
+                sentences = list(self._sentences(job))
+            except Exception as error:
+                fail(_Running(job, 0), error)
+                continue
+            running = _Running(job, len(sentences))
+            for sentence in sentences:
+                if running.error is None:
                     yield running, sentence
-            except VallecliError as error:
-                failed.append(Spoken(job, error=error))
 
     def _sentences(self, job: Job) -> Iterator[_Sentence]:
         """Yield the sentences of a job, ready for the models. Raises what `speak` raises."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -44,7 +45,7 @@ def batch(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try rows again that failed before.")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Make audio again whose sha256 is another.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Begin no more rows once one has failed.")] = False,
-    slots: Annotated[int, typer.Option(metavar="N", min=1, help="Rows that are spoken at once.")] = 8,
+    slots: Annotated[int, typer.Option(metavar="N", min=1, help="Rows that are spoken at once.")] = 16,
     shard: Annotated[
         str | None, typer.Option(metavar="I/N", help="Do part I of N, told by the hash of each id.")
     ] = None,
@@ -116,5 +117,23 @@ def batch(
         slots=slots,
         cluster=None if ray is None else Cluster(ray, workers, gpus_per_worker),
         json=as_json,
+        again=shlex.join(typed(context)),
     )
     return batch_run.make(request, talk)
+
+
+def typed(context: typer.Context) -> list[str]:
+    """Return the command line with all that was given on it, so that the same rows are meant when it is typed again."""
+    arguments, flags = ["valle", "batch"], []
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        source, value = context.get_parameter_source(name), context.params[name]
+        if source is None or source.name != "COMMANDLINE":
+            continue
+        if parameter.param_type_name == "argument":
+            arguments.append(value)
+        elif isinstance(value, bool):
+            flags.append((parameter.opts if value else parameter.secondary_opts)[0])
+        else:
+            flags += [parameter.opts[0], str(value)]
+    return [*arguments, *flags]

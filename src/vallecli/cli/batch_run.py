@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -40,6 +39,8 @@ class Request:
     slots: int
     cluster: Cluster | None
     json: bool
+    again: str
+    """The command line, to be typed again."""
 
 
 def make(request: Request, talk: Talk) -> None:
@@ -138,7 +139,7 @@ def stopping(talk: Talk) -> Iterator[Event]:
 def conclude(request: Request, planned: Plan, failed: int) -> None:
     """Raise RowsFailed, with the command that tries them again, if any row failed."""
     if failed:
-        again = shlex.join(["valle", "batch", request.jobs, "--out-dir", request.out_dir, "--retry-failed"])
+        again = request.again if request.retry_failed else f"{request.again} --retry-failed"
         raise RowsFailed(failed, len(planned.rows) + len(planned.refused), f"Correct them, or try again: {again}")
 
 

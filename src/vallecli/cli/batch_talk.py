@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from vallecli.cli.output import Talk, write_json, write_line
@@ -108,14 +107,22 @@ def tell_plan(plan: Plan, view: Outlook, records: Sequence[Record], talk: Talk, 
         error = Failure.of(refused.error)
         entries.append({"row": refused.number, "state": "refused", "id": refused.id, "error": vars(error)})
     entries.sort(key=lambda entry: entry["row"])
-    factors = [record.real_time_factor for record in records if record.real_time_factor]
     seconds = sum(row.seconds for row in view.todo)
-    estimate = {"audio_seconds": round(seconds, 1), "seconds": round(seconds * median(factors), 1) if factors else None}
+    factor = _factor(records)
+    estimate = {"audio_seconds": round(seconds, 1), "seconds": None if factor is None else round(seconds * factor, 1)}
     if as_json:
         write_json({"rows": entries, "estimate": estimate})
         return
     for entry in entries:
         told = entry.get("error", {}).get("message") or f"{entry['output']}\t{entry['seconds']}"
         write_line(f"{entry['state']}\t{entry['id']}\t{told}")
-    time_ = f"about {estimate['seconds']:.0f} s" if factors else "how long that takes is known after the first rows"
+    unknown = "how long that takes is known after the first rows"
+    time_ = unknown if factor is None else f"about {estimate['seconds']:.0f} s"
     talk.say(f"{len(view.todo)} of {len(entries)} rows to speak, about {seconds:.0f} s of audio: {time_}")
+
+
+def _factor(records: Sequence[Record]) -> float | None:
+    """Return the real-time factor of all audio together, None where there is none."""
+    known = [(r.seconds, r.seconds * r.real_time_factor) for r in records if r.seconds and r.real_time_factor]
+    seconds, elapsed = (sum(column) for column in zip(*known, strict=True)) if known else (0.0, 0.0)
+    return elapsed / seconds if seconds else None

@@ -49,6 +49,7 @@ def load(checkpoint: str, settings: Settings, loading: Mapping[str, Any]) -> Tog
     from vallecli.synthesizer import Synthesizer  # seconds of torch, after all that could be refused without it
 
     synthesizer = Synthesizer.load(checkpoint, device=settings.device, dtype=settings.dtype, **loading)
+    _ = synthesizer.codec, synthesizer.front_end  # what they lack is no row's fault
     dtype = str(synthesizer.dtype).removeprefix("torch.")
     return Together(synthesizer, f"{synthesizer.name} on {synthesizer.device} in {dtype}")
 

@@ -19,10 +19,12 @@ def generate_many(
     utterances: Iterable[tuple[Tag, Utterance]],
     *,
     on_frame: Callable[[Tag, int], None] | None = None,
+    on_error: Callable[[Tag, Exception], None] | None = None,
 ) -> Iterator[tuple[Tag, Utterance, Speech]]:
     """Yield what the AR makes of each utterance, as it ends; the next one is asked for when a row is free for it.
 
-    `on_frame` hears how many frames an utterance has, whenever there are more. Raises ValueError where a model
+    `on_frame` hears how many frames an utterance has, whenever there are more. `on_error` hears, instead of the
+    caller, why an utterance could not be begun, and may raise it; the others go on. Raises ValueError where a model
     without BOS gets no prompt.
     """
     waiting = iter(utterances)
@@ -30,9 +32,8 @@ def generate_many(
     told: dict[int, int] = {}
     while True:
         for row in stepper.free_rows():
-            if (following := next(waiting, None)) is None:
+            if (following := _begin(stepper, row, waiting, on_error)) is None:
                 break
-            stepper.prefill(row, following[1])
             speaking[row], told[row] = following, 0
         if not speaking:
             return
@@ -47,6 +48,26 @@ def generate_many(
                 yield tag, utterance, Speech(stepper.take(state), state.stop_reason)
         if all(state.stop_reason is None for state in states):
             stepper.step()
+
+
+def _begin(
+    stepper: Stepper,
+    row: int,
+    waiting: Iterator[tuple[Tag, Utterance]],
+    on_error: Callable[[Tag, Exception], None] | None,
+) -> tuple[Tag, Utterance] | None:
+    """Give a row the next utterance that can be begun, and return it; None where there is no more."""
+    for tag, utterance in waiting:
+        try:
+            stepper.prefill(row, utterance)
+        except Exception as error:
+            if on_error is None:
+                raise
+            stepper.free(row)
+            on_error(tag, error)
+            continue
+        return tag, utterance
+    return None
 
 
 @torch.inference_mode()

@@ -18,6 +18,8 @@ from vallecli.model.config import EOS
 
 ROOM = 256  # frames that a row has room for from the start, if it may become so long
 GRAIN = 128  # positions by which room grows, so that it seldom has to
+ABREAST = 4  # rows: products of so many or more round each of them in the same way, of fewer in ways of their own
+LANES = 16  # positions: attention that looks at whole numbers of these rounds as if it saw those of its row alone
 
 
 class State(NamedTuple):
@@ -31,6 +33,10 @@ class State(NamedTuple):
 class Stepper:
     """A number of rows, each free or speaking an utterance. Use it inside `torch.inference_mode()`.
 
+    Where there are several, free ones take part in a step until its shapes are such that a row's numbers are the same
+    to the last bit whoever is beside it: as a CPU computes them in float32, with one thread. A single row is spared
+    that, and may differ from the same among others in the last bits, which seldom changes a code.
+
     Chance comes from a generator on the CPU, seeded by each row's sampling, of which every code takes one number for
     each class: a seed draws the same on any device, whoever is in the other rows, and however many steps are taken
     between two looks at who has ended.
@@ -43,6 +49,10 @@ class Stepper:
     def __init__(self, model: AR, rows: int) -> None:
         self.model, self.rows = model, rows
         device = model.head.weight.device
+        if rows > 1:
+            self.block = max(self.block, LANES)
+            rows = _whole(rows, ABREAST)
+        self.wide = rows  # with those that are always free
         self.codes_B = torch.zeros(rows, dtype=torch.long, device=device)  # what each row said last
         self.frames_B = torch.zeros_like(self.codes_B)
         self.least_B, self.most_B = torch.zeros_like(self.codes_B), torch.zeros_like(self.codes_B)
@@ -58,7 +68,7 @@ class Stepper:
 
     def free_rows(self) -> list[int]:
         """Return the rows that `prefill` can be called for."""
-        return [row for row, generator in enumerate(self._generators) if generator is None]
+        return [row for row, generator in enumerate(self._generators[: self.rows]) if generator is None]
 
     def prefill(self, row: int, utterance: Utterance) -> None:
         """Begin an utterance in a free row and choose its first code, while the other rows stay where they are.
@@ -84,7 +94,7 @@ class Stepper:
             self._uniform_BKV.copy_(self._drawn_BKV)
         self._at.zero_()
         busy = [row for row, generator in enumerate(self._generators) if generator is not None]
-        rows = self.rows if self.together else busy[-1] + 1
+        rows = self.wide if self.together else min(self.wide, _whole(busy[-1] + 1, ABREAST))
         if max(self.cache.ends) + self.every > self.cache.slots:
             self._move(self.cache.text_slots, self.cache.slots + self.every)
         for _ in range(self.every):
@@ -153,13 +163,14 @@ class Stepper:
 
     def _move(self, text_slots: int, slots: int) -> None:
         """Go on in larger tensors."""
-        slots = self._whole(slots)
+        grain = max(self.block, GRAIN)
+        slots = _whole(slots, grain)
         self.model.audio_positions.reserve(slots)
-        self.cache.grow(self._whole(text_slots), slots)
+        self.cache.grow(_whole(text_slots, grain), slots)
         said_BT = self.said_BT
-        self.said_BT = said_BT.new_zeros(self.rows, slots + 1)
+        self.said_BT = said_BT.new_zeros(self.wide, slots + 1)
         self.said_BT[:, : said_BT.shape[1]] = said_BT
 
-    def _whole(self, positions: int) -> int:
-        grain = max(self.block, GRAIN)
-        return -(-positions // grain) * grain
+
+def _whole(length: int, block: int) -> int:
+    return -(-length // block) * block

@@ -82,13 +82,12 @@ class Run:
         return self.stop.is_set() or (self.fail_fast and self.failing)
 
     def _speak_group(self, engine: Engine, rows: Sequence[Row]) -> None:
-        begun: dict[str, tuple[Row, float]] = {}
-        for spoken in engine.speak_many(self._jobs(engine, rows, begun), slots=self.slots):
-            row, start = begun.pop(spoken.key)
-            self._hand_over(row, spoken, time.perf_counter() - start)
+        shares = _Shares()
+        for spoken in engine.speak_many(self._jobs(engine, rows, shares), slots=self.slots):
+            self._hand_over(*shares.end(spoken))
 
-    def _jobs(self, engine: Engine, rows: Sequence[Row], begun: dict[str, tuple[Row, float]]) -> Iterator[Job]:
-        """Yield the jobs as the engine has room for them; `begun` gets to know when that was."""
+    def _jobs(self, engine: Engine, rows: Sequence[Row], shares: _Shares) -> Iterator[Job]:
+        """Yield the jobs as the engine has room for them; `shares` gets to know when that was."""
         voices = _Voices(engine, rows, transcribe=self.transcribe)
         for row in longest_first(rows):
             if self.stopping:
@@ -97,7 +96,7 @@ class Run:
             if isinstance(voice, Failure):
                 self._hand_over(row, Spoken(row.id, (), voice), 0)
                 continue
-            begun[row.id] = row, time.perf_counter()
+            shares.begin(row)
             yield Job(
                 key=row.id,
                 text=row.text,
@@ -164,6 +163,31 @@ class Run:
             "stop_reason": "max_frames" if "max_frames" in reasons else reasons[0],
             "notes": tuple(note for piece in spoken.pieces for note in piece.notes),
         }
+
+
+class _Shares:
+    """The time that each row takes: at any moment, rows in flight share it equally, so that all add up to the whole."""
+
+    def __init__(self) -> None:
+        self.begun: dict[str, tuple[Row, float]] = {}
+        self.share = 0.0  # of a row that had been in flight from the start
+        self.now = time.perf_counter()
+
+    def begin(self, row: Row) -> None:
+        """Let a row take its share from now on."""
+        self._pass()
+        self.begun[row.id] = row, self.share
+
+    def end(self, spoken: Spoken) -> tuple[Row, Spoken, float]:
+        """Return a row that is done, and its share in seconds."""
+        self._pass()
+        row, before = self.begun.pop(spoken.key)
+        return row, spoken, self.share - before
+
+    def _pass(self) -> None:
+        before, self.now = self.now, time.perf_counter()
+        if self.begun:
+            self.share += (self.now - before) / len(self.begun)
 
 
 class _Voices:
