@@ -68,6 +68,7 @@ def main() -> None:
             continue
         recording = next(args.recordings.glob(f"{name}.[!t]*"))
         wav = prompt.prepare(files.read(recording), recording, max_seconds=math.inf).wav
+        wav = np.pad(wav, (0, -len(wav) % HOP))
         codes_TQ = codec.encode(torch.from_numpy(wav)[None])[0].numpy()
         pieces, rng = [], random.Random(name)
         for row in rows:
@@ -75,7 +76,6 @@ def main() -> None:
             if first is not None:
                 codes = refined(model, row, rng.choice([other for other in rows if other is not row]))
                 pieces.append((wav[first * HOP :][: len(codes) * HOP], codes))
-        pieces = [(heard, codes) for heard, codes in pieces if len(heard) == len(codes) * HOP]
         if not pieces:
             continue
         passages += len(pieces)

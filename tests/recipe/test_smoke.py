@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from batches import load_speaker
 from conftest import Valle
 from PIL import Image
 
+from vallecli.constants import HOP
 from vallecli.store import sha256
 
 ROOT = Path(__file__).parents[2]
@@ -82,12 +84,22 @@ def models(tokens: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def exported(models: Path) -> Path:
+def decoder(models: Path) -> Path:
+    """The run whose codec has learned to decode what the NAR makes of recordings."""
+    stage("refine", "--run", models, "--recordings", models / "recordings")
+    command = ("--run", models, "--recordings", models / "recordings", "--batch", 6, "--decoder-steps", 3)
+    assert steps("decoder", stage("codec", *command, kill="decoder step 3")) == [1, 2, 3]
+    assert steps("decoder", stage("codec", *command)) == [3]
+    return models
+
+
+@pytest.fixture(scope="module")
+def exported(decoder: Path) -> Path:
     """The checkpoint folder, with the card of the run before."""
-    (models / "export").mkdir()
-    (models / "export" / "README.md").write_text(f"1.0 million parameters, sha256 `{'0' * 64}`")
-    stage("export", "--run", models, "--out", models / "export")
-    return models / "export"
+    (decoder / "export").mkdir()
+    (decoder / "export" / "README.md").write_text(f"1.0 million parameters, sha256 `{'0' * 64}`")
+    stage("export", "--run", decoder, "--out", decoder / "export")
+    return decoder / "export"
 
 
 def test_a_speaker_that_was_killed_comes_out_the_same(run: Path) -> None:
@@ -115,6 +127,16 @@ def test_recordings_and_spoken_sentences_become_tokens(tokens: Path) -> None:
         (tokens / "tokens" / f"{name}.npz").unlink()
     stage("tokens", "--run", tokens, "--recordings", tokens / "recordings", "--workers", 1)
     assert read() == whole
+
+
+def test_refined_recordings_lie_beside_their_sound(decoder: Path) -> None:
+    files = sorted((decoder / "refined").iterdir())
+    assert [path.stem for path in files] == ["a", "b"]
+    made = np.load(files[0])
+    assert made["wav"].shape == (len(made["codes"]) * HOP,)
+    own = np.concatenate([row.codes_TQ for row in load_speaker(decoder / "tokens" / "voice-a-0.npz")])
+    assert np.array_equal(made["codes"][:, 0], own[:, 0])
+    assert not np.array_equal(made["codes"][:, 1:], own[:, 1:])
 
 
 def test_what_is_exported_speaks(exported: Path, valle: Valle) -> None:
