@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vallecli.model.layers import AdaptiveNorm, Layer, Replaced
 
+ROWS = 64  # rounded at a time: larger pieces in float32 would leave holes in memory between what stays
 FEW = 16  # positions up to which torch's kernel reads the weights as they are; for more it pays to unpack them first
 
 
@@ -24,10 +25,14 @@ class Int8Linear(nn.Module):
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
-        weight = linear.weight.detach().float()
-        scale = (weight.abs().amax(1) / 127).clamp(min=torch.finfo(weight.dtype).tiny)
-        self.register_buffer("weight", (weight / scale[:, None]).round_().to(torch.int8))
-        self.register_buffer("scale", scale)
+        weight = linear.weight.detach()
+        self.register_buffer("weight", torch.empty_like(weight, dtype=torch.int8))
+        self.register_buffer("scale", torch.empty(len(weight)))
+        for first in range(0, len(weight), ROWS):
+            rows = slice(first, first + ROWS)
+            floats = weight[rows].float()
+            self.scale[rows] = (floats.abs().amax(1) / 127).clamp(min=torch.finfo(torch.float32).tiny)
+            self.weight[rows] = (floats / self.scale[rows, None]).round_()
         self.register_buffer("bias", linear.bias.detach().float())
 
     def forward(self, x: Tensor, part: slice = slice(None)) -> Tensor:
