@@ -18,7 +18,7 @@ from vallecli.settings import Settings
 # On a CPU, torch keeps what oneDNN compiles for each shape, a third of a megabyte each, and a thousand of them by
 # default: rows differ in length, so a batch would take more and more memory for a long time. It asks when it begins.
 SHAPE_CACHES = ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY")
-SHAPES = "128"
+SHAPES = "64"
 
 
 @dataclass(frozen=True)
