@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from vallecli import device, synthesizer
 from vallecli.audio import prompt
 from vallecli.constants import HOP, SAMPLE_RATE
 from vallecli.decoding import nar
+from vallecli.decoding.overlap import one_thread_each
 from vallecli.decoding.sampling import Sampling
 from vallecli.decoding.stepper import Stepper
 from vallecli.decoding.utterance import Utterance
@@ -33,6 +35,7 @@ from vallecli.errors import (
     UsageError,
 )
 from vallecli.synthesizer import PAUSE, Job, Synthesizer, Voice, piece_seed
+from vallecli.text.arpabet import ArpabetFrontEnd
 
 SHORT = Sampling(max_frames=10)
 
@@ -165,7 +168,18 @@ def jobs(voice: Voice, reference: Voice) -> list[Job]:
     ]
 
 
+@pytest.fixture
+def threads(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let torch think that there are so many cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("threads", [1, 3], indirect=True)
 @pytest.mark.parametrize("slots", [1, 2, 4, 9])
+@pytest.mark.usefixtures("threads")
 def test_a_job_gives_what_the_same_text_gives_alone(tiny: Synthesizer, voice: Voice, slots: int) -> None:
     given = jobs(voice, Voice(voice.codes_PQ[:20], "shorter"))
     spoken = {done.job.key: done for done in tiny.speak_many(given, slots=slots)}
@@ -178,7 +192,8 @@ def test_a_job_gives_what_the_same_text_gives_alone(tiny: Synthesizer, voice: Vo
             assert isinstance(done.error, EmptyText if job.key == "d" else UsageError)
             continue
         assert done.error is None
-        alone = list(tiny.speak(job.text, job.voice, job.sampling, language=job.language))
+        with one_thread_each():  # more than one round the last bits of audio in another way
+            alone = list(tiny.speak(job.text, job.voice, job.sampling, language=job.language))
         assert [piece.text for piece in done.pieces] == [piece.text for piece in alone]
         for piece, expected in zip(done.pieces, alone, strict=True):
             np.testing.assert_array_equal(piece.codes_TQ, expected.codes_TQ)
@@ -196,6 +211,75 @@ def test_jobs_are_asked_for_one_by_one_and_given_as_they_are_done(tiny: Synthesi
 
     seen = [(done.job.key, len(asked)) for done in tiny.speak_many(ask(), slots=1)]
     assert seen == [("a", 1), ("b", 2), ("c", 3), ("d", 4)]
+
+
+def in_turn(step: Any, errors: dict[int, Exception]) -> Any:
+    """Return what does the same as a step, but for the calls, counted from 0, that raise an error."""
+    calls = itertools.count()
+
+    def instead(*arguments: Any, **options: Any) -> Any:
+        if (call := next(calls)) in errors:
+            raise errors[call]
+        return step(*arguments, **options)
+
+    return instead
+
+
+STAGES = [(Stepper, "prefill"), (nar, "refine_many"), (Synthesizer, "_piece")]
+
+
+@pytest.mark.parametrize(("owner", "name"), [*STAGES, (ArpabetFrontEnd, "encode")])
+@pytest.mark.parametrize("slots", [1, 3])
+def test_an_error_in_a_job_leaves_the_others_alone(
+    tiny: Synthesizer, voice: Voice, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, slots: int
+) -> None:
+    texts = ["One is here. Two is there.", "One is here.", "Two is there."]
+    given = [Job(key=key, text=text, voice=voice, sampling=SHORT) for key, text in enumerate(texts)]
+    expected = {done.job.key: done for done in tiny.speak_many(given, slots=slots)}
+    monkeypatch.setattr(owner, name, in_turn(getattr(owner, name), {1: MemoryError(), 2: IndexError("?")}))
+    told = list(tiny.speak_many(given, slots=slots))
+    assert sorted(done.job.key for done in told) == [0, 1, 2]  # each once, also one of which two sentences fail
+    failed = {done.job.key for done in told if done.error is not None}
+    assert 1 <= len(failed) <= 2
+    for done in told:
+        if done.job.key not in failed:
+            for piece, before in zip(done.pieces, expected[done.job.key].pieces, strict=True):
+                np.testing.assert_array_equal(piece.audio, before.audio)
+        else:
+            assert done.pieces == ()
+    [again] = tiny.speak_many(given[:1], slots=slots)
+    np.testing.assert_array_equal(again.pieces[1].audio, expected[0].pieces[1].audio)
+
+
+def test_what_has_not_enough_memory_together_is_refined_one_by_one(
+    tiny: Synthesizer, voice: Voice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = [Job(key=key, text="One is here.", voice=voice, sampling=replace(SHORT, seed=key)) for key in range(4)]
+    expected = {done.job.key: done.pieces[0].codes_TQ.tolist() for done in tiny.speak_many(given, slots=4)}
+    refine_many = nar.refine_many
+
+    def cramped(model: Any, drafts: list[nar.Draft]) -> list[torch.Tensor]:
+        if len(drafts) > 1:
+            raise torch.OutOfMemoryError("together")
+        return refine_many(model, drafts)
+
+    monkeypatch.setattr(nar, "refine_many", cramped)
+    monkeypatch.setattr(Synthesizer, "group", lambda self, slots: 2)
+    told = {done.job.key: done.pieces[0].codes_TQ.tolist() for done in tiny.speak_many(given, slots=4)}
+    assert told == expected
+
+
+@pytest.mark.parametrize("threads", [1, 2], indirect=True)
+@pytest.mark.parametrize(("owner", "name"), STAGES)
+@pytest.mark.usefixtures("threads")
+def test_a_device_that_fails_ends_the_batch(
+    tiny: Synthesizer, voice: Voice, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
+) -> None:
+    given = [Job(key=key, text="One is here.", voice=voice, sampling=SHORT) for key in range(4)]
+    lost = RuntimeError("CUDA error: unspecified launch failure")
+    monkeypatch.setattr(owner, name, in_turn(getattr(owner, name), {2: lost}))
+    with pytest.raises(RuntimeError, match="launch failure"):
+        list(tiny.speak_many(given, slots=2))
 
 
 def test_speaking_goes_on_while_a_batch_is_under_way(tiny: Synthesizer, voice: Voice) -> None:

@@ -51,6 +51,15 @@ def test_vallex_by_either_decoder(valle: Valle, reference: Path, tmp_path: Path)
     assert said(valle, Path("own"), reference) == by_default
 
 
+def test_a_batch_without_its_codec_ends_before_any_row(valle: Valle, reference: Path, own_folder: Path) -> None:
+    path = write_vallex(own_folder / "some.pt")
+    (own_folder / "jobs.csv").write_text(f"text,prompt,prompt_text\nBob.,{reference},Be a bee.\n")
+    ran = valle("batch", "jobs.csv", "--out-dir", "out", "--checkpoint", path)
+    assert (ran.code, ran.out) == (4, b"")
+    assert "valle checkpoints pull" in ran.err
+    assert (own_folder / "out" / "results.jsonl").read_bytes() == b""
+
+
 @needs_espeak
 @pytest.mark.usefixtures("codecs", "own_folder")
 def test_amphion(valle: Valle, reference: Path, tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from vallecli.decoding import ar, batch, nar
 from vallecli.decoding.ar import generate, generate_many
 from vallecli.decoding.graphs import GraphStepper, new_stepper
 from vallecli.decoding.sampling import Sampling
-from vallecli.decoding.stepper import ROOM, Stepper
+from vallecli.decoding.stepper import LANES, ROOM, Stepper
 from vallecli.decoding.utterance import StopReason, Utterance
 from vallecli.model.ar import AR
+from vallecli.model.cache import KVCache
 from vallecli.model.config import CODEBOOK_SIZE, EOS, NUM_CODEBOOKS, ModelConfig
 from vallecli.model.nar import NAR
 
@@ -146,6 +147,23 @@ def test_a_graph_is_not_replayed_on_tensors_that_have_moved() -> None:
     assert capture.begun == begun + 1
     another = replace(spoken, sampling=replace(spoken.sampling, seed=9))
     assert together(stepper, refiner, [another]) == {0: alone(model, refiner, another)} != said
+
+
+@torch.inference_mode()
+def test_steps_of_several_rows_have_shapes_that_round_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, refiner = models("nano")
+    shapes: set[tuple[int, int]] = set()
+    step = AR.step
+
+    def watched(self: AR, codes_B: Tensor, cache: KVCache) -> Tensor:
+        shapes.add((len(codes_B), cache.used))
+        return step(self, codes_B, cache)
+
+    monkeypatch.setattr(AR, "step", watched)
+    for slots in (2, 3, 6):
+        together(Stepper(model, slots), refiner, utterances(model.config, 12))
+    assert {rows for rows, _ in shapes} == {4, 8}
+    assert all(used % LANES == 0 for _, used in shapes)
 
 
 @torch.inference_mode()

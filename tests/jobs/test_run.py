@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -213,6 +214,20 @@ def test_a_folder_taken_away_ends_the_run_and_the_next_does_all_again(planned: A
         speak(rows, Mover())
     assert not Path("out").exists()
     assert len(speak(rows, Talker())) == 3
+
+
+def test_rows_in_flight_share_the_time(planned: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class AllAtOnce(OneByOne):
+        def speak_many(self, jobs: Iterable[Job], *, slots: int) -> Iterator[Spoken]:
+            yield from super().speak_many(list(jobs), slots=slots)
+
+    ticks = itertools.count(100)  # a second passes whenever somebody looks
+    monkeypatch.setattr(run.time, "perf_counter", lambda: next(ticks))
+    rows = planned({"text": "one two three four"}, {"text": "one two three"}, {"text": "one two"}).rows
+    told = speak(rows, None, load=lambda name: AllAtOnce(Talker()))
+    shares = [record.real_time_factor * record.seconds for record in told if record.real_time_factor and record.seconds]
+    third, half = 1 / 3, 1 / 2
+    assert shares == pytest.approx([1 + half + third, half + third + half, third + half + 1], rel=0.05)
 
 
 def test_a_disk_that_is_full_ends_the_run(planned: Any, monkeypatch: pytest.MonkeyPatch) -> None:

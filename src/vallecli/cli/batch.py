@@ -22,7 +22,7 @@ JOBS is CSV under a header, in any dialect, or JSONL. The columns text and promp
 needed; id, prompt_text, output, language, accent, checkpoint, seed, greedy, temperature, top_k, top_p and
 max_seconds may be there, and stand before the options below. A row without an id has its number as one (00001); one
 without an output goes to ID.wav. One without a seed gets it from its content: the same row is the same audio, in any
-order, run or shard, and valle speak --seed gives it too.
+order, run or shard, and but for rounding valle speak --seed gives it too.
 
 How each row ended is added to results.jsonl in the folder. The same command again does only what is missing or has
 changed. Ctrl-C finishes the rows in flight; a second one stops at once. Neither a crash nor a full disk loses a row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,11 @@ from vallecli.cli.output import Talk
 from vallecli.jobs.engine import Engine, Together
 from vallecli.jobs.plan import Defaults
 from vallecli.settings import Settings
+
+# On a CPU, torch keeps what oneDNN compiles for each shape, a third of a megabyte each, and a thousand of them by
+# default: rows differ in length, so a batch would take more and more memory for a long time. It asks when it begins.
+SHAPE_CACHES = ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY")
+SHAPES = "64"
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,8 @@ def loader(defaults: Defaults, cluster: Cluster | None, talk: Talk) -> Iterator[
 
 def load(checkpoint: str, settings: Settings, loading: Mapping[str, Any]) -> Together:
     """Return a checkpoint ready to speak. Raises CheckpointError, DeviceError and UsageError."""
+    for cache in SHAPE_CACHES:
+        os.environ.setdefault(cache, SHAPES)
     from vallecli.synthesizer import Synthesizer  # seconds of torch, after all that could be refused without it
 
     synthesizer = Synthesizer.load(checkpoint, device=settings.device, dtype=settings.dtype, **loading)

@@ -1,0 +1,69 @@
+"""Helpers finish what is made while more is made: all of it once, and none too far ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from threading import Barrier, Event, current_thread, main_thread
+
+import pytest
+import torch
+
+from vallecli.decoding.overlap import one_thread_each, overlap
+
+
+@pytest.mark.parametrize("helpers", [0, 1, 3])
+@pytest.mark.parametrize("ahead", [1, 4, 100])
+def test_each_item_is_finished_once(helpers: int, ahead: int) -> None:
+    done = overlap(range(50), lambda item: item * item, helpers=helpers, ahead=ahead)
+    assert sorted(done) == [item * item for item in range(50)]
+    assert list(overlap([], str, helpers=helpers, ahead=ahead)) == []
+
+
+def test_the_next_is_made_while_a_helper_finishes() -> None:
+    going = Event()
+
+    def items() -> Iterator[str]:
+        yield "first"
+        assert going.wait(10)  # the first one is under way
+        yield "second"
+
+    def finish(item: str) -> str:
+        going.set()
+        return item
+
+    assert sorted(overlap(items(), finish, helpers=1, ahead=2)) == ["first", "second"]
+
+
+def test_what_no_helper_has_begun_is_finished_here() -> None:
+    both = Barrier(2, timeout=10)  # passed by two threads at once alone
+
+    def finish(item: int) -> bool:
+        both.wait()
+        return current_thread() is main_thread()
+
+    assert sorted(overlap(range(2), finish, helpers=1, ahead=9)) == [False, True]  # in the end
+    assert sorted(overlap(range(2), finish, helpers=1, ahead=1)) == [False, True]  # with one too many
+
+
+@pytest.mark.parametrize("helpers", [0, 1])
+def test_an_error_is_raised_and_nothing_more_is_begun(helpers: int) -> None:
+    begun: list[int] = []
+
+    def finish(item: int) -> None:
+        begun.append(item)
+        raise ValueError(item)
+
+    with pytest.raises(ValueError, match="0"):
+        list(overlap(range(100), finish, helpers=helpers, ahead=1))
+    assert len(begun) <= 2 + helpers
+
+
+def test_torch_has_its_threads_back() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with one_thread_each() as others:
+            assert (others, torch.get_num_threads()) == (2, 1)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
