@@ -148,7 +148,7 @@ def test_what_is_exported_speaks(exported: Path, valle: Valle) -> None:
 
 def test_the_card_tells_of_what_is_exported(exported: Path) -> None:
     digest = sha256(exported / "model.safetensors")
-    assert (exported / "README.md").read_text() == f"15.9 million parameters, sha256 `{digest}`"
+    assert (exported / "README.md").read_text() == f"15.7 million parameters, sha256 `{digest}`"
 
 
 def test_evaluation_speaks_every_row_once(exported: Path, tmp_path: Path) -> None:
