@@ -28,9 +28,7 @@ from vallecli.audio import prompt
 from vallecli.audio import transcribe as listening
 from vallecli.audio.prompt import PreparedPrompt
 from vallecli.codec.base import Codec
-from vallecli.codec.encodec import EncodecCodec
-from vallecli.codec.nano import NanoCodec, NanoCodecConfig
-from vallecli.codec.vocos import VocosCodec, VocosDecoder
+from vallecli.codecs import CodecWeights, codec_kind, make_codec
 from vallecli.constants import FRAME_RATE, SAMPLE_RATE
 from vallecli.decoding import batch
 from vallecli.decoding.overlap import one_thread_each
@@ -43,11 +41,10 @@ from vallecli.errors import (
     ForeignPreset,
     PromptTooLong,
     TranscriptMissing,
-    UsageError,
     explain,
 )
 from vallecli.formats import detect, preset
-from vallecli.formats.base import Checkpoint, load_into
+from vallecli.formats.base import Checkpoint
 from vallecli.formats.preset import Preset
 from vallecli.text.arpabet import ArpabetFrontEnd
 from vallecli.text.base import AUTO, FrontEnd, Phonemes
@@ -57,9 +54,7 @@ from vallecli.tokens import TokenModel
 
 PAUSE = 0.25  # seconds of silence between the sentences of a text
 FRONT_ENDS = (ArpabetFrontEnd.name, VallexFrontEnd.name, EspeakFrontEnd.name)  # as checkpoints call them
-ENCODEC_DECODERS = ("encodec", "vocos")  # codecs of the same codes
 
-CodecWeights = Callable[[str], Path]  # "encodec" or "vocos" -> the file; raises MissingCheckpoint
 Source = str | os.PathLike[str]
 Progress = Callable[[int, int, int], None]  # (sentence, sentences, frames of this sentence so far)
 
@@ -166,7 +161,7 @@ class Synthesizer(TokenModel):
                 f"{checkpoint.path} wants the unknown text front end {checkpoint.front_end!r}",
                 f"Known are: {', '.join(FRONT_ENDS)}. A newer valle may know it.",
             )
-        self._codec_kind = _codec_kind(checkpoint, decoder)
+        self._codec_kind = codec_kind(checkpoint, decoder)
         self._checkpoint, self._codec_weights = checkpoint, codec_weights
 
     @classmethod
@@ -211,7 +206,7 @@ class Synthesizer(TokenModel):
     @cached_property
     def codec(self) -> Codec:
         """Return the codec, in float32: audio has finer steps than logits. Raises CheckpointError."""
-        codec = _codec(self._checkpoint, self._codec_kind, self._codec_weights)
+        codec = make_codec(self._checkpoint, self._codec_kind, self._codec_weights)
         codec.eval().to(self.device)
         return codec
 
@@ -397,34 +392,3 @@ def piece_seed(seed: int, index: int) -> int:
 
 def _int16(codes: Tensor) -> npt.NDArray[np.int16]:
     return codes.cpu().numpy().astype(np.int16)
-
-
-def _codec_kind(checkpoint: Checkpoint, decoder: str | None) -> str:
-    """Return which codec to make. Raises DamagedCheckpoint for one that no checkpoint can want, and UsageError."""
-    options = dict(checkpoint.codec)
-    kind = options.pop("kind", None)
-    try:
-        if kind == "nano":
-            NanoCodecConfig(**options)
-        elif kind not in ENCODEC_DECODERS or options:
-            raise TypeError(f"its kind is {kind!r}, with the options {options}")
-    except (TypeError, ValueError) as error:
-        raise DamagedCheckpoint(f"{checkpoint.path} wants an unknown codec: {error}") from error
-    if decoder is None:
-        return str(kind)
-    choices = ENCODEC_DECODERS if kind in ENCODEC_DECODERS else (kind,)
-    if decoder not in choices:
-        raise UsageError(
-            f"{checkpoint.name} cannot be decoded by {decoder!r}", f"Its codes can be by: {', '.join(choices)}."
-        )
-    return decoder
-
-
-def _codec(checkpoint: Checkpoint, kind: str, weights: CodecWeights) -> NanoCodec | EncodecCodec | VocosCodec:
-    if kind == "nano":
-        options = {name: value for name, value in checkpoint.codec.items() if name != "kind"}
-        codec = NanoCodec(NanoCodecConfig(**options))
-        load_into(codec, checkpoint.tensors, "codec.", checkpoint.path)
-        return codec
-    encodec = EncodecCodec.from_weights(weights("encodec"))
-    return encodec if kind == "encodec" else VocosCodec(encodec, VocosDecoder.from_weights(weights("vocos")))
