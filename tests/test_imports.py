@@ -33,11 +33,14 @@ OURS: dict[str, set[str]] = {
     "audio": set(),
     "model": set(),
     "codec": set(),
+    "codecs": {"codec", "formats"},
     "decoding": {"model"},
     "formats": {"model", "text"},
     "tokens": {"decoding", "formats", "model"},
     "jobs": {"audio", "formats", "registry", "settings", "store", "text"},  # the synthesizer through a protocol alone
-    "synthesizer": {"audio", "codec", "decoding", "device", "formats", "hub", "model", "registry", "text", "tokens"},
+    "synthesizer": {
+        *("audio", "codec", "codecs", "decoding", "device", "formats", "hub", "model", "registry", "text", "tokens"),
+    },
 }
 TORCHLESS = ("text", "audio", "errors", "constants", "extras", "settings", "registry", "store", "hub", "jobs")
 
