@@ -35,6 +35,7 @@ from align import SOUNDS, Transcript
 from common import log, write_beside
 from spectral import LogMelLoss
 from speech import UNKNOWN, frame_labels, read, read_speaker, rows, speakers
+from state import resume, save
 from torch import Tensor, nn
 from vector_quantize_pytorch import VectorQuantize
 from voice import OtherVoice, pitch
@@ -266,13 +267,8 @@ def train(
 ) -> None:
     """Take `steps` optimiser steps on what `losses_of` returns as "loss", from RUN/STAGE.pt on if it is there."""
     chain = optimizers(trainer, args.rate)
-    state, step = args.run / f"{stage}.pt", 0
-    if state.exists():
-        saved = torch.load(state, weights_only=True, map_location=args.device)
-        trainer.load_state_dict(saved["trainer"])
-        for optimizer, kept in zip(chain, saved["optimizers"], strict=True):
-            optimizer.load_state_dict(kept)
-        step = saved["step"]
+    state = args.run / f"{stage}.pt"
+    step = resume(state, trainer, chain, args.device)
     data.rng.seed(step)
     began, sums, aligned = time.time(), Counter[str](), False
     while step < steps:
@@ -295,9 +291,7 @@ def train(
             log(args.run, stage, step=step, seconds=time.time() - began, **means)
             sums.clear()
         if step % SAVE_EVERY == 0 or step == steps:
-            with write_beside(state) as path:
-                kept = [optimizer.state_dict() for optimizer in chain]
-                torch.save({"trainer": trainer.state_dict(), "optimizers": kept, "step": step}, path)
+            save(state, trainer, chain, step)
 
 
 def main() -> None:

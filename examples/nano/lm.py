@@ -33,6 +33,7 @@ from batches import Batch, Speech
 from common import log, write_beside
 from config import MODEL
 from neighbours import Neighbours
+from state import resume, save
 from torch import Tensor, nn
 
 from vallecli.formats import detect
@@ -227,16 +228,11 @@ def main() -> None:
         for positions in (model.text_positions, model.audio_positions):
             nn.init.constant_(positions.alpha, 0.15)
     guide = Guide(model, config.n_heads) if isinstance(model, AR) else None
-    state, step = args.run / f"{args.model}.pt", 0
+    state = args.run / f"{args.model}.pt"
     if args.start is not None:  # before there are optimisers: loading replaces the parameters
         load_into(model, detect.load(args.start).tensors, f"{args.model}.", args.start)
     chain = optimizers(model, args.rate)
-    if state.exists():
-        saved = torch.load(state, weights_only=True, map_location=args.device)
-        model.load_state_dict(saved["model"])
-        for optimizer, kept in zip(chain, saved["optimizers"], strict=True):
-            optimizer.load_state_dict(kept)
-        step = saved["step"]
+    step = resume(state, model, chain, args.device)
 
     def losses_of(batch: Batch, stage: int) -> dict[str, Tensor]:
         batch = batch.to(args.device)
@@ -269,9 +265,7 @@ def main() -> None:
         if step % EVAL_EVERY == 0 or step == args.steps:
             log(args.run, f"{args.model}.eval", step=step, **evaluate(model, unseen, neighbours, args.device))
         if step % SAVE_EVERY == 0 or step == args.steps:
-            with write_beside(state) as path:
-                kept = [optimizer.state_dict() for optimizer in chain]
-                torch.save({"model": model.state_dict(), "optimizers": kept, "step": step}, path)
+            save(state, model, chain, step)
     with write_beside(args.run / f"{args.model}.done.pt") as path:
         torch.save(model.state_dict(), path)
 

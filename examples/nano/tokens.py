@@ -57,7 +57,7 @@ def _tools(run: Path) -> tuple[NanoCodec, ArpabetFrontEnd]:
 @functools.cache
 def _logits(run: Path) -> np.ndarray:
     """Return the logits (1024, C) of the sound in a frame of each code of codebook 1."""
-    trainer = torch.load(run / "codec.pt", weights_only=True, map_location="cpu")["trainer"]
+    trainer = torch.load(run / "codec.pt", weights_only=True, map_location="cpu")["model"]
     codebook_VD = _tools(run)[0].codebooks[0]
     return (codebook_VD @ trainer["phones.weight"].T + trainer["phones.bias"]).numpy()
 
