@@ -5,7 +5,7 @@
 
 The first --steps train everything; then encoder and codebooks are frozen (RUN/codec.frozen.pt), which fixes the
 codes the language models learn, while --decoder-steps more go into the decoder alone, before or after the language
-models are trained; half of these on the codes that the NAR makes of recordings, once refine.py has written them.
+models are trained.
 
 Losses: L1 of log-mel magnitudes at four resolutions, cross-entropy of the pitch, which Praat hears, commitment of the
 latents to the codebooks, and two that are codebook 1's alone, in dimensions of its own: cross-entropy of a linear
@@ -225,26 +225,6 @@ class Segments:
         return [torch.from_numpy(np.stack(arrays)) for arrays in zip(*(self.one() for _ in range(size)), strict=True)]
 
 
-class Refined:
-    """Random seconds of real recordings with the codes that the NAR makes of codebook 1, from refine.py."""
-
-    def __init__(self, run: Path) -> None:
-        self.rng = random.Random(0)
-        packed = [np.load(path) for path in sorted((run / "refined").glob("*.npz"))]
-        self.heard = [(file["wav"], file["codes"]) for file in packed if len(file["codes"]) > FRAMES]
-
-    def one(self) -> tuple[np.ndarray, ...]:
-        """Return one second: audio (N,), codes (T, 8) and pitch (T,)."""
-        wav, codes_TQ = self.rng.choice(self.heard)
-        first = self.rng.randrange(len(codes_TQ) - FRAMES)
-        segment = wav[first * HOP :][:SEGMENT].astype(np.float32) / 32768
-        return segment, codes_TQ[first : first + FRAMES].astype(np.int64), pitch(segment)
-
-    def batch(self, size: int) -> list[Tensor]:
-        """Return audio (B, N), codes (B, T, 8) and pitch (B, T)."""
-        return [torch.from_numpy(np.stack(arrays)) for arrays in zip(*(self.one() for _ in range(size)), strict=True)]
-
-
 def optimizers(trainer: Trainer, rate: float) -> list[torch.optim.Optimizer]:
     """Return Muon over the matrices of the ConvNeXt blocks, and AdamW over everything else that is to learn."""
     learned = {name: p for name, p in trainer.named_parameters() if p.requires_grad}
@@ -315,15 +295,8 @@ def main() -> None:
         sound = losses["mel"] + PITCH_WEIGHT * losses["pitch"]
         return {"loss": sound + 0.2 * losses["commit"] + content, **losses}
 
-    refined = Refined(args.run)
-
     def decoder(wav_BN: Tensor, _plain: Tensor, _labels: Tensor, pitch_BT: Tensor) -> dict[str, Tensor]:
         codes_BTQ = trainer.codec.encode(wav_BN).clone()
-        if refined.heard:
-            half = len(wav_BN) // 2
-            others = (tensor.to(args.device) for tensor in refined.batch(half))
-            pairs = zip((wav_BN, codes_BTQ, pitch_BT), others, strict=True)
-            wav_BN, codes_BTQ, pitch_BT = (torch.cat([own[half:], other]) for own, other in pairs)
         losses = trainer.decoded_losses(trainer.codec.dequantize(codes_BTQ), wav_BN, pitch_BT)
         return {"loss": losses["mel"] + PITCH_WEIGHT * losses["pitch"], **losses}
 

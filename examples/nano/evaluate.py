@@ -1,4 +1,4 @@
-"""Stage 7, evaluate: speak every sentence in every voice, as a user would, and count what stopped by itself.
+"""Stage 6, evaluate: speak every sentence in every voice, as a user would, and count what stopped by itself.
 
     python examples/nano/evaluate.py --checkpoint runs/nano/export --sentences sentences.txt --prompts a.flac b.flac \
         --out runs/nano/evaluation --bounds

@@ -1,4 +1,4 @@
-"""Stage 6, export: the trained parts as one checkpoint folder, in half precision.
+"""Stage 5, export: the trained parts as one checkpoint folder, in half precision.
 
     python examples/nano/export.py --run runs/nano --out src/vallecli/data/nano
 
