@@ -33,13 +33,14 @@ OURS: dict[str, set[str]] = {
     "audio": set(),
     "model": set(),
     "codec": set(),
-    "codecs": {"codec", "formats"},
+    "checkpoint_codec": {"codec", "formats"},
     "decoding": {"model"},
     "formats": {"model", "text"},
     "tokens": {"decoding", "formats", "model"},
     "jobs": {"audio", "formats", "registry", "settings", "store", "text"},  # the synthesizer through a protocol alone
     "synthesizer": {
-        *("audio", "codec", "codecs", "decoding", "device", "formats", "hub", "model", "registry", "text", "tokens"),
+        *("audio", "checkpoint_codec", "codec", "decoding", "device", "formats", "hub", "model", "registry"),
+        *("text", "tokens"),
     },
 }
 TORCHLESS = ("text", "audio", "errors", "constants", "extras", "settings", "registry", "store", "hub", "jobs")

@@ -27,8 +27,8 @@ from vallecli import registry
 from vallecli.audio import prompt
 from vallecli.audio import transcribe as listening
 from vallecli.audio.prompt import PreparedPrompt
+from vallecli.checkpoint_codec import CodecWeights, codec_of
 from vallecli.codec.base import Codec
-from vallecli.codecs import CodecWeights, codec_kind, make_codec
 from vallecli.constants import FRAME_RATE, SAMPLE_RATE
 from vallecli.decoding import batch
 from vallecli.decoding.overlap import one_thread_each
@@ -161,8 +161,7 @@ class Synthesizer(TokenModel):
                 f"{checkpoint.path} wants the unknown text front end {checkpoint.front_end!r}",
                 f"Known are: {', '.join(FRONT_ENDS)}. A newer valle may know it.",
             )
-        self._codec_kind = codec_kind(checkpoint, decoder)
-        self._checkpoint, self._codec_weights = checkpoint, codec_weights
+        self._checkpoint, self._make_codec = checkpoint, codec_of(checkpoint, decoder, codec_weights)
 
     @classmethod
     def load(
@@ -206,7 +205,7 @@ class Synthesizer(TokenModel):
     @cached_property
     def codec(self) -> Codec:
         """Return the codec, in float32: audio has finer steps than logits. Raises CheckpointError."""
-        codec = make_codec(self._checkpoint, self._codec_kind, self._codec_weights)
+        codec = self._make_codec()
         codec.eval().to(self.device)
         return codec
 
