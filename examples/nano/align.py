@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vallecli.constants import HOP
 from vallecli.text.arpabet import ArpabetFrontEnd
 from vallecli.text.normalize import normalize
 
@@ -56,6 +57,31 @@ def align(phones: Sequence[str], symbols: Sequence[str]) -> list[int]:
         j = came[i][j]
         path.append(j)
     return path[::-1]
+
+
+def sounding(
+    phones: str, phone_ends: list[int], symbols: list[str], words: list[int], begin: int, frames: int
+) -> np.ndarray:
+    """Return, for each of `frames` codec frames from sample `begin` on, the index of the text id that sounds (T,).
+
+    hibari's phonemes and where each ends are as in stage 1; of the text, the symbol and the word of each id.
+    """
+    owner = np.full(frames, SILENT, np.int16)
+    tokens_of = [[i for i, word in enumerate(words) if word == w] for w in range(max(words) + 1)]
+    phone = 0  # index into the row's phones
+    for tokens, spelled in zip(tokens_of, phones.split(" "), strict=True):
+        sounds = [i for i, c in enumerate(spelled, phone) if c in ARPABET]
+        letters = [i for i in tokens if symbols[i][0].isalpha()]
+        phone += len(spelled) + 1
+        if not sounds:
+            continue
+        chosen = align([phones[i] for i in sounds], [symbols[i] for i in letters])
+        start = phone_ends[sounds[0]]  # phone_ends begins with the leading pad's, so this is where it starts
+        for i, target in zip(sounds, chosen, strict=True):
+            end = phone_ends[i + 1]
+            owner[max(0, (start - begin) // HOP) : (end - begin) // HOP] = letters[target]
+            start = end
+    return owner
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,22 @@ class Row:
     """One sentence of one speaker."""
 
     codes_TQ: np.ndarray
+    retold_T: np.ndarray  # codebook 1 as hibari would have it
     sounding_T: np.ndarray
     text_S: np.ndarray
+
+    def retell(self) -> Row:
+        """Return the row with hibari's codebook 1 in place of its own."""
+        return replace(self, codes_TQ=np.concatenate([self.retold_T[:, None], self.codes_TQ[:, 1:]], 1))
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What the rows of a batch are, as probabilities."""
+
+    real: float = 0.0  # from a real recording
+    strangers: float = 0.0  # prompted by any real recording instead of its own speaker
+    retold: float = 0.0  # with hibari's codebook 1
 
 
 def load_speaker(path: Path) -> list[Row]:
@@ -31,6 +45,7 @@ def load_speaker(path: Path) -> list[Row]:
     frames, letters = np.cumsum(packed["frames"])[:-1], np.cumsum(packed["letters"])[:-1]
     parts = zip(
         np.split(packed["codes"], frames),
+        np.split(packed["retold"], frames),
         np.split(packed["sounding"], frames),
         np.split(packed["text"], letters),
         strict=True,
@@ -85,18 +100,18 @@ class Speech:
         held, kept = ([path for path in files if (speaker_name(path) in unseen) is wanted] for wanted in (True, False))
         return cls(held), cls(kept)
 
-    def choose(self, size: int, rng: random.Random, *, real: float, strangers: float = 0) -> Batch:
-        """Return a batch of `size` rows of similar length, a share of them from real recordings.
-
-        Prompts are of the row's own speaker, but for the share that comes from any real recording.
-        """
-        speakers = [rng.choice(self.real if rng.random() < real else self.spoken) for _ in range(4 * size)]
+    def choose(self, size: int, rng: random.Random, shares: Shares) -> Batch:
+        """Return a batch of `size` rows of similar length, each with a passage of another row in front."""
+        speakers = [rng.choice(self.real if rng.random() < shares.real else self.spoken) for _ in range(4 * size)]
         pool = [(speaker, rng.choice(speaker)) for speaker in speakers]
         pool.sort(key=lambda pair: len(pair[1].codes_TQ))
         first = rng.randrange(3 * size)
-        chosen = pool[first : first + size]
-        prompters = [rng.choice(self.real) if rng.random() < strangers else speaker for speaker, _ in chosen]
-        return collate(prompters, [row for _, row in chosen], rng)
+        examples = []
+        for speaker, row in pool[first : first + size]:
+            prompter = rng.choice(self.real) if rng.random() < shares.strangers else speaker
+            prompt_PQ = passage(rng.choice([other for other in prompter if other is not row]).codes_TQ, rng)
+            examples.append((prompt_PQ, row.retell() if rng.random() < shares.retold else row))
+        return collate(examples)
 
 
 def speaker_name(path: Path) -> str:
@@ -104,21 +119,22 @@ def speaker_name(path: Path) -> str:
     return path.stem.rpartition("-")[0] if path.name.startswith(REAL) else path.stem
 
 
-def collate(prompters: list[list[Row]], targets: list[Row], rng: random.Random) -> Batch:
-    """Given rows and who prompts each, return them as a batch, with a passage of another row of that speaker."""
-    prompts = []
-    for prompter, row in zip(prompters, targets, strict=True):
-        other = rng.choice([r for r in prompter if r is not row]).codes_TQ
-        length = min(len(other), rng.randint(MIN_PROMPT, MAX_PROMPT))
-        begin = rng.randrange(len(other) - length + 1)
-        prompts.append(other[begin : begin + length])
-    whole = [np.concatenate([p, r.codes_TQ]) for p, r in zip(prompts, targets, strict=True)]
-    sounding = [np.concatenate([np.full(len(p), -1), r.sounding_T]) for p, r in zip(prompts, targets, strict=True)]
+def passage(codes_TQ: np.ndarray, rng: random.Random) -> np.ndarray:
+    """Return a passage of some codes that is as long as a prompt."""
+    length = min(len(codes_TQ), rng.randint(MIN_PROMPT, MAX_PROMPT))
+    begin = rng.randrange(len(codes_TQ) - length + 1)
+    return codes_TQ[begin : begin + length]
+
+
+def collate(examples: list[tuple[np.ndarray, Row]]) -> Batch:
+    """Return pairs of a prompt's codes (P, 8) and a row as a batch."""
+    whole = [np.concatenate([prompt_PQ, row.codes_TQ]) for prompt_PQ, row in examples]
+    sounding = [np.concatenate([np.full(len(prompt_PQ), -1), row.sounding_T]) for prompt_PQ, row in examples]
     return Batch(
-        text_BS=pad([r.text_S for r in targets], 0),
-        text_len_B=lengths([r.text_S for r in targets]),
+        text_BS=pad([row.text_S for _, row in examples], 0),
+        text_len_B=lengths([row.text_S for _, row in examples]),
         codes_BAQ=pad(whole, 0),
-        prompt_len_B=lengths(prompts),
+        prompt_len_B=lengths([prompt_PQ for prompt_PQ, _ in examples]),
         audio_len_B=lengths(whole),
         sounding_BA=pad(sounding, -1),
     )

@@ -45,7 +45,8 @@ def speakable(text: str) -> bool:
 
 
 @functools.cache
-def _speaker_model() -> tuple[Hibari, onnxruntime.InferenceSession]:
+def speaker_model() -> tuple[Hibari, onnxruntime.InferenceSession]:
+    """Return hibari, and a session of its model that also tells the durations."""
     tts = Hibari()
     graph = onnx.load(tts.model_path)
     graph.graph.output.append(onnx.helper.make_tensor_value_info(DURATIONS, onnx.TensorProto.FLOAT, None))
@@ -54,20 +55,29 @@ def _speaker_model() -> tuple[Hibari, onnxruntime.InferenceSession]:
     return tts, onnxruntime.InferenceSession(graph.SerializeToString(), options)
 
 
+def speak_phones(phones: list[str], speed: float, rng: random.Random) -> tuple[np.ndarray, list[int]]:
+    """Given hibari's phonemes, return what it says (N,) at 24 kHz and where each of them ends, after the leading pad.
+
+    The ends are in samples; entry 0 is the leading pad's. The trailing pad lasts to the end.
+    """
+    tts, session = speaker_model()
+    ids = [0, *(tts.vocab[phone] for phone in phones), 0]
+    *spectra, frames = session.run(None, {"ids": np.array([ids]), "speed": np.array([speed], np.float32)})
+    wav = dsp.synth(*(o[0] for o in spectra[:6]), np.random.default_rng(rng.randrange(1 << 30)))
+    ends = np.cumsum(frames.reshape(-1)) / frames.sum() * len(wav)
+    return wav, [int(end) for end in ends[:-1]]
+
+
 def speak_row(text: str, rng: random.Random) -> tuple[np.ndarray, dict[str, Any]] | None:
     """Given one sentence, return its audio (N,) at 24 kHz and its timing, or None if hibari splits it."""
-    tts, session = _speaker_model()
+    tts, _ = speaker_model()
     text = normalize(text)  # so that hibari's words are those of the front end: it joins "forty-three"
     spoken = tts.phonemize(text)
     if len(spoken) != 1:
         return None
     phones = [c for c in spoken[0] if c in tts.vocab]
-    ids = [0, *(tts.vocab[c] for c in phones), 0]
     speed = float(np.clip(rng.gauss(1.0, 0.1), 0.8, 1.3))
-    *spectra, frames = session.run(None, {"ids": np.array([ids]), "speed": np.array([speed], np.float32)})
-    wav = dsp.synth(*(o[0] for o in spectra[:6]), np.random.default_rng(rng.randrange(1 << 30)))
-    ends = np.cumsum(frames.reshape(-1)) / frames.sum() * len(wav)
-    phone_ends = [int(e) for e in ends[:-1]]  # entry 0 is the leading pad; the trailing pad lasts to the row's end
+    wav, phone_ends = speak_phones(phones, speed, rng)
     words, begin = [], phone_ends[0]
     for index, phone in enumerate([*phones, " "]):
         if phone == " ":

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from batches import Batch, Speech
+from batches import Batch, Shares, Speech
 from common import log, write_beside
 from config import MODEL
 from neighbours import Neighbours
@@ -179,14 +179,14 @@ def optimizers(model: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
 def evaluate(model: AR | NAR, unseen: Speech, neighbours: Neighbours, device: str) -> dict[str, float]:
     """Return the cross-entropy on speakers that training never sees; the NAR's at some stages.
 
-    They are stage 1's, real ones, and stage 1's prompted by real ones.
+    They are stage 1's, real ones, stage 1's prompted by real ones (AR), and real ones retold by hibari (NAR).
     """
     model.eval()
     found = {}
-    for kind, real, strangers in (("spoken", 0, 0), ("real", 1, 0), ("stranger", 0, 1)):
-        if isinstance(model, NAR) and strangers:
-            continue  # it would have to know a voice that it never heard
-        batch = unseen.choose(24, random.Random(1), real=real, strangers=strangers).to(device)
+    kinds = {"spoken": Shares(), "real": Shares(real=1)}
+    kinds |= {"stranger": Shares(strangers=1)} if isinstance(model, AR) else {"retold": Shares(real=1, retold=1)}
+    for kind, shares in kinds.items():
+        batch = unseen.choose(24, random.Random(1), shares).to(device)
         if isinstance(model, AR):
             losses = ar_losses(model, batch, neighbours, None)
             found |= {f"{kind}.{name}": losses[name].item() for name in ("ce", "accuracy")}
@@ -208,10 +208,12 @@ def main() -> None:
     parser.add_argument("--start", type=Path, help="a checkpoint folder to begin with, if its codec is this run's")
     parser.add_argument("--real", type=float, default=0.3, help="share of the rows that come from real recordings")
     parser.add_argument("--strangers", type=float, default=0, help="share of the prompts from any real recording (AR)")
+    parser.add_argument("--retold", type=float, default=0, help="share of the rows with hibari's codebook 1 (NAR)")
     parser.add_argument("--threads", type=int, help="CPU threads; by default all")
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     config = ModelConfig.from_dict(MODEL)
+    shares = Shares(args.real, args.strangers, args.retold)
     if args.threads:
         torch.set_num_threads(args.threads)
     if args.device == "cpu":
@@ -247,7 +249,7 @@ def main() -> None:
         for group in [group for optimizer in chain for group in optimizer.param_groups]:
             group["lr"] = rate * group.get("share", 1)
         model.train()
-        batch = seen.choose(args.batch, rng, real=args.real, strangers=args.strangers)
+        batch = seen.choose(args.batch, rng, shares)
         losses = losses_of(batch, rng.choice(STAGES))
         model.zero_grad()
         losses["loss"].backward()

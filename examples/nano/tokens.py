@@ -3,15 +3,15 @@
     python examples/nano/tokens.py --run runs/nano
     python examples/nano/tokens.py --run runs/nano --recordings voices/
 
-Writes RUN/tokens/SPEAKER.npz or voice-RECORDING-VERSION.npz, rows one after the other: codes (T, 8), text ids (S,),
-for each frame the index of the text id that sounds in it (-1 between words), and how long each row is. A speaker whose
-file exists is skipped, so the stage resumes.
+Writes RUN/tokens/SPEAKER.npz or voice-RECORDING-VERSION.npz, rows one after the other: codes (T, 8), codebook 1 as
+hibari would have it (T,), text ids (S,), for each frame the index of the text id that sounds in it (-1 between words),
+and how long each row is. A speaker whose file exists is skipped, so the stage resumes.
 
 Of stage 1's speech, rows whose words do not match between the two front ends are left out (3 to 4 in 100). A recording
 needs its transcript beside it (a.txt for a.flac) and is one speaker. Nobody knows when its phonemes sound, so the
 phoneme classifier of stage 2 finds out; then it is cut into sentences' worth of speech at its pauses, and passages
-that the classifier does not recognise, mostly those with a wrong transcript, are left out. The same recording in two
-other voices makes two more speakers.
+that the classifier does not recognise, mostly those with a wrong transcript, are left out. hibari retells it on the
+same timing (retell.py). The same recording in two other voices makes two more speakers.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ import random
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from align import ARPABET, SILENT, Transcript, align
+from align import SILENT, Transcript, sounding
 from common import log, write_beside
+from retell import retell
 from speech import REAL, read_speaker, rows, speakers
 from voice import OtherVoice
 
@@ -67,28 +67,9 @@ class Row:
     """One sentence as codes (T, 8), the index of the text id that sounds in each frame (T,), and text ids (S,)."""
 
     codes_TQ: np.ndarray
+    retold_T: np.ndarray  # codebook 1 as hibari would have it: of stage 1's speech the same
     sounding_T: np.ndarray
     text_S: list[int]
-
-
-def sounding(row: dict[str, Any], symbols: list[str], words: list[int], begin: int, frames: int) -> np.ndarray:
-    """Return, for each of `frames` codec frames from sample `begin` on, the index of the text id that sounds (T,)."""
-    owner = np.full(frames, SILENT, np.int16)
-    tokens_of = [[i for i, word in enumerate(words) if word == w] for w in range(max(words) + 1)]
-    phone = 0  # index into the row's phones
-    for tokens, spelled in zip(tokens_of, row["phones"].split(" "), strict=True):
-        sounds = [i for i, c in enumerate(spelled, phone) if c in ARPABET]
-        letters = [i for i in tokens if symbols[i][0].isalpha()]
-        phone += len(spelled) + 1
-        if not sounds:
-            continue
-        chosen = align([row["phones"][i] for i in sounds], [symbols[i] for i in letters])
-        start = row["phone_ends"][sounds[0]]  # phone_ends begins with the leading pad's, so this is where it starts
-        for i, target in zip(sounds, chosen, strict=True):
-            end = row["phone_ends"][i + 1]
-            owner[max(0, (start - begin) // HOP) : (end - begin) // HOP] = letters[target]
-            start = end
-    return owner
 
 
 def encode_speaker(speaker: Path, *, run: Path) -> int:
@@ -108,7 +89,8 @@ def encode_speaker(speaker: Path, *, run: Path) -> int:
         wav = torch.from_numpy(audio[row["start"] + begin : row["start"] + end].astype(np.float32) / 32768)[None]
         codes_TQ = codec.encode(wav)[0].numpy()
         symbols = [front_end.vocabulary[i] for i in ids]
-        found.append(Row(codes_TQ, sounding(row, symbols, words, begin, len(codes_TQ)), ids))
+        sounding_T = sounding(row["phones"], row["phone_ends"], symbols, words, begin, len(codes_TQ))
+        found.append(Row(codes_TQ, codes_TQ[:, 0], sounding_T, ids))
     return write(target, found)
 
 
@@ -119,25 +101,35 @@ def encode_recording(recording: Path, *, run: Path, versions: int) -> int:
         return 0
     codec, front_end = _tools(run)
     wav = prompt.prepare(files.read(recording), recording, max_seconds=math.inf).wav
+    text = recording.with_suffix(".txt").read_text()
     try:
-        transcript = Transcript.of(recording.with_suffix(".txt").read_text(), front_end)
+        transcript = Transcript.of(text, front_end)
     except EmptyText:
         return 0
-    rng, aligned, count = random.Random(recording.stem), None, 0
-    for target in targets:
-        voiced = wav if aligned is None else OtherVoice.draw(rng).speak(wav, rng)
-        codes_TQ = codec.encode(torch.from_numpy(voiced)[None])[0].numpy()
-        aligned = aligned or transcript.align(_logits(run)[codes_TQ[:, 0]])  # Praat keeps the timing
-        if aligned is None:
-            return 0
-        path_T, score_T = aligned
-        found = passages(codes_TQ, transcript.owner_N[path_T], score_T, transcript.ids, transcript.words)
+    rng, count = random.Random(recording.stem), 0
+    codes_TQ = codec.encode(torch.from_numpy(wav)[None])[0].numpy()
+    if (aligned := transcript.align(_logits(run)[codes_TQ[:, 0]])) is None:
+        return 0
+    path_T, score_T = aligned
+    owner_T = transcript.owner_N[path_T]
+    if (retold_T := retell(text, transcript, owner_T, codec, front_end)) is None:
+        return 0
+    for version, target in enumerate(targets):
+        if version:  # Praat keeps the timing
+            voiced = OtherVoice.draw(rng).speak(wav, rng)
+            codes_TQ = codec.encode(torch.from_numpy(voiced)[None])[0].numpy()
+        found = passages(codes_TQ, retold_T, owner_T, score_T, transcript.ids, transcript.words)
         count += write(target, found)
     return count
 
 
 def passages(
-    codes_TQ: np.ndarray, owner_T: np.ndarray, score_T: np.ndarray, ids: list[int], words: list[int]
+    codes_TQ: np.ndarray,
+    retold_T: np.ndarray,
+    owner_T: np.ndarray,
+    score_T: np.ndarray,
+    ids: list[int],
+    words: list[int],
 ) -> list[Row]:
     """Cut a recording at its pauses and return the passages that were recognised."""
     sounds = np.flatnonzero(owner_T != SILENT)
@@ -158,9 +150,8 @@ def passages(
         heard = score_T[begin:end][owner_T[begin:end] != SILENT].mean()
         if SHORTEST <= end - begin <= LONGEST and heard > RECOGNISED:
             inside = owner_T[begin:end]
-            found.append(
-                Row(codes_TQ[begin:end], np.where(inside == SILENT, SILENT, inside - kept[0]), [ids[i] for i in kept])
-            )
+            sounding_T = np.where(inside == SILENT, SILENT, inside - kept[0])
+            found.append(Row(codes_TQ[begin:end], retold_T[begin:end], sounding_T, [ids[i] for i in kept]))
         start, ended = at + 1, end
     return found
 
@@ -175,6 +166,7 @@ def write(target: Path, found: list[Row]) -> int:
             frames=[len(row.codes_TQ) for row in found],
             letters=[len(row.text_S) for row in found],
             codes=np.concatenate([row.codes_TQ for row in found]).astype(np.int16),
+            retold=np.concatenate([row.retold_T for row in found]).astype(np.int16),
             sounding=np.concatenate([row.sounding_T for row in found]).astype(np.int16),
             text=np.concatenate([row.text_S for row in found]).astype(np.int16),
         )

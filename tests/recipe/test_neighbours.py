@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from batches import Speech
+from batches import Shares, Speech
 from neighbours import SPREAD, Neighbours
 
 CONTENT = 4  # dimensions of codebook 1, of eight
@@ -55,7 +55,8 @@ def test_varied_codes_and_what_they_leave_give_the_same_sum(neighbours: Neighbou
 def test_no_voice_of_a_held_out_recording_is_trained_on(tmp_path: Path) -> None:
     def write(name: str, code: int) -> None:
         one = {"frames": [100, 100], "letters": [2, 2], "text": np.zeros(4), "sounding": np.zeros(200)}
-        np.savez(tmp_path / f"{name}.npz", codes=np.full((200, 8), code, np.int16), **one)
+        codes_TQ = np.full((200, 8), code, np.int16)
+        np.savez(tmp_path / f"{name}.npz", codes=codes_TQ, retold=codes_TQ[:, 0] + 500, **one)
 
     for number in range(10):
         write(f"s{number:05}", number)
@@ -65,8 +66,11 @@ def test_no_voice_of_a_held_out_recording_is_trained_on(tmp_path: Path) -> None:
     marks = [{int(rows[0].codes_TQ[0, 0]) for rows in [*speech.spoken, *speech.real]} for speech in (held, kept)]
     assert marks[0] | marks[1] == {*range(10), *range(100, 110)}
     assert not marks[0] & marks[1]
-    batch = kept.choose(4, random.Random(0), real=0, strangers=1)
+    batch = kept.choose(4, random.Random(0), Shares(strangers=1, retold=1))
     assert set(batch.codes_BAQ[:, 0, 0].tolist()) <= {100 + number for number in range(10)}
+    last_BQ = batch.codes_BAQ[torch.arange(4), batch.audio_len_B - 1]
+    assert set(last_BQ[:, 0].tolist()) <= {500 + number for number in range(10)}
+    assert set(last_BQ[:, 1].tolist()) <= set(range(10))
     assert (batch.audio_len_B - batch.prompt_len_B == 100).all()
 
 
