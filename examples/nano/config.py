@@ -19,4 +19,4 @@ MODEL = {
     "tied_heads": True,
 }
 LIMITS = Limits(max_prompt_frames=MAX_PROMPT, max_text_chars=90)
-SAMPLING = {"temperature": 0.7, "top_p": 0.8}
+SAMPLING = {"temperature": 0.5, "top_p": 0.9}

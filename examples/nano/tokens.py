@@ -40,7 +40,7 @@ from vallecli.errors import EmptyText
 from vallecli.text.arpabet import ArpabetFrontEnd
 from vallecli.text.normalize import normalize
 
-LEAD, TAIL = 4 * HOP, 8 * HOP  # silence kept around the words, samples
+LEAD, TAIL = 12 * HOP, 8 * HOP  # kept around the words, samples: sound begins up to 8 frames before hibari says
 SHORTEST, ENOUGH, LONGEST = 1 * FRAME_RATE, 2 * FRAME_RATE, 6 * FRAME_RATE  # frames of a recording's passages
 PAUSE = 6  # frames of silence at which a passage can end
 RECOGNISED = -2.5  # mean log-probability of a passage's frames; less is a wrong transcript, or noise
