@@ -11,7 +11,8 @@ Of stage 1's speech, rows whose words do not match between the two front ends ar
 needs its transcript beside it (a.txt for a.flac) and is one speaker. Nobody knows when its phonemes sound, so the
 phoneme classifier of stage 2 finds out; then it is cut into sentences' worth of speech at its pauses, and passages
 that the classifier does not recognise, mostly those with a wrong transcript, are left out. hibari retells it on the
-same timing (retell.py). The same recording in two other voices makes two more speakers.
+same timing (retell.py), or it is left out as well, where the words do not match. The same recording in two other voices
+makes two more speakers.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from vallecli.errors import EmptyText
 from vallecli.text.arpabet import ArpabetFrontEnd
 from vallecli.text.normalize import normalize
 
-LEAD, TAIL = 12 * HOP, 8 * HOP  # kept around the words, samples: sound begins up to 8 frames before hibari says
+LEAD, TAIL = 12 * HOP, 8 * HOP  # samples around the words; hibari sounds up to 8 frames before its times
 SHORTEST, ENOUGH, LONGEST = 1 * FRAME_RATE, 2 * FRAME_RATE, 6 * FRAME_RATE  # frames of a recording's passages
 PAUSE = 6  # frames of silence at which a passage can end
 RECOGNISED = -2.5  # mean log-probability of a passage's frames; less is a wrong transcript, or noise
