@@ -18,11 +18,11 @@ HELD_OUT = 8  # speakers of each kind that are never trained on
 
 @dataclass(frozen=True)
 class Row:
-    """One sentence of one speaker."""
+    """One sentence of one speaker, as a file of stage 3 holds many."""
 
     codes_TQ: np.ndarray
-    retold_T: np.ndarray  # codebook 1 as hibari would have it
-    sounding_T: np.ndarray
+    retold_T: np.ndarray  # codebook 1 as hibari would have it: of stage 1's speech the same
+    sounding_T: np.ndarray  # the index of the text id that sounds in each frame
     text_S: np.ndarray
 
     def retell(self) -> Row:
@@ -101,7 +101,7 @@ class Speech:
         return cls(held), cls(kept)
 
     def choose(self, size: int, rng: random.Random, shares: Shares) -> Batch:
-        """Return a batch of `size` rows of similar length, each with a passage of another row in front."""
+        """Return a batch of `size` rows of similar length, each behind a passage of another row of its prompter."""
         speakers = [rng.choice(self.real if rng.random() < shares.real else self.spoken) for _ in range(4 * size)]
         pool = [(speaker, rng.choice(speaker)) for speaker in speakers]
         pool.sort(key=lambda pair: len(pair[1].codes_TQ))
@@ -120,7 +120,7 @@ def speaker_name(path: Path) -> str:
 
 
 def passage(codes_TQ: np.ndarray, rng: random.Random) -> np.ndarray:
-    """Return a passage of some codes that is as long as a prompt."""
+    """Return a random passage (P, 8) of codes (T, 8), as long as a prompt or, if there is no more, all of it."""
     length = min(len(codes_TQ), rng.randint(MIN_PROMPT, MAX_PROMPT))
     begin = rng.randrange(len(codes_TQ) - length + 1)
     return codes_TQ[begin : begin + length]

@@ -5,10 +5,11 @@
 
 Each example is a sentence and, as its prompt, a passage of another sentence by the same speaker. When it speaks, nano
 has a human's prompt and codes that it learned from hibari: for that the AR gets prompts by others (--strangers), and
-the NAR recordings whose codebook 1 is hibari's (--retold, retell.py). Two things make the
-AR follow the text, and live in training only. Its attention is guided: in two middle layers one head learns, besides
-its share of the next-code loss, to look at the phoneme that sounds next. And part of the codes it reads are replaced
-by random ones, so that it cannot lean on the previous frame alone, nor be thrown by its own slips.
+the NAR recordings whose codebook 1 is hibari's (--retold, retell.py).
+
+Two things make the AR follow the text, and live in training only. Its attention is guided: in two middle layers one
+head learns, besides its share of the next-code loss, to look at the phoneme that sounds next. And part of the codes it
+reads are replaced by random ones, so that it cannot lean on the previous frame alone, nor be thrown by its own slips.
 
 Three more teach that codes have neighbours: the tables of codes start as projections of the codec's codebooks, a
 target is shared with the codes that would have been nearly as good, and the NAR reads such codes in place of the right

@@ -23,12 +23,12 @@ import math
 import multiprocessing
 import random
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from align import SILENT, Transcript, sounding
+from batches import Row
 from common import log, write_beside
 from retell import retell
 from speech import REAL, read_speaker, rows, speakers
@@ -63,16 +63,6 @@ def _logits(run: Path) -> np.ndarray:
     return (codebook_VD @ trainer["phones.weight"].T + trainer["phones.bias"]).numpy()
 
 
-@dataclass(frozen=True)
-class Row:
-    """One sentence as codes (T, 8), the index of the text id that sounds in each frame (T,), and text ids (S,)."""
-
-    codes_TQ: np.ndarray
-    retold_T: np.ndarray  # codebook 1 as hibari would have it: of stage 1's speech the same
-    sounding_T: np.ndarray
-    text_S: list[int]
-
-
 def encode_speaker(speaker: Path, *, run: Path) -> int:
     """Write the tokens of one speaker; return how many rows matched."""
     target = run / "tokens" / f"{speaker.stem}.npz"
@@ -91,7 +81,7 @@ def encode_speaker(speaker: Path, *, run: Path) -> int:
         codes_TQ = codec.encode(wav)[0].numpy()
         symbols = [front_end.vocabulary[i] for i in ids]
         sounding_T = sounding(row["phones"], row["phone_ends"], symbols, words, begin, len(codes_TQ))
-        found.append(Row(codes_TQ, codes_TQ[:, 0], sounding_T, ids))
+        found.append(Row(codes_TQ, codes_TQ[:, 0], sounding_T, np.array(ids)))
     return write(target, found)
 
 
@@ -147,12 +137,12 @@ def passages(
         if not final and (end - begin < ENOUGH or following - last_of[word] <= PAUSE):
             continue
         letters = [i for i, owner in enumerate(words) if order[start] <= owner <= word]
-        kept = range(letters[0], letters[-1] + 1)
         heard = score_T[begin:end][owner_T[begin:end] != SILENT].mean()
         if SHORTEST <= end - begin <= LONGEST and heard > RECOGNISED:
             inside = owner_T[begin:end]
-            sounding_T = np.where(inside == SILENT, SILENT, inside - kept[0])
-            found.append(Row(codes_TQ[begin:end], retold_T[begin:end], sounding_T, [ids[i] for i in kept]))
+            sounding_T = np.where(inside == SILENT, SILENT, inside - letters[0])
+            text_S = np.array(ids[letters[0] : letters[-1] + 1])
+            found.append(Row(codes_TQ[begin:end], retold_T[begin:end], sounding_T, text_S))
         start, ended = at + 1, end
     return found
 

@@ -52,7 +52,10 @@ def test_varied_codes_and_what_they_leave_give_the_same_sum(neighbours: Neighbou
     torch.testing.assert_close(torch.stack(given).sum(0) + left_ND, neighbours.residual(codes_NQ, 0))
 
 
-def test_no_voice_of_a_held_out_recording_is_trained_on(tmp_path: Path) -> None:
+@pytest.fixture
+def split(tmp_path: Path) -> tuple[Speech, Speech]:
+    """Held-out and other speech: codes are 0 to 9 in stage 1's, 100 to 109 in real ones; hibari's are 500 above."""
+
     def write(name: str, code: int) -> None:
         one = {"frames": [100, 100], "letters": [2, 2], "text": np.zeros(4), "sounding": np.zeros(200)}
         codes_TQ = np.full((200, 8), code, np.int16)
@@ -62,16 +65,25 @@ def test_no_voice_of_a_held_out_recording_is_trained_on(tmp_path: Path) -> None:
         write(f"s{number:05}", number)
         for version in range(3):
             write(f"voice-{number}-{number}-{version}", 100 + number)
-    held, kept = Speech.split(tmp_path)
+    return Speech.split(tmp_path)
+
+
+def test_no_voice_of_a_held_out_recording_is_trained_on(split: tuple[Speech, Speech]) -> None:
+    held, kept = split
     marks = [{int(rows[0].codes_TQ[0, 0]) for rows in [*speech.spoken, *speech.real]} for speech in (held, kept)]
     assert marks[0] | marks[1] == {*range(10), *range(100, 110)}
     assert not marks[0] & marks[1]
-    batch = kept.choose(4, random.Random(0), Shares(strangers=1, retold=1))
+    batch = kept.choose(4, random.Random(0), Shares(strangers=1))
     assert set(batch.codes_BAQ[:, 0, 0].tolist()) <= {100 + number for number in range(10)}
+    assert (batch.audio_len_B - batch.prompt_len_B == 100).all()
+
+
+def test_of_a_retold_row_codebook_1_is_hibari_s(split: tuple[Speech, Speech]) -> None:
+    batch = split[1].choose(4, random.Random(0), Shares(strangers=1, retold=1))
+    assert set(batch.codes_BAQ[:, 0, 0].tolist()) <= {100 + number for number in range(10)}  # the prompt's is its own
     last_BQ = batch.codes_BAQ[torch.arange(4), batch.audio_len_B - 1]
     assert set(last_BQ[:, 0].tolist()) <= {500 + number for number in range(10)}
     assert set(last_BQ[:, 1].tolist()) <= set(range(10))
-    assert (batch.audio_len_B - batch.prompt_len_B == 100).all()
 
 
 def test_attention_by_hand_is_torch_s_own() -> None:
