@@ -1,4 +1,4 @@
-"""The tokens of stage 3 as batches: sentences, each with a passage of another one as its prompt."""
+"""The tokens of stage 3 as batches: sentences, each with a passage of other ones as its prompt."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Row:
     """One sentence of one speaker, as a file of stage 3 holds many."""
 
     codes_TQ: np.ndarray
-    retold_T: np.ndarray  # codebook 1 as hibari would have it: of stage 1's speech the same
+    retold_T: np.ndarray  # codebook 1 as hibari would have it
     sounding_T: np.ndarray  # the index of the text id that sounds in each frame
     text_S: np.ndarray
 
@@ -36,7 +36,6 @@ class Shares:
 
     real: float = 0.0  # from a real recording
     strangers: float = 0.0  # prompted by any real recording instead of its own speaker
-    retold: float = 0.0  # with hibari's codebook 1
 
 
 def load_speaker(path: Path) -> list[Row]:
@@ -101,7 +100,7 @@ class Speech:
         return cls(held), cls(kept)
 
     def choose(self, size: int, rng: random.Random, shares: Shares) -> Batch:
-        """Return a batch of `size` rows of similar length, each behind a passage of another row of its prompter."""
+        """Return a batch of `size` rows of similar length, retold, each behind a passage of its prompter's others."""
         speakers = [rng.choice(self.real if rng.random() < shares.real else self.spoken) for _ in range(4 * size)]
         pool = [(speaker, rng.choice(speaker)) for speaker in speakers]
         pool.sort(key=lambda pair: len(pair[1].codes_TQ))
@@ -109,8 +108,8 @@ class Speech:
         examples = []
         for speaker, row in pool[first : first + size]:
             prompter = rng.choice(self.real) if rng.random() < shares.strangers else speaker
-            prompt_PQ = passage(rng.choice([other for other in prompter if other is not row]).codes_TQ, rng)
-            examples.append((prompt_PQ, row.retell() if rng.random() < shares.retold else row))
+            others_TQ = np.concatenate([other.codes_TQ for other in prompter if other is not row])
+            examples.append((passage(others_TQ, rng), row.retell()))
         return collate(examples)
 
 

@@ -3,9 +3,9 @@
     python examples/nano/lm.py --run runs/nano --model ar --steps 6000
     python examples/nano/lm.py --run runs/nano --model nar --steps 6000
 
-Each example is a sentence and, as its prompt, a passage of another sentence by the same speaker. When it speaks, nano
-has a human's prompt and codes that it learned from hibari: for that the AR gets prompts by others (--strangers), and
-the NAR recordings whose codebook 1 is hibari's (--retold, retell.py).
+Each example is a sentence and, as its prompt, a passage of other sentences by the same speaker. Codebook 1 of the
+sentence is hibari's, whoever speaks: that is what the AR learns, and what the NAR will have to give a voice to. The AR
+also gets prompts by others (--strangers), humans, whom nano will hear.
 
 Two things make the AR follow the text, and live in training only. Its attention is guided: in two middle layers one
 head learns, besides its share of the next-code loss, to look at the phoneme that sounds next. And part of the codes it
@@ -182,12 +182,13 @@ def optimizers(model: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
 def evaluate(model: AR | NAR, unseen: Speech, neighbours: Neighbours, device: str) -> dict[str, float]:
     """Return the cross-entropy on speakers that training never sees; the NAR's at some stages.
 
-    They are stage 1's, real ones, stage 1's prompted by real ones (AR), and real ones retold by hibari (NAR).
+    They are stage 1's, real ones and, of the AR, stage 1's prompted by real ones.
     """
     model.eval()
     found = {}
     kinds = {"spoken": Shares(), "real": Shares(real=1)}
-    kinds |= {"stranger": Shares(strangers=1)} if isinstance(model, AR) else {"retold": Shares(real=1, retold=1)}
+    if isinstance(model, AR):
+        kinds["stranger"] = Shares(strangers=1)
     for kind, shares in kinds.items():
         batch = unseen.choose(24, random.Random(1), shares).to(device)
         if isinstance(model, AR):
@@ -211,12 +212,11 @@ def main() -> None:
     parser.add_argument("--start", type=Path, help="a checkpoint folder to begin with, if its codec is this run's")
     parser.add_argument("--real", type=float, default=0.3, help="share of the rows that come from real recordings")
     parser.add_argument("--strangers", type=float, default=0, help="share of the prompts from any real recording (AR)")
-    parser.add_argument("--retold", type=float, default=0, help="share of the rows with hibari's codebook 1 (NAR)")
     parser.add_argument("--threads", type=int, help="CPU threads; by default all")
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     config = ModelConfig.from_dict(MODEL)
-    shares = Shares(args.real, args.strangers, args.retold)
+    shares = Shares(args.real, args.strangers)
     if args.threads:
         torch.set_num_threads(args.threads)
     if args.device == "cpu":

@@ -69,7 +69,7 @@ def encode_speaker(speaker: Path, *, run: Path) -> int:
     if target.exists():
         return 0
     codec, front_end = _tools(run)
-    audio = read_speaker(speaker)[:, 0]
+    audio_N2 = read_speaker(speaker)
     found: list[Row] = []
     for row in rows(speaker):
         ids, words = front_end.encode_words(normalize(row["text"]))
@@ -77,11 +77,11 @@ def encode_speaker(speaker: Path, *, run: Path) -> int:
             continue
         begin = max(0, row["phone_ends"][0] - LEAD)
         end = min(row["end"] - row["start"], row["phone_ends"][-1] + TAIL)
-        wav = torch.from_numpy(audio[row["start"] + begin : row["start"] + end].astype(np.float32) / 32768)[None]
-        codes_TQ = codec.encode(wav)[0].numpy()
+        both_2N = audio_N2[row["start"] + begin : row["start"] + end].T.astype(np.float32) / 32768
+        codes_TQ, plain_TQ = codec.encode(torch.from_numpy(both_2N)).numpy()
         symbols = [front_end.vocabulary[i] for i in ids]
         sounding_T = sounding(row["phones"], row["phone_ends"], symbols, words, begin, len(codes_TQ))
-        found.append(Row(codes_TQ, codes_TQ[:, 0], sounding_T, np.array(ids)))
+        found.append(Row(codes_TQ, plain_TQ[:, 0], sounding_T, np.array(ids)))
     return write(target, found)
 
 

@@ -82,6 +82,14 @@ def test_one_line_on_stderr_tells_what_was_picked(speak) -> None:
     assert first == "tiny on cpu in float32, seed 1"
 
 
+def test_how_much_of_a_long_prompt_the_model_hears_is_told(speak, reference: Path) -> None:
+    wav_N, rate = soundfile.read(reference)
+    soundfile.write("long.wav", np.tile(wav_N, 3), rate)
+    said = speak(*HELLO, "--prompt", "long.wav", "-o", "a.wav").err
+    assert "of 12.0 s of speech in long.wav are used" in said
+    assert "prompt: 0.9 s of long.wav" in said  # a checkpoint that hears one second
+
+
 def test_quiet_says_nothing(speak) -> None:
     assert speak(*HELLO, "-q", "-o", "a.wav").err == ""
 

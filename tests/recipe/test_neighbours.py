@@ -78,8 +78,8 @@ def test_no_voice_of_a_held_out_recording_is_trained_on(split: tuple[Speech, Spe
     assert (batch.audio_len_B - batch.prompt_len_B == 100).all()
 
 
-def test_of_a_retold_row_codebook_1_is_hibari_s(split: tuple[Speech, Speech]) -> None:
-    batch = split[1].choose(4, random.Random(0), Shares(strangers=1, retold=1))
+def test_codebook_1_of_a_target_is_hibari_s(split: tuple[Speech, Speech]) -> None:
+    batch = split[1].choose(4, random.Random(0), Shares(strangers=1))
     assert set(batch.codes_BAQ[:, 0, 0].tolist()) <= {100 + number for number in range(10)}  # the prompt's is its own
     last_BQ = batch.codes_BAQ[torch.arange(4), batch.audio_len_B - 1]
     assert set(last_BQ[:, 0].tolist()) <= {500 + number for number in range(10)}

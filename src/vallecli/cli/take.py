@@ -96,7 +96,8 @@ def make(request: Request, talk: Talk) -> None:
     for name in NAMES:
         value = getattr(settings, name)
         talk.detail(f"  {name} {'left open' if value is None else value} ({settings.source(name)})")
-    talk.detail(f"  prompt: {len(voice.codes_PQ) / FRAME_RATE:.1f} s of {request.prompt}")
+    tell = talk.say if isinstance(recording, PreparedPrompt) and recording.cut else talk.detail  # it may be cut again
+    tell(f"  prompt: {len(voice.codes_PQ) / FRAME_RATE:.1f} s of {request.prompt}")
     if request.transcribe and voice.transcript is not None:
         talk.say(f"the prompt says: {voice.transcript}")
     heard = []  # only for a player: a long text makes hours of audio
