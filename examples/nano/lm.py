@@ -182,13 +182,12 @@ def optimizers(model: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
 def evaluate(model: AR | NAR, unseen: Speech, neighbours: Neighbours, device: str) -> dict[str, float]:
     """Return the cross-entropy on speakers that training never sees; the NAR's at some stages.
 
-    They are stage 1's, real ones and, of the AR, stage 1's prompted by real ones.
+    They are stage 1's and, of the AR, the same prompted by real ones, of the NAR, real ones.
     """
     model.eval()
     found = {}
-    kinds = {"spoken": Shares(), "real": Shares(real=1)}
-    if isinstance(model, AR):
-        kinds["stranger"] = Shares(strangers=1)
+    kinds = {"spoken": Shares()}
+    kinds |= {"stranger": Shares(strangers=1)} if isinstance(model, AR) else {"real": Shares(real=1)}
     for kind, shares in kinds.items():
         batch = unseen.choose(24, random.Random(1), shares).to(device)
         if isinstance(model, AR):

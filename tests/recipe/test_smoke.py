@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 from conftest import Valle
 from PIL import Image
 
+from vallecli.formats import detect
 from vallecli.store import sha256
 
 ROOT = Path(__file__).parents[2]
@@ -120,6 +122,8 @@ def test_recordings_and_spoken_sentences_become_tokens(tokens: Path) -> None:
     whole = read()
     voices = {f"voice-{name}-{version}" for name in "ab" for version in range(3)}
     assert whole.keys() == {"s00000", "s00001", "s00002", *voices}
+    with np.load(tokens / "tokens" / "s00000.npz") as spoken:
+        assert (spoken["retold"] != spoken["codes"][:, 0]).any()  # hibari's plain voice is another
     for name in ("s00001", "voice-b-2"):
         (tokens / "tokens" / f"{name}.npz").unlink()
     stage("tokens", "--run", tokens, "--recordings", tokens / "recordings", "--workers", 1)
@@ -136,6 +140,16 @@ def test_what_is_exported_speaks(exported: Path, valle: Valle) -> None:
 def test_the_card_tells_of_what_is_exported(exported: Path) -> None:
     digest = sha256(exported / "model.safetensors")
     assert (exported / "README.md").read_text() == f"15.7 million parameters, sha256 `{digest}`"
+
+
+def test_the_mean_of_two_rounds_is_exported(exported: Path, tmp_path: Path) -> None:
+    state = torch.load(exported.parent / "nar.done.pt", weights_only=True)
+    torch.save({key: 3 * tensor for key, tensor in state.items()}, tmp_path / "earlier.pt")
+    stage("export", "--run", exported.parent, "--out", tmp_path / "out", "--mean", tmp_path / "earlier.pt")
+    one, mean = (detect.load(folder).tensors for folder in (exported, tmp_path / "out"))
+    for key, tensor in one.items():
+        factor = 2 if key.startswith("nar.") else 1
+        torch.testing.assert_close(mean[key], factor * tensor)
 
 
 def test_evaluation_speaks_every_row_once(exported: Path, tmp_path: Path) -> None:
