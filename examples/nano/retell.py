@@ -1,7 +1,7 @@
 """What hibari says in place of a recording: its codebook 1, on the recording's timing.
 
 The AR learns to speak as hibari does, whoever prompts it. The NAR is thus given a human's prompt and codes of hibari's,
-which no speaker of stage 1 and no recording shows: only a recording with these codes in place of its own does.
+which no recording shows until these codes take the place of its own. Stage 1's speech has the plain voice beside it.
 """
 
 from __future__ import annotations

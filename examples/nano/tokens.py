@@ -4,8 +4,9 @@
     python examples/nano/tokens.py --run runs/nano --recordings voices/
 
 Writes RUN/tokens/SPEAKER.npz or voice-RECORDING-VERSION.npz, rows one after the other: codes (T, 8), codebook 1 as
-hibari would have it (T,), text ids (S,), for each frame the index of the text id that sounds in it (-1 between words),
-and how long each row is. A speaker whose file exists is skipped, so the stage resumes.
+hibari would have it (T,), of stage 1's speech that of the plain voice, text ids (S,), for each frame the index of the
+text id that sounds in it (-1 between words), and how long each row is. A speaker whose
+file exists is skipped, so the stage resumes.
 
 Of stage 1's speech, rows whose words do not match between the two front ends are left out (3 to 4 in 100). A recording
 needs its transcript beside it (a.txt for a.flac) and is one speaker. Nobody knows when its phonemes sound, so the
