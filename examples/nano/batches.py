@@ -13,6 +13,7 @@ from speech import REAL
 from torch import Tensor, nn
 
 LONGEST = 420  # frames of a sentence
+OWN = 3  # a human's own voice counts as so many of those that Praat makes of it
 HELD_OUT = 8  # speakers of each kind that are never trained on
 
 
@@ -86,7 +87,10 @@ class Speech:
         spoken, real = [], []
         for path in files:
             if len(rows := load_speaker(path)) > 1:
-                (real if path.name.startswith(REAL) else spoken).append(rows)
+                if path.name.startswith(REAL):
+                    real += [rows] * (OWN if path.stem.endswith("-0") else 1)
+                else:
+                    spoken.append(rows)
         self.spoken, self.real = spoken, real
 
     @classmethod

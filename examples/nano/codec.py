@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import math
 import random
 import time
 from collections import Counter
@@ -35,7 +34,7 @@ from align import SOUNDS, Transcript
 from common import log, write_beside
 from spectral import LogMelLoss
 from speech import UNKNOWN, frame_labels, read, read_speaker, rows, speakers
-from state import resume, save
+from state import cosine, optimizers, resume, save, set_rate
 from torch import Tensor, nn
 from vector_quantize_pytorch import VectorQuantize
 from voice import OtherVoice, pitch
@@ -56,6 +55,7 @@ PLAIN_WEIGHT = 0.5
 PITCH_WEIGHT = 0.05
 RESOLUTIONS = ((256, 20), (512, 40), (1024, 80), (2048, 160))  # window in samples, mel bands
 WARMUP = 200  # steps
+FLOOR = 0.05  # of the peak rate
 SAVE_EVERY = 250  # steps
 ALIGN_EVERY = 400  # steps
 RECOGNISED = -2.5  # mean log-probability of a recording's frames; less is a wrong transcript, or too early
@@ -225,18 +225,6 @@ class Segments:
         return [torch.from_numpy(np.stack(arrays)) for arrays in zip(*(self.one() for _ in range(size)), strict=True)]
 
 
-def optimizers(trainer: Trainer, rate: float) -> list[torch.optim.Optimizer]:
-    """Return Muon over the matrices of the ConvNeXt blocks, and AdamW over everything else that is to learn."""
-    learned = {name: p for name, p in trainer.named_parameters() if p.requires_grad}
-    matrices = [p for name, p in learned.items() if p.ndim == 2 and ".convnext." in name]
-    chosen = {id(p) for p in matrices}
-    others = [p for p in learned.values() if id(p) not in chosen]
-    return [
-        torch.optim.Muon(matrices, rate, weight_decay=1e-3, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(others, rate, betas=(0.8, 0.99), weight_decay=1e-3),
-    ]
-
-
 def train(
     args: argparse.Namespace,
     stage: str,
@@ -246,7 +234,7 @@ def train(
     steps: int,
 ) -> None:
     """Take `steps` optimiser steps on what `losses_of` returns as "loss", from RUN/STAGE.pt on if it is there."""
-    chain = optimizers(trainer, args.rate)
+    chain = optimizers(trainer, args.rate, "convnext", betas=(0.8, 0.99), decay=1e-3)
     state = args.run / f"{stage}.pt"
     step = resume(state, trainer, chain, args.device)
     data.rng.seed(step)
@@ -255,9 +243,7 @@ def train(
         if stage == "codec" and step >= ALIGN_EVERY and (step % ALIGN_EVERY == 0 or not aligned):
             log(args.run, "codec.align", step=step, recognised=data.realign(trainer))
             aligned = True
-        rate = args.rate * min(1, (step + 1) / WARMUP) * (0.05 + 0.475 * (1 + math.cos(math.pi * step / steps)))
-        for group in [group for optimizer in chain for group in optimizer.param_groups]:
-            group["lr"] = rate
+        set_rate(chain, args.rate * cosine(step, steps, warmup=WARMUP, floor=FLOOR))
         losses = losses_of(*(tensor.to(args.device) for tensor in data.batch(args.batch)))
         trainer.zero_grad()
         losses["loss"].backward()

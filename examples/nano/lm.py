@@ -29,14 +29,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from batches import Batch, Shares, Speech
 from common import log, write_beside
 from config import MODEL
 from neighbours import Neighbours
-from state import resume, save
+from state import cosine, optimizers, resume, save, set_rate
 from torch import Tensor, nn
 
 from vallecli.formats import detect
@@ -46,12 +45,12 @@ from vallecli.model.config import BOS, CODEBOOK_SIZE, EOS, ModelConfig
 from vallecli.model.nar import NAR
 
 IGNORE = -100  # a target that the loss skips
-CALIBRATED = 2000  # frames that the spread is measured on
 GUIDE_WEIGHT = 0.5
 CORRUPTED, SPAN = 0.2, 8  # share of the codes that the AR reads wrongly, and how many in a row
 STAGES = (1, 1, 1, 2, 2, 3, 4, 5, 6, 7)  # early codebooks carry most, so they are trained most
 LOG_EVERY, EVAL_EVERY, SAVE_EVERY = 50, 250, 100  # steps
 WARMUP = 100  # steps
+FLOOR = 0.02  # of the peak rate
 TABLE_RATE = 0.3  # of the learning rate: every row of a head moves in every step
 
 
@@ -167,17 +166,6 @@ def attention(query: Tensor, key: Tensor, value: Tensor, *, attn_mask: Tensor) -
         return scores.softmax(-1) @ value
 
 
-def optimizers(model: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
-    """Return Muon over the matrices inside the layers, and AdamW at TABLE_RATE over everything else, mostly tables."""
-    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and ".layers." in f".{name}"]
-    chosen = {id(p) for p in matrices}
-    others = [p for p in model.parameters() if id(p) not in chosen]
-    return [
-        torch.optim.Muon(matrices, rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW([{"params": others, "share": TABLE_RATE}], rate, betas=(0.9, 0.98), weight_decay=0.01),
-    ]
-
-
 @torch.no_grad()
 def evaluate(model: AR | NAR, unseen: Speech, neighbours: Neighbours, device: str) -> dict[str, float]:
     """Return the cross-entropy on speakers that training never sees; the NAR's at some stages.
@@ -222,9 +210,7 @@ def main() -> None:
         F.scaled_dot_product_attention = attention
     unseen, seen = Speech.split(args.run / "tokens")
     codec = torch.load(args.run / "codec.frozen.pt", weights_only=True, map_location=args.device)
-    neighbours = Neighbours(codec["codebooks"])
-    frames = np.concatenate([row.codes_TQ for speaker in unseen.spoken + unseen.real for row in speaker])
-    neighbours.calibrate(torch.from_numpy(frames[:: max(1, len(frames) // CALIBRATED)]).long().to(args.device))
+    neighbours = Neighbours.of(codec["codebooks"], unseen)
     torch.manual_seed(0)
     model = (AR if args.model == "ar" else NAR)(config).to(args.device)
     neighbours.start(model, torch.Generator().manual_seed(0))
@@ -235,7 +221,7 @@ def main() -> None:
     state = args.run / f"{args.model}.pt"
     if args.start is not None:  # before there are optimisers: loading replaces the parameters
         load_into(model, detect.load(args.start).tensors, f"{args.model}.", args.start)
-    chain = optimizers(model, args.rate)
+    chain = optimizers(model, args.rate, "layers", betas=(0.9, 0.98), decay=0.01, share=TABLE_RATE)
     step = resume(state, model, chain, args.device)
 
     def losses_of(batch: Batch, stage: int) -> dict[str, Tensor]:
@@ -247,9 +233,7 @@ def main() -> None:
     began, sums, counts = time.time(), Counter[str](), Counter[str]()
     while step < args.steps:
         rng = random.Random(step)  # a resumed run sees the batches an unbroken one would
-        rate = args.rate * min(1, (step + 1) / WARMUP) * (0.02 + 0.49 * (1 + math.cos(math.pi * step / args.steps)))
-        for group in [group for optimizer in chain for group in optimizer.param_groups]:
-            group["lr"] = rate * group.get("share", 1)
+        set_rate(chain, args.rate * cosine(step, args.steps, warmup=WARMUP, floor=FLOOR))
         model.train()
         batch = seen.choose(args.batch, rng, shares)
         losses = losses_of(batch, rng.choice(STAGES))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from batches import Speech
 from torch import Tensor
 
 from vallecli.model.ar import AR
 from vallecli.model.config import CODEBOOK_SIZE, NUM_CODEBOOKS
 from vallecli.model.nar import NAR
 
+CALIBRATED = 2000  # frames that the spread is measured on
 SPREAD = 3.0  # how many codes share a target
 
 
@@ -22,6 +25,15 @@ class Neighbours:
         self.codebooks_QVD = codebooks_QVD
         self.seen_QD = codebooks_QVD.any(1)  # codebook 1 sees some dimensions only
         self.widths = [1.0] * len(codebooks_QVD)
+
+    @classmethod
+    def of(cls, codebooks_QVD: Tensor, speech: Speech) -> Neighbours:
+        """Return those of the codebooks, calibrated on some frames of speech."""
+        frames = np.concatenate([row.codes_TQ for speaker in speech.spoken + speech.real for row in speaker])
+        some_NQ = torch.from_numpy(frames[:: max(1, len(frames) // CALIBRATED)]).long()
+        neighbours = cls(codebooks_QVD)
+        neighbours.calibrate(some_NQ.to(codebooks_QVD.device))
+        return neighbours
 
     def calibrate(self, codes_NQ: Tensor) -> None:
         """Given frames of codes (N, Q), make targets spread over SPREAD codes, in the geometric mean."""

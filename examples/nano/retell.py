@@ -1,53 +1,160 @@
-"""What hibari says in place of a recording: its codebook 1, on the recording's timing.
+"""What hibari would say in place of any voice: its codebook 1, in the very same frames.
 
 The AR learns to speak as hibari does, whoever prompts it. The NAR is thus given a human's prompt and codes of hibari's,
-which no recording shows until these codes take the place of its own. Stage 1's speech has the plain voice beside it.
+which no recording shows. Stage 1's speech shows them, for its plain voice lies beside every other: from it a small
+network learns to tell hibari's codes from those of another voice and the phonemes that sound. It never hears a human,
+so it learns from voices that are bent at random, and now and then from the phonemes alone.
 """
 
 from __future__ import annotations
 
 import random
+import time
+from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import torch
-from align import SILENT, Transcript, sounding
-from data import LEVEL, speak_phones, speaker_model
+from align import SILENT
+from batches import Row, Speech
+from common import log
+from neighbours import Neighbours
+from state import cosine, optimizers, resume, save, set_rate
+from torch import Tensor, nn
 
 from vallecli.codec.nano import NanoCodec
+from vallecli.codec.vocos import Backbone
+from vallecli.constants import CODEBOOK_SIZE
 from vallecli.text.arpabet import ArpabetFrontEnd
-from vallecli.text.normalize import normalize
+
+STEPS = 1500
+BATCH, RATE, WARMUP, FLOOR = 32, 2e-3, 50, 0.02
+LENGTH = 96  # frames of an example
+NOTHING = len(ArpabetFrontEnd.vocabulary)  # stands for the phoneme of frames in which none sounds
+PHONE_DIM, DIM, LAYERS = 64, 256, 4
+BENT, MUTE = 0.8, 0.25  # share of the examples whose voice is bent, and that have none
+WANDER, KNOTS = 1.5, 8  # frames by which boundaries of phonemes are off, anew every so many
+LOG_EVERY, SAVE_EVERY = 50, 250  # steps
 
 
-def retell(
-    text: str, transcript: Transcript, owner_T: np.ndarray, codec: NanoCodec, front_end: ArpabetFrontEnd
-) -> np.ndarray | None:
-    """Given a recording's text and which of its ids sounds in each frame, return hibari's codes of codebook 1 (T,).
-
-    Returns None where its words are not those of the transcript.
-    """
-    tts, _ = speaker_model()
-    phones = [c for c in " ".join(tts.phonemize(normalize(text))) if c in tts.vocab]
-    if phones.count(" ") != max(transcript.words):
-        return None
-    wav, phone_ends = speak_phones(phones, 1.0, random.Random(text))
-    wav = (LEVEL * wav / np.abs(wav).max()).astype(np.float32)
-    said_H = codec.encode(torch.from_numpy(wav)[None])[0, :, 0].numpy()
-    symbols = [front_end.vocabulary[i] for i in transcript.ids]
-    said_owner_H = sounding("".join(phones), phone_ends, symbols, transcript.words, 0, len(said_H))
-    place_T = places(owner_T, said_owner_H)
-    silent_T = (owner_T == SILENT) & (said_owner_H[place_T] != SILENT)  # hibari makes no pause there
-    return np.where(silent_T, said_H[0], said_H[place_T])
+def phones(sounding_T: np.ndarray, text_S: np.ndarray) -> Tensor:
+    """Given the index of the text id that sounds in each frame, and the ids, return the id of each frame (T,)."""
+    return torch.from_numpy(np.where(sounding_T == SILENT, NOTHING, text_S[np.maximum(sounding_T, 0)])).long()
 
 
-def places(owner_T: np.ndarray, other_H: np.ndarray) -> np.ndarray:
-    """Given which id sounds in each frame of two readings of a text, return each frame's place in the other one (T,).
+class Reteller(nn.Module):
+    """Latents of a voice and phonemes to hibari's codebook 1."""
 
-    Ids that sound in both begin and end together; in between, time passes evenly.
-    """
-    here, there = [0], [0]
-    for owner in np.intersect1d(owner_T[owner_T != SILENT], other_H[other_H != SILENT]):
-        for ends, readings in ((here, owner_T), (there, other_H)):
-            frames = np.flatnonzero(readings == owner)
-            ends += [int(frames[0]), int(frames[-1]) + 1]
-    centres = np.interp(np.arange(len(owner_T)) + 0.5, [*here, len(owner_T)], [*there, len(other_H)])
-    return np.minimum(centres.astype(int), len(other_H) - 1)
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        self.phones = nn.Embedding(NOTHING + 1, PHONE_DIM)
+        self.body = Backbone(latent_dim + PHONE_DIM, DIM, 3 * DIM, LAYERS)
+        self.head = nn.Linear(DIM, CODEBOOK_SIZE)
+
+    def forward(self, latents_BTD: Tensor, phone_BT: Tensor) -> Tensor:
+        """Given quantised latents (B, T, D) and the id that sounds in each frame, return logits (B, T, V)."""
+        features_BTC = torch.cat([latents_BTD, self.phones(phone_BT)], -1)
+        out: Tensor = self.head(self.body(features_BTC.transpose(1, 2)))
+        return out
+
+    @torch.inference_mode()
+    def retell(self, latents_VTD: Tensor, phone_T: Tensor) -> np.ndarray:
+        """Given the same speech in V voices, return the code (T,) that all of them together make likeliest."""
+        logits_VTC = self(latents_VTD, phone_T.expand(len(latents_VTD), -1))
+        codes: np.ndarray = logits_VTC.log_softmax(-1).mean(0).argmax(-1).numpy()
+        return codes
+
+
+def bend(latents_TD: Tensor, deviation_D: Tensor, rng: random.Random) -> Tensor:
+    """Return latents (T, D) of a voice that nobody has: mixed, moved and noisy at random, or none at all."""
+    if rng.random() < MUTE:
+        return torch.zeros_like(latents_TD)
+    if rng.random() > BENT:
+        return latents_TD
+    dims = len(deviation_D)
+    mixed_TD = latents_TD + latents_TD @ torch.randn(dims, dims) * rng.uniform(0, 0.35) / dims**0.5
+    moved_D = torch.randn(dims) * deviation_D * rng.uniform(0, 0.8)
+    return mixed_TD + moved_D + torch.randn(latents_TD.shape) * deviation_D * rng.uniform(0, 0.4)
+
+
+def wander(phone_T: Tensor) -> Tensor:
+    """Return phonemes (T,) whose boundaries have moved by a few frames, as an aligner's do."""
+    knots = torch.randn(1, 1, len(phone_T) // KNOTS + 2) * WANDER
+    moved_T = nn.functional.interpolate(knots, len(phone_T), mode="linear")[0, 0]
+    at_T = torch.arange(len(phone_T)) + moved_T
+    return phone_T[at_T.round().long().clamp(0, len(phone_T) - 1)]
+
+
+def latents(codec: NanoCodec, row: Row) -> Tensor:
+    """Return the quantised latents (T, D) of a row."""
+    return codec.dequantize(torch.from_numpy(row.codes_TQ).long()[None])[0]
+
+
+def batch(codec: NanoCodec, rows: list[Row], deviation_D: Tensor, rng: random.Random) -> list[Tensor]:
+    """Return BATCH pieces of rows: latents (B, T, D), phonemes and hibari's codes (B, T)."""
+    examples = []
+    for row in rng.choices(rows, k=BATCH):
+        first = rng.randrange(len(row.codes_TQ) - LENGTH + 1)
+        whole = (
+            bend(latents(codec, row), deviation_D, rng),
+            wander(phones(row.sounding_T, row.text_S)),
+            torch.from_numpy(row.retold_T).long(),
+        )
+        examples.append([tensor[first : first + LENGTH] for tensor in whole])
+    return [torch.stack(parts) for parts in zip(*examples, strict=True)]
+
+
+@torch.inference_mode()
+def evaluate(reteller: Reteller, codec: NanoCodec, speech: list[list[Row]]) -> dict[str, float]:
+    """Return the share of frames in which speakers that it never heard have hibari's code: theirs, and retold."""
+    reteller.eval()
+    own, retold, frames = 0, 0, 0
+    for row in (row for speaker in speech for row in speaker):
+        said_T = reteller.retell(latents(codec, row)[None], phones(row.sounding_T, row.text_S))
+        own += int((row.codes_TQ[:, 0] == row.retold_T).sum())
+        retold += int((said_T == row.retold_T).sum())
+        frames += len(said_T)
+    reteller.train()
+    return {"own": own / frames, "retold": retold / frames}
+
+
+def learn(run: Path, codec: NanoCodec) -> None:
+    """Train on the tokens of stage 1's speech, from the state in RUN/retell.pt on."""
+    torch.manual_seed(0)
+    reteller = Reteller(codec.config.latent_dim)
+    chain = optimizers(reteller, RATE, "convnext", betas=(0.9, 0.999), decay=1e-3)
+    step = resume(run / "retell.pt", reteller, chain, "cpu")
+    unseen, seen = Speech.split(run / "tokens")
+    rows = [row for speaker in seen.spoken for row in speaker if len(row.codes_TQ) >= LENGTH]
+    deviation_D = torch.cat([latents(codec, row) for speaker in unseen.spoken for row in speaker]).std(0)
+    neighbours = Neighbours.of(codec.codebooks, unseen)
+    began, sums = time.time(), Counter[str]()
+    while step < STEPS:
+        rng = random.Random(step)
+        torch.manual_seed(step)
+        set_rate(chain, RATE * cosine(step, STEPS, warmup=WARMUP, floor=FLOOR))
+        latents_BTD, phone_BT, code_BT = batch(codec, rows, deviation_D, rng)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits_BTV = reteller(latents_BTD, phone_BT)
+        target_NV = neighbours.targets(codec.codebooks[0][code_BT.flatten()], 0)
+        loss = -(target_NV * logits_BTV.float().flatten(0, 1).log_softmax(-1)).sum(-1).mean()
+        reteller.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(reteller.parameters(), 1.0)
+        for optimizer in chain:
+            optimizer.step()
+        step += 1
+        sums["loss"] += loss.item()
+        if step % LOG_EVERY == 0:
+            log(run, "retell", step=step, seconds=time.time() - began, loss=sums["loss"] / LOG_EVERY)
+            sums.clear()
+        if step % SAVE_EVERY == 0 or step == STEPS:
+            save(run / "retell.pt", reteller, chain, step)
+            log(run, "retell.eval", step=step, **evaluate(reteller, codec, unseen.spoken))
+
+
+def load(run: Path, codec: NanoCodec) -> Reteller:
+    """Return the reteller that was trained."""
+    reteller = Reteller(codec.config.latent_dim)
+    reteller.load_state_dict(torch.load(run / "retell.pt", weights_only=True)["model"])
+    return reteller.eval()

@@ -11,9 +11,9 @@ file exists is skipped, so the stage resumes.
 Of stage 1's speech, rows whose words do not match between the two front ends are left out (3 to 4 in 100). A recording
 needs its transcript beside it (a.txt for a.flac) and is one speaker. Nobody knows when its phonemes sound, so the
 phoneme classifier of stage 2 finds out; then it is cut into sentences' worth of speech at its pauses, and passages
-that the classifier does not recognise, mostly those with a wrong transcript, are left out. hibari retells it on the
-same timing (retell.py), or it is left out as well, where the words do not match. The same recording in two other voices
-makes two more speakers.
+that the classifier does not recognise, mostly those with a wrong transcript, are left out. What hibari would say in
+each frame, a network tells that learns it from stage 1's speech first (retell.py). The same recording in other voices
+makes more speakers.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ import math
 import multiprocessing
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import retell
 import torch
 from align import SILENT, Transcript, sounding
 from batches import Row
 from common import log, write_beside
-from retell import retell
 from speech import REAL, read_speaker, rows, speakers
 from voice import OtherVoice
 
@@ -50,10 +51,14 @@ RECOGNISED = -2.5  # mean log-probability of a passage's frames; less is a wrong
 
 @functools.cache
 def _tools(run: Path) -> tuple[NanoCodec, ArpabetFrontEnd]:
-    torch.set_num_threads(1)
     codec = NanoCodec(NanoCodecConfig()).eval()
     codec.load_state_dict(torch.load(run / "codec.frozen.pt", weights_only=True))
     return codec, ArpabetFrontEnd()
+
+
+@functools.cache
+def _reteller(run: Path) -> retell.Reteller:
+    return retell.load(run, _tools(run)[0])
 
 
 @functools.cache
@@ -98,34 +103,30 @@ def encode_recording(recording: Path, *, run: Path, versions: int) -> int:
         transcript = Transcript.of(text, front_end)
     except EmptyText:
         return 0
-    rng, count = random.Random(recording.stem), 0
-    codes_TQ = codec.encode(torch.from_numpy(wav)[None])[0].numpy()
+    codes_TQ = codec.encode(torch.from_numpy(wav)[None])[0]
     if (aligned := transcript.align(_logits(run)[codes_TQ[:, 0]])) is None:
         return 0
     path_T, score_T = aligned
     owner_T = transcript.owner_N[path_T]
-    if (retold_T := retell(text, transcript, owner_T, codec, front_end)) is None:
-        return 0
-    for version, target in enumerate(targets):
-        if version:  # Praat keeps the timing
-            voiced = OtherVoice.draw(rng).speak(wav, rng)
-            codes_TQ = codec.encode(torch.from_numpy(voiced)[None])[0].numpy()
-        found = passages(codes_TQ, retold_T, owner_T, score_T, transcript.ids, transcript.words)
+    rng, voices = random.Random(recording.stem), [codes_TQ]
+    while len(voices) < versions:  # Praat keeps the timing
+        other = OtherVoice.draw(rng).speak(wav, rng)
+        voices.append(codec.encode(torch.from_numpy(other)[None])[0])
+    ids = np.array(transcript.ids)
+    retold_T = _reteller(run).retell(codec.dequantize(torch.stack(voices)), retell.phones(owner_T, ids))
+    count = 0
+    for voice_TQ, target in zip(voices, targets, strict=True):
+        found = passages(voice_TQ.numpy(), retold_T, owner_T, score_T, transcript)
         count += write(target, found)
     return count
 
 
 def passages(
-    codes_TQ: np.ndarray,
-    retold_T: np.ndarray,
-    owner_T: np.ndarray,
-    score_T: np.ndarray,
-    ids: list[int],
-    words: list[int],
+    codes_TQ: np.ndarray, retold_T: np.ndarray, owner_T: np.ndarray, score_T: np.ndarray, transcript: Transcript
 ) -> list[Row]:
     """Cut a recording at its pauses and return the passages that were recognised."""
     sounds = np.flatnonzero(owner_T != SILENT)
-    word_T = np.array(words)[owner_T[sounds]]
+    word_T = np.array(transcript.words)[owner_T[sounds]]
     first_of = {int(word): int(sounds[word_T == word][0]) for word in np.unique(word_T)}
     last_of = {int(word): int(sounds[word_T == word][-1]) for word in np.unique(word_T)}
     found, start, ended = [], 0, 0
@@ -137,12 +138,12 @@ def passages(
         end = min(following, last_of[word] + 1 + TAIL // HOP)
         if not final and (end - begin < ENOUGH or following - last_of[word] <= PAUSE):
             continue
-        letters = [i for i, owner in enumerate(words) if order[start] <= owner <= word]
+        letters = [i for i, owner in enumerate(transcript.words) if order[start] <= owner <= word]
         heard = score_T[begin:end][owner_T[begin:end] != SILENT].mean()
         if SHORTEST <= end - begin <= LONGEST and heard > RECOGNISED:
             inside = owner_T[begin:end]
             sounding_T = np.where(inside == SILENT, SILENT, inside - letters[0])
-            text_S = np.array(ids[letters[0] : letters[-1] + 1])
+            text_S = np.array(transcript.ids[letters[0] : letters[-1] + 1])
             found.append(Row(codes_TQ[begin:end], retold_T[begin:end], sounding_T, text_S))
         start, ended = at + 1, end
     return found
@@ -165,26 +166,33 @@ def write(target: Path, found: list[Row]) -> int:
     return len(found)
 
 
+def encode_all(run: Path, kind: str, encode: Callable[..., int], sources: list[Path], workers: int) -> None:
+    """Write the tokens of all sources of a kind, side by side."""
+    began, matched = time.time(), 0
+    with multiprocessing.Pool(workers, torch.set_num_threads, (1,)) as pool:
+        for done, count in enumerate(pool.imap_unordered(functools.partial(encode, run=run), sources), 1):
+            matched += count
+            if done % 50 == 0 or done == len(sources):
+                log(run, "tokens", **{kind: done}, rows=matched, seconds=time.time() - began)
+
+
 def main() -> None:
     """Encode every speaker that is not there yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="the folder of this run")
     parser.add_argument("--recordings", type=Path, help="a folder of real speech, a transcript beside each file")
-    parser.add_argument("--versions", type=int, default=3, help="voices of each recording, its own first")
+    parser.add_argument("--versions", type=int, default=7, help="voices of each recording, its own first")
     parser.add_argument("--workers", type=int, default=multiprocessing.cpu_count())
     args = parser.parse_args()
     (args.run / "tokens").mkdir(exist_ok=True)
     recordings = (
         [path.with_suffix(".flac") for path in sorted(args.recordings.glob("*.txt"))] if args.recordings else []
     )
-    began, matched, done = time.time(), 0, 0
-    with multiprocessing.Pool(args.workers) as pool:
+    encode_all(args.run, "speakers", encode_speaker, speakers(args.run), args.workers)
+    if recordings:
+        retell.learn(args.run, _tools(args.run)[0])
         encode_voices = functools.partial(encode_recording, versions=args.versions)
-        for encode, sources in ((encode_speaker, speakers(args.run)), (encode_voices, recordings)):
-            for count in pool.imap_unordered(functools.partial(encode, run=args.run), sources):
-                matched, done = matched + count, done + 1
-                if done % 50 == 0 or done == len(sources):
-                    log(args.run, "tokens", speakers=done, rows=matched, seconds=time.time() - began)
+        encode_all(args.run, "recordings", encode_voices, recordings, args.workers)
 
 
 if __name__ == "__main__":

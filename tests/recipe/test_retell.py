@@ -1,50 +1,48 @@
-"""Recordings retold by hibari in nano's recipe: the same words at the same time."""
+"""What the recipe takes for hibari's codebook 1 in the frames of any voice."""
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
+import pytest
 import retell
 import torch
-from align import SILENT, Transcript
+from align import SILENT
 from torch import Tensor
 
-from vallecli.constants import HOP
-from vallecli.text.arpabet import ArpabetFrontEnd
 
-TEXT = "The old ship came home."
-
-
-class Numbers:
-    """A codec whose codes are the numbers of the frames."""
-
-    def encode(self, wav_BN: Tensor) -> Tensor:
-        """Return codes (1, T, 8)."""
-        return torch.arange(wav_BN.shape[1] // HOP)[None, :, None].expand(-1, -1, 8)
+def test_each_frame_is_told_its_phoneme() -> None:
+    sounding_T, text_S = np.array([SILENT, 0, 0, 1, SILENT, 2]), np.array([7, 5, 9])
+    told = [retell.NOTHING, 7, 7, 5, retell.NOTHING, 9]
+    assert retell.phones(sounding_T, text_S).tolist() == told
 
 
-def test_what_sounds_in_both_readings_begins_and_ends_together() -> None:
-    here = np.array([SILENT, 0, 0, 0, 0, 2, 2, SILENT])
-    there = np.array([SILENT, SILENT, 0, 0, 1, 2, SILENT])
-    assert retell.places(here, there).tolist() == [1, 2, 2, 3, 3, 5, 5, 6]
+def test_boundaries_wander_and_phonemes_keep_their_order() -> None:
+    torch.manual_seed(0)
+    phone_T = torch.arange(8).repeat_interleave(12)
+    wandered_T = retell.wander(phone_T)
+    assert 0 < (wandered_T != phone_T).sum() < len(phone_T) / 3
+    assert set(wandered_T.tolist()) == set(range(8))
 
 
-def test_hibari_retells_at_the_pace_of_the_recording() -> None:
-    front_end = ArpabetFrontEnd()
-    transcript = Transcript.of(TEXT, front_end)
-    letters = [i for i, word in enumerate(transcript.words) if word != SILENT]
-    owner_T = np.repeat([SILENT, *letters, SILENT], 9)
-    pause = 9 * 4  # frames before it: a silence, DH, AH and OW, the middle of a word
-    owner_T = np.insert(owner_T, pause, [SILENT] * 5)
-    retold_T = retell.retell(TEXT, transcript, owner_T, Numbers(), front_end)
-    assert retold_T is not None
-    assert len(retold_T) == len(owner_T)
-    assert set(retold_T[pause : pause + 5]) == {0}  # hibari's silence
-    said_T = np.delete(retold_T, np.s_[pause : pause + 5])
-    assert np.all(np.diff(said_T) >= 0)
-    assert len(np.unique(said_T)) > len(letters)
+def test_most_voices_are_bent_and_some_are_left_out() -> None:
+    torch.manual_seed(0)
+    rng, latents_TD, deviation_D = random.Random(0), torch.randn(20, 4), torch.ones(4)
+    bent = [retell.bend(latents_TD, deviation_D, rng) for _ in range(200)]
+    mute = sum(not voice_TD.any() for voice_TD in bent)
+    plain = sum(torch.equal(voice_TD, latents_TD) for voice_TD in bent)
+    assert mute == pytest.approx(50, abs=20)
+    assert plain == pytest.approx(30, abs=15)
 
 
-def test_other_words_cannot_be_retold() -> None:
-    front_end = ArpabetFrontEnd()
-    transcript = Transcript.of(TEXT, front_end)
-    assert retell.retell("The ship.", transcript, np.zeros(90, int), Numbers(), front_end) is None
+def test_voices_decide_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    reteller = retell.Reteller(4)
+    logits_VTC = torch.tensor([[[0.0, 3.0, 2.0]], [[3.0, 0.0, 2.0]]]).expand(2, 5, 3)
+
+    def forward(latents_VTD: Tensor, phone_VT: Tensor) -> Tensor:
+        assert latents_VTD.shape[:2] == phone_VT.shape == (2, 5)
+        return logits_VTC
+
+    monkeypatch.setattr(reteller, "forward", forward)
+    assert reteller.retell(torch.zeros(2, 5, 4), torch.zeros(5, dtype=torch.long)).tolist() == [2] * 5

@@ -9,7 +9,11 @@ RECIPE = Path(__file__).parents[2] / "examples" / "nano"
 TOY = {
     "codec": {"codec": {"LOG_EVERY": 1, "SAVE_EVERY": 2, "ALIGN_EVERY": 2}},
     # A classifier of a few steps recognises nothing, so every word is taken for a passage.
-    "tokens": {"tokens": {"SHORTEST": 1, "ENOUGH": 1, "PAUSE": 0, "RECOGNISED": -math.inf}},
+    "tokens": {
+        "tokens": {"SHORTEST": 1, "ENOUGH": 1, "PAUSE": 0, "RECOGNISED": -math.inf},
+        "batches": {"HELD_OUT": 1},
+        "retell": {"STEPS": 3, "BATCH": 2, "LOG_EVERY": 1, "SAVE_EVERY": 2},
+    },
     "lm": {
         "batches": {"HELD_OUT": 1},
         "lm": {"LOG_EVERY": 1, "SAVE_EVERY": 2},
