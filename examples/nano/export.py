@@ -2,7 +2,8 @@
 
     python examples/nano/export.py --run runs/nano --out src/vallecli/data/nano
 
-With --mean, the NAR is the mean of two rounds of training, which can speak better than either.
+With --mean, the NAR is the mean of two rounds of training, which can speak better than either. The decoder's noise is
+turned down a little.
 
 In a model card that lies there, OUT/README.md, the sha256 and the number of parameters become those of the new weights.
 All else in it is told by people.
@@ -11,6 +12,7 @@ All else in it is told by people.
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from config import LIMITS, MODEL, SAMPLING
 from torch import nn
 
 from vallecli.codec.nano import NanoCodec, NanoCodecConfig
+from vallecli.codec.source_filter import NOISE_BANDS
 from vallecli.formats import native
 from vallecli.formats.base import state_to_store
 from vallecli.model.ar import AR
@@ -27,6 +30,8 @@ from vallecli.model.config import ModelConfig
 from vallecli.model.nar import NAR
 from vallecli.store import sha256
 from vallecli.text.arpabet import ArpabetFrontEnd
+
+NOISE_DB = -3.0  # how much louder nano's noise is than the decoder learned
 
 
 def newest(run: Path, *names: str) -> Path:
@@ -64,6 +69,8 @@ def main() -> None:
         if args.mean is not None and isinstance(module, NAR):
             earlier = torch.load(args.mean, weights_only=True, map_location="cpu")
             state = {key: (tensor + earlier[key]) / 2 for key, tensor in state.items()}
+        if isinstance(module, NanoCodec):  # the last rows of its head are log-gains of the noise
+            state["voice.out.bias"][-NOISE_BANDS:] += NOISE_DB / 20 * math.log(10)
         module.load_state_dict(state)
         tensors |= {prefix + key: tensor for key, tensor in state_to_store(module).items()}
     native.save(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import torch
 from conftest import Valle
 from PIL import Image
 
+from vallecli.codec.source_filter import NOISE_BANDS
 from vallecli.formats import detect
 from vallecli.store import sha256
 
@@ -140,6 +142,13 @@ def test_what_is_exported_speaks(exported: Path, valle: Valle) -> None:
 def test_the_card_tells_of_what_is_exported(exported: Path) -> None:
     digest = sha256(exported / "model.safetensors")
     assert (exported / "README.md").read_text() == f"15.7 million parameters, sha256 `{digest}`"
+
+
+def test_the_noise_is_turned_down(exported: Path) -> None:
+    learned = torch.load(exported.parent / "codec.done.pt", weights_only=True)["voice.out.bias"]
+    quieter = (detect.load(exported).tensors["codec.voice.out.bias"].float() - learned) * 20 / math.log(10)
+    torch.testing.assert_close(quieter[:-NOISE_BANDS], torch.zeros(len(learned) - NOISE_BANDS), atol=0.05, rtol=0)
+    torch.testing.assert_close(quieter[-NOISE_BANDS:], torch.full((NOISE_BANDS,), -3.0), atol=0.05, rtol=0)
 
 
 def test_the_mean_of_two_rounds_is_exported(exported: Path, tmp_path: Path) -> None:
