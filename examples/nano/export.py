@@ -2,8 +2,7 @@
 
     python examples/nano/export.py --run runs/nano --out src/vallecli/data/nano
 
-With --mean, the NAR is the mean of two rounds of training, which can speak better than either. The decoder's noise is
-turned down a little.
+With --mean, the NAR is the mean of several rounds of training, which can speak better than any of them.
 
 In a model card that lies there, OUT/README.md, the sha256 and the number of parameters become those of the new weights.
 All else in it is told by people.
@@ -12,7 +11,6 @@ All else in it is told by people.
 from __future__ import annotations
 
 import argparse
-import math
 import re
 from pathlib import Path
 
@@ -22,7 +20,6 @@ from config import LIMITS, MODEL, SAMPLING
 from torch import nn
 
 from vallecli.codec.nano import NanoCodec, NanoCodecConfig
-from vallecli.codec.source_filter import NOISE_BANDS
 from vallecli.formats import native
 from vallecli.formats.base import state_to_store
 from vallecli.model.ar import AR
@@ -30,8 +27,6 @@ from vallecli.model.config import ModelConfig
 from vallecli.model.nar import NAR
 from vallecli.store import sha256
 from vallecli.text.arpabet import ArpabetFrontEnd
-
-NOISE_DB = -3.0  # how much louder nano's noise is than the decoder learned
 
 
 def newest(run: Path, *names: str) -> Path:
@@ -55,7 +50,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="the folder of this run")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--mean", type=Path, help="nar.done.pt of an earlier round, to export the mean of both")
+    parser.add_argument(
+        "--mean", type=Path, nargs="+", default=[], help="nar.done.pt of other rounds, for the mean of all"
+    )
     args = parser.parse_args()
     config, codec_config = ModelConfig.from_dict(MODEL), NanoCodecConfig()
     parts: dict[str, tuple[nn.Module, Path]] = {
@@ -66,11 +63,9 @@ def main() -> None:
     tensors = {}
     for prefix, (module, path) in parts.items():
         state = torch.load(path, weights_only=True, map_location="cpu")
-        if args.mean is not None and isinstance(module, NAR):
-            earlier = torch.load(args.mean, weights_only=True, map_location="cpu")
-            state = {key: (tensor + earlier[key]) / 2 for key, tensor in state.items()}
-        if isinstance(module, NanoCodec):  # the last rows of its head are log-gains of the noise
-            state["voice.out.bias"][-NOISE_BANDS:] += NOISE_DB / 20 * math.log(10)
+        if isinstance(module, NAR):
+            rounds = [state, *(torch.load(path, weights_only=True, map_location="cpu") for path in args.mean)]
+            state = {key: torch.stack([one[key] for one in rounds]).mean(0) for key in state}
         module.load_state_dict(state)
         tensors |= {prefix + key: tensor for key, tensor in state_to_store(module).items()}
     native.save(
