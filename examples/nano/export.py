@@ -64,7 +64,7 @@ def main() -> None:
     for prefix, (module, path) in parts.items():
         state = torch.load(path, weights_only=True, map_location="cpu")
         if isinstance(module, NAR):
-            rounds = [state, *(torch.load(path, weights_only=True, map_location="cpu") for path in args.mean)]
+            rounds = [state, *(torch.load(other, weights_only=True, map_location="cpu") for other in args.mean)]
             state = {key: torch.stack([one[key] for one in rounds]).mean(0) for key in state}
         module.load_state_dict(state)
         tensors |= {prefix + key: tensor for key, tensor in state_to_store(module).items()}

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from align import SILENT
 from batches import Row, Speech
 from common import log
@@ -32,7 +33,7 @@ BATCH, RATE, WARMUP, FLOOR = 32, 2e-3, 50, 0.02
 LENGTH = 96  # frames of an example
 NOTHING = len(ArpabetFrontEnd.vocabulary)  # stands for the phoneme of frames in which none sounds
 PHONE_DIM, DIM, LAYERS = 64, 256, 4
-BENT, MUTE = 0.8, 0.25  # share of the examples whose voice is bent, and that have none
+MUTE, BENT = 0.25, 0.8  # chance that an example has no voice, and that one that has is bent
 WANDER, KNOTS = 1.5, 8  # frames by which boundaries of phonemes are off, anew every so many
 LOG_EVERY, SAVE_EVERY = 50, 250  # steps
 
@@ -66,7 +67,7 @@ class Reteller(nn.Module):
 
 
 def bend(latents_TD: Tensor, deviation_D: Tensor, rng: random.Random) -> Tensor:
-    """Return latents (T, D) of a voice that nobody has: mixed, moved and noisy at random, or none at all."""
+    """Given latents (T, D) and how far each dimension spreads, return those of a voice that nobody has, or zeros."""
     if rng.random() < MUTE:
         return torch.zeros_like(latents_TD)
     if rng.random() > BENT:
@@ -80,7 +81,7 @@ def bend(latents_TD: Tensor, deviation_D: Tensor, rng: random.Random) -> Tensor:
 def wander(phone_T: Tensor) -> Tensor:
     """Return phonemes (T,) whose boundaries have moved by a few frames, as an aligner's do."""
     knots = torch.randn(1, 1, len(phone_T) // KNOTS + 2) * WANDER
-    moved_T = nn.functional.interpolate(knots, len(phone_T), mode="linear")[0, 0]
+    moved_T = F.interpolate(knots, len(phone_T), mode="linear")[0, 0]
     at_T = torch.arange(len(phone_T)) + moved_T
     return phone_T[at_T.round().long().clamp(0, len(phone_T) - 1)]
 
@@ -137,7 +138,7 @@ def learn(run: Path, codec: NanoCodec) -> None:
         with torch.autocast("cpu", torch.bfloat16):
             logits_BTV = reteller(latents_BTD, phone_BT)
         target_NV = neighbours.targets(codec.codebooks[0][code_BT.flatten()], 0)
-        loss = -(target_NV * logits_BTV.float().flatten(0, 1).log_softmax(-1)).sum(-1).mean()
+        loss = F.cross_entropy(logits_BTV.float().flatten(0, 1), target_NV)
         reteller.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(reteller.parameters(), 1.0)

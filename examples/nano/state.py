@@ -32,7 +32,10 @@ def save(path: Path, model: nn.Module, chain: Sequence[torch.optim.Optimizer], s
 def optimizers(
     model: nn.Module, rate: float, blocks: str, *, betas: tuple[float, float], decay: float, share: float = 1.0
 ) -> list[torch.optim.Optimizer]:
-    """Return Muon over the matrices inside blocks of a name, and AdamW at a share of the rate over all that is left."""
+    """Return Muon over the matrices inside blocks of a name, and AdamW at a share of the rate over all that is left.
+
+    A block's name is a whole part of a parameter's: "layers" of "layers.0.weight".
+    """
     learned = {f".{name}": p for name, p in model.named_parameters() if p.requires_grad}
     matrices = [p for name, p in learned.items() if p.ndim == 2 and f".{blocks}." in name]
     chosen = {id(p) for p in matrices}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from batches import Shares, Speech
+from batches import OWN, Shares, Speech
 from neighbours import SPREAD, Neighbours
 
 CONTENT = 4  # dimensions of codebook 1, of eight
@@ -76,6 +76,10 @@ def test_no_voice_of_a_held_out_recording_is_trained_on(split: tuple[Speech, Spe
     batch = kept.choose(4, random.Random(0), Shares(strangers=1))
     assert set(batch.codes_BAQ[:, 0, 0].tolist()) <= {100 + number for number in range(10)}
     assert (batch.audio_len_B - batch.prompt_len_B == 100).all()
+
+
+def test_a_human_s_own_voice_counts_more(split: tuple[Speech, Speech]) -> None:
+    assert [len(speech.real) for speech in split] == [8 * (OWN + 2), 2 * (OWN + 2)]
 
 
 def test_codebook_1_of_a_target_is_hibari_s(split: tuple[Speech, Speech]) -> None:
