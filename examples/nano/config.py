@@ -5,7 +5,7 @@ from __future__ import annotations
 from vallecli.formats.base import Limits
 from vallecli.text.arpabet import ArpabetFrontEnd
 
-MIN_PROMPT, MAX_PROMPT = 60, 300  # frames of a training prompt: 0.8 to 4 seconds
+MIN_PROMPT, MAX_PROMPT = 60, 450  # frames of a training prompt: 0.8 to 6 seconds
 MODEL = {
     "text_vocab": len(ArpabetFrontEnd.vocabulary),
     "d_model": 256,

@@ -2,8 +2,9 @@
 
     python examples/nano/data.py --run runs/nano --texts texts.txt --speakers 800
 
-hibari-tts (Apache-2.0) speaks; one more output of its ONNX graph holds the duration of each phoneme. Praat then
-changes the voice (voice.py): each speaker is another one, in another room.
+hibari-tts (Apache-2.0) speaks; one more output of its ONNX graph holds the duration of each phoneme. Long sentences are
+cut as `valle speak` cuts them for nano. Praat then changes the voice (voice.py): each speaker is another one, in
+another room.
 
 Writes RUN/speech/SPEAKER.flac, the speaker's voice on the left and hibari's own on the right, and, last, SPEAKER.json:
 rows {start, end, text, phones, phone_ends, words}, times in samples at 24 kHz counted from the row's start. A speaker
@@ -26,22 +27,30 @@ import onnx
 import onnxruntime
 import soundfile
 from common import log, write_beside
+from config import LIMITS
 from hibari import Hibari, dsp
 from voice import OtherVoice
 
 from vallecli.constants import SAMPLE_RATE
 from vallecli.text.normalize import normalize
+from vallecli.text.split import split
 
 GAP = SAMPLE_RATE // 20  # silence between the rows of a file
 DURATIONS = "/Clip_output_0"  # hibari's phoneme durations, in frames of 12.5 ms
 LEVEL = 0.7  # the peak of each row
-MIN_CHARS, MAX_CHARS = 12, 110
+MIN_CHARS = 12
+
+
+def sentences(path: Path) -> list[str]:
+    """Return the plain sentences of a file, one a line, long ones in parts."""
+    lines = path.read_text().replace('"', "").splitlines()
+    pieces = [piece for line in lines for piece in split(line, LIMITS.max_text_chars)]
+    return [piece for piece in dict.fromkeys(pieces) if speakable(piece)]
 
 
 def speakable(text: str) -> bool:
-    """Say whether a line is a plain sentence that reads the same to every front end."""
-    plain = text.isascii() and not any(c in '[]{}*_#|"()0123456789' for c in text)
-    return plain and MIN_CHARS <= len(text) <= MAX_CHARS
+    """Say whether a text reads the same to every front end."""
+    return text.isascii() and len(text) >= MIN_CHARS and not any(c in "[]{}*_#|()0123456789" for c in text)
 
 
 @functools.cache
@@ -120,8 +129,7 @@ def main() -> None:
     args = parser.parse_args()
     folder = args.run / "speech"
     folder.mkdir(parents=True, exist_ok=True)
-    texts = [t for t in dict.fromkeys(args.texts.read_text().splitlines()) if speakable(t)]
-    job = functools.partial(make_speaker, folder=folder, texts=texts, rows=args.rows)
+    job = functools.partial(make_speaker, folder=folder, texts=sentences(args.texts), rows=args.rows)
     began, seconds = time.time(), 0.0
     with multiprocessing.Pool(args.workers) as pool:
         for done, made in enumerate(pool.imap_unordered(job, range(args.speakers)), 1):

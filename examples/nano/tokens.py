@@ -5,15 +5,15 @@
 
 Writes RUN/tokens/SPEAKER.npz or voice-RECORDING-VERSION.npz, rows one after the other: codes (T, 8), codebook 1 as
 hibari would have it (T,), of stage 1's speech that of the plain voice, text ids (S,), for each frame the index of the
-text id that sounds in it (-1 between words), and how long each row is. A speaker whose
-file exists is skipped, so the stage resumes.
+text id that sounds in it (-1 between words), and how long each row is. A speaker whose file exists is skipped, so the
+stage resumes.
 
 Of stage 1's speech, rows whose words do not match between the two front ends are left out (3 to 4 in 100). A recording
-needs its transcript beside it (a.txt for a.flac) and is one speaker. Nobody knows when its phonemes sound, so the
-phoneme classifier of stage 2 finds out; then it is cut into sentences' worth of speech at its pauses, and passages
-that the classifier does not recognise, mostly those with a wrong transcript, are left out. What hibari would say in
-each frame, a network tells that learns it from stage 1's speech first (retell.py). The same recording in other voices
-makes more speakers.
+needs its transcript beside it (a.txt for a.flac) and is one speaker. When its phonemes sound is found out by its
+codebook 1, for which of stage 1's speech it is known; then it is cut into sentences' worth of speech at its pauses, and
+passages that are not recognised, mostly those with a wrong transcript, are left out. What hibari would say in each
+frame, a network tells that learns it from stage 1's speech first (retell.py). The same recording in other voices makes
+more speakers.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from pathlib import Path
 import numpy as np
 import retell
 import torch
-from align import SILENT, Transcript, sounding
-from batches import Row
+from align import SILENT, SOUND_CLASS, SOUNDS, Transcript, sounding
+from batches import Row, load_speaker
 from common import log, write_beside
 from speech import REAL, read_speaker, rows, speakers
 from voice import OtherVoice
 
 from vallecli.audio import files, prompt
 from vallecli.codec.nano import NanoCodec, NanoCodecConfig
-from vallecli.constants import FRAME_RATE, HOP
+from vallecli.constants import CODEBOOK_SIZE, FRAME_RATE, HOP
 from vallecli.errors import EmptyText
 from vallecli.text.arpabet import ArpabetFrontEnd
 from vallecli.text.normalize import normalize
@@ -47,6 +47,7 @@ LEAD, TAIL = 12 * HOP, 8 * HOP  # samples around the words; hibari sounds up to 
 SHORTEST, ENOUGH, LONGEST = 1 * FRAME_RATE, 2 * FRAME_RATE, 6 * FRAME_RATE  # frames of a recording's passages
 PAUSE = 6  # frames of silence at which a passage can end
 RECOGNISED = -2.5  # mean log-probability of a passage's frames; less is a wrong transcript, or noise
+UNHEARD = 0.5  # times that a sound is taken to have had a code which it never had
 
 
 @functools.cache
@@ -62,11 +63,16 @@ def _reteller(run: Path) -> retell.Reteller:
 
 
 @functools.cache
-def _logits(run: Path) -> np.ndarray:
-    """Return the logits (1024, C) of the sound in a frame of each code of codebook 1."""
-    trainer = torch.load(run / "codec.pt", weights_only=True, map_location="cpu")["model"]
-    codebook_VD = _tools(run)[0].codebooks[0]
-    return (codebook_VD @ trainer["phones.weight"].T + trainer["phones.bias"]).numpy()
+def _sounds(run: Path) -> np.ndarray:
+    """Return, as logits (1024, C), how often each code of codebook 1 has each sound in stage 1's speech."""
+    counts = np.full((CODEBOOK_SIZE, len(SOUNDS)), UNHEARD)
+    classes = np.array([SOUND_CLASS.get(symbol.rstrip("012"), 0) for symbol in ArpabetFrontEnd.vocabulary] + [0])
+    for speaker in speakers(run):
+        tokens = run / "tokens" / f"{speaker.stem}.npz"
+        for row in load_speaker(tokens) if tokens.exists() else []:
+            phones_T = retell.phones(row.sounding_T, row.text_S)
+            np.add.at(counts, (row.codes_TQ[:, 0], classes[phones_T]), 1)
+    return np.log(counts)
 
 
 def encode_speaker(speaker: Path, *, run: Path) -> int:
@@ -104,7 +110,7 @@ def encode_recording(recording: Path, *, run: Path, versions: int) -> int:
     except EmptyText:
         return 0
     codes_TQ = codec.encode(torch.from_numpy(wav)[None])[0]
-    if (aligned := transcript.align(_logits(run)[codes_TQ[:, 0]])) is None:
+    if (aligned := transcript.align(_sounds(run)[codes_TQ[:, 0]])) is None:
         return 0
     path_T, score_T = aligned
     owner_T = transcript.owner_N[path_T]
