@@ -5,7 +5,7 @@
 
 The first --steps train everything; then encoder and codebooks are frozen (RUN/codec.frozen.pt), which fixes the
 codes the language models learn, while --decoder-steps more go into the decoder alone, before or after the language
-models are trained.
+models are trained. With --start, the frozen codec is that of a checkpoint.
 
 Losses: L1 of log-mel magnitudes at four resolutions, cross-entropy of the pitch, which Praat hears, commitment of the
 latents to the codebooks, and two that are codebook 1's alone, in dimensions of its own: cross-entropy of a linear
@@ -43,6 +43,8 @@ from vallecli.codec.nano import N_FFT, LogMel, NanoCodec, NanoCodecConfig
 from vallecli.codec.source_filter import PITCHES, pitches
 from vallecli.constants import CODEBOOK_SIZE, HOP, NUM_CODEBOOKS, SAMPLE_RATE
 from vallecli.errors import EmptyText
+from vallecli.formats import detect
+from vallecli.formats.base import load_into
 from vallecli.text.arpabet import ArpabetFrontEnd
 
 SEGMENT = SAMPLE_RATE  # samples of one training example: one second
@@ -145,10 +147,9 @@ class Trainer(nn.Module):
             "accuracy": ((guess.argmax(-1) == labels) & known).sum() / known.sum().clamp(min=1),
         }
 
-    def publish(self) -> NanoCodec:
-        """Return the codec with the learned codebooks in place."""
+    def publish(self) -> None:
+        """Put the learned codebooks into the codec."""
         self.codec.codebooks.copy_(torch.stack([quantizer.codebook for quantizer in self.quantizers]))
-        return self.codec
 
 
 @dataclass
@@ -266,6 +267,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="the folder of this run")
     parser.add_argument("--recordings", type=Path, help="a folder of real speech, transcripts beside it")
     parser.add_argument("--steps", type=int, default=1600, help="steps that train everything")
+    parser.add_argument("--start", type=Path, help="a checkpoint folder whose codec is taken instead of these steps")
     parser.add_argument("--decoder-steps", type=int, default=0, help="steps after these that train the decoder only")
     parser.add_argument("--batch", type=int, default=24, help="seconds of speech a step")
     parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
@@ -288,9 +290,13 @@ def main() -> None:
 
     frozen = args.run / "codec.frozen.pt"
     if not frozen.exists():
-        train(args, "codec", trainer, everything, data, args.steps)
+        if args.start is None:
+            train(args, "codec", trainer, everything, data, args.steps)
+            trainer.publish()
+        else:
+            load_into(trainer.codec, detect.load(args.start).tensors, "codec.", args.start)
         with write_beside(frozen) as path:
-            torch.save(trainer.publish().state_dict(), path)
+            torch.save(trainer.codec.state_dict(), path)
     if args.decoder_steps:
         trainer.requires_grad_(False)
         for module in (trainer.codec.decoder, trainer.codec.voice):
