@@ -17,6 +17,7 @@ import torch
 
 from vallecli import device, synthesizer
 from vallecli.audio import prompt
+from vallecli.codec import equalizer
 from vallecli.constants import HOP, SAMPLE_RATE
 from vallecli.decoding import nar
 from vallecli.decoding.overlap import one_thread_each
@@ -73,6 +74,21 @@ def test_pieces_join_into_the_codes_audio_with_pauses_between(tiny: Synthesizer,
     assert not second.audio[:pause].any()
     decoded = tiny.codec.decode(torch.from_numpy(second.codes_TQ).long()[None])[0].numpy()
     np.testing.assert_array_equal(second.audio[pause:], decoded)
+
+
+def test_speech_is_equalized_towards_the_recording(tiny_checkpoint: Path, reference: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_checkpoint, tmp_path / "equalizing")
+    config = json.loads((tmp_path / "equalizing" / "config.json").read_text())
+    (tmp_path / "equalizing" / "config.json").write_text(json.dumps({**config, "equalize": 0.5}))
+    equalizing = Synthesizer.load(tmp_path / "equalizing", device="cpu")
+    voice = equalizing.voice(reference)
+    spectrum_C = equalizer.average_spectrum(prompt.load(reference).wav)
+    np.testing.assert_array_equal(voice.spectrum_C, spectrum_C)
+    (piece,) = equalizing.speak("One is here.", voice, SHORT)
+    (plain,) = equalizing.speak("One is here.", replace(voice, spectrum_C=None), SHORT)
+    np.testing.assert_array_equal(piece.codes_TQ, plain.codes_TQ)
+    np.testing.assert_array_equal(piece.audio, equalizer.equalize(plain.audio, spectrum_C, 0.5))
+    assert not np.allclose(piece.audio, plain.audio, rtol=0.1)
 
 
 def test_a_take_does_not_hang_on_the_sentences_before_it(tiny: Synthesizer, voice: Voice) -> None:

@@ -20,3 +20,4 @@ MODEL = {
 }
 LIMITS = Limits(max_prompt_frames=MAX_PROMPT, max_text_chars=90)
 SAMPLING = {"temperature": 0.5, "top_p": 0.9}
+EQUALIZE = 0.5

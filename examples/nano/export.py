@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 from common import log, write_beside
-from config import LIMITS, MODEL, SAMPLING
+from config import EQUALIZE, LIMITS, MODEL, SAMPLING
 from torch import nn
 
 from vallecli.codec.nano import NanoCodec, NanoCodecConfig
@@ -77,6 +77,7 @@ def main() -> None:
         codec={"kind": "nano", **codec_config.to_dict()},
         limits=LIMITS,
         sampling=SAMPLING,
+        equalize=EQUALIZE,
         dtype=torch.float16,
     )
     parameters = sum(tensor.numel() for tensor in tensors.values())

@@ -28,7 +28,9 @@ from vallecli.audio import prompt
 from vallecli.audio import transcribe as listening
 from vallecli.audio.prompt import PreparedPrompt
 from vallecli.checkpoint_codec import CodecWeights, codec_of
+from vallecli.codec import equalizer
 from vallecli.codec.base import Codec
+from vallecli.codec.equalizer import Spectrum
 from vallecli.constants import FRAME_RATE, SAMPLE_RATE
 from vallecli.decoding import batch
 from vallecli.decoding.overlap import one_thread_each
@@ -67,6 +69,7 @@ class Voice:
     source: str
     transcript: str | None = None
     phonemes: Phonemes | None = None  # in place of a transcript, if it is from a preset
+    spectrum_C: Spectrum | None = None  # on average, of the recording, if the checkpoint equalizes
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,8 @@ class _Sentence:
     """How many its text has."""
     pause: float
     """Seconds of silence before it."""
+    spectrum_C: Spectrum | None
+    """Towards which it is equalized."""
     utterance: Utterance
 
 
@@ -239,6 +244,7 @@ class Synthesizer(TokenModel):
             return Voice(source.codes_PQ, name or "a preset", phonemes=source.phonemes)
         prepared = source if isinstance(source, PreparedPrompt) else prompt.load(source)
         name = name or ("a recording" if isinstance(source, PreparedPrompt) else os.fspath(source))
+        spectrum_C = equalizer.average_spectrum(prepared.wav) if self._checkpoint.equalize else None
         cut, seconds = prepared.cut, self.limits.max_prompt_frames / FRAME_RATE
         if prepared.seconds > seconds:
             cut, prepared = True, prompt.prepare(prepared.wav, name, max_seconds=seconds)
@@ -246,7 +252,8 @@ class Synthesizer(TokenModel):
             transcript = self._transcript(prepared, name, transcript, transcribe=transcribe, cut=cut)
         wav_BN = torch.from_numpy(prepared.wav)[None].to(self.device)
         codes_PQ = self.codec.encode(wav_BN)[0, : self.limits.max_prompt_frames]
-        return Voice(_int16(codes_PQ), name, transcript if self.wants_transcript else None)
+        told = transcript if self.wants_transcript else None
+        return Voice(_int16(codes_PQ), name, told, spectrum_C=spectrum_C)
 
     def _transcript(
         self, prepared: PreparedPrompt, name: str, given: str | None, *, transcribe: bool, cut: bool
@@ -366,7 +373,7 @@ class Synthesizer(TokenModel):
                 None if tokens.languages is None else torch.tensor(tokens.languages, device=self.device),
                 tokens.prompt_tokens,
             )
-            yield _Sentence(piece.text, tokens.notes, index, len(pieces), pause, utterance)
+            yield _Sentence(piece.text, tokens.notes, index, len(pieces), pause, voice.spectrum_C, utterance)
             pause = PAUSE
         if not pause:
             raise EmptyText
@@ -374,6 +381,8 @@ class Synthesizer(TokenModel):
     def _piece(self, sentence: _Sentence, codes_TQ: Tensor, stop_reason: str) -> Piece:
         """Return a sentence as it is heard."""
         wav_N = self.codec.decode(codes_TQ[None])[0].float().cpu().numpy()
+        if sentence.spectrum_C is not None:
+            wav_N = equalizer.equalize(wav_N, sentence.spectrum_C, self._checkpoint.equalize)
         pause_N = np.zeros(int(sentence.pause * SAMPLE_RATE), np.float32)
         return Piece(
             text=sentence.text,

@@ -50,7 +50,7 @@ def test_converted_is_the_same(tmp_path: Path, layout: str) -> None:
     assert sorted(path.name for path in (tmp_path / "new" / "out").iterdir()) == ["config.json", "model.safetensors"]
     before = detect.load(source, symbols=table if layout != "vallex" else None)
     after = detect.load(tmp_path / "new" / "out")
-    for name in ("name", "model", "front_end", "symbols", "codec", "limits", "sampling"):
+    for name in ("name", "model", "front_end", "symbols", "codec", "limits", "sampling", "equalize"):
         assert getattr(after, name) == getattr(before, name), name
     for old, new in zip(build(before), build(after), strict=True):
         assert old.state_dict().keys() == new.state_dict().keys()

@@ -25,6 +25,7 @@ AROUND = {
     "limits": Limits(max_prompt_frames=225, max_text_chars=200),
     "sampling": {"top_k": 20, "temperature": 0.9},
     "symbols": ("<pad>", "ə", "—"),
+    "equalize": 0.5,
 }
 
 
@@ -114,6 +115,8 @@ def cut(name: str, keep: float) -> Callable[[Path], None]:
         (config_with(limits={"max_prompt_frames": 3}), "not a complete configuration: .*max_text_chars"),
         (config_with(limits=[]), "not a complete configuration"),
         (config_with(limits={"max_prompt_frames": 0, "max_text_chars": 1}), "max_prompt_frames cannot be 0"),
+        (config_with(equalize=1.5), "equalize cannot be 1.5"),
+        (config_with(equalize="all"), "not a complete configuration"),
         (config_with(codec=[1]), r"codec cannot be \[1\]"),
         (config_with(front_end=["arpabet-1"]), "front_end cannot be"),
         (config_with(symbols="abc"), "symbols is not a list of texts"),

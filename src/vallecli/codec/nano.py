@@ -44,10 +44,15 @@ class NanoCodecConfig:
         return asdict(self)
 
 
-def mel_filters(n_mels: int, n_fft: int) -> Tensor:
-    """Return triangular filters (n_mels, n_fft/2+1), evenly spaced on the HTK mel scale, each with unit area in Hz."""
+def mel_edges(n_mels: int) -> Tensor:
+    """Return where bands begin, peak and end in Hz (n_mels + 2,), evenly spaced on the HTK mel scale."""
     top = 2595 * torch.log10(torch.tensor(1 + SAMPLE_RATE / 2 / 700, dtype=torch.float64))
-    edges = 700 * (10 ** (torch.linspace(0, 1, n_mels + 2, dtype=torch.float64) * top / 2595) - 1)  # Hz
+    return 700 * (10 ** (torch.linspace(0, 1, n_mels + 2, dtype=torch.float64) * top / 2595) - 1)
+
+
+def mel_filters(n_mels: int, n_fft: int) -> Tensor:
+    """Return triangular filters (n_mels, n_fft/2+1) between `mel_edges`, each with unit area in Hz."""
+    edges = mel_edges(n_mels)
     bins = torch.linspace(0, SAMPLE_RATE / 2, n_fft // 2 + 1, dtype=torch.float64)
     rise = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     fall = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]

@@ -54,6 +54,8 @@ class Checkpoint:
     limits: Limits
     sampling: Mapping[str, float] = field(default_factory=dict)
     """The defaults this model was evaluated with."""
+    equalize: float = 0.0
+    """How much of the difference to the prompt's average spectrum is made good, 0 to 1; see codec.equalizer."""
 
     @property
     def parameters(self) -> int:

@@ -48,6 +48,7 @@ def convert(
                 codec=checkpoint.codec,
                 limits=checkpoint.limits,
                 sampling=checkpoint.sampling,
+                equalize=checkpoint.equalize,
                 dtype=dtype,
             )
             if out.exists():

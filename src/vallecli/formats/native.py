@@ -1,8 +1,8 @@
 """Our own format: a folder with config.json and model.safetensors.
 
 config.json: {format: "vallecli-1", name, model: {ModelConfig}, codec: {kind, ...}, front_end, symbols, limits,
-sampling}. model.safetensors: tensors under `ar.`, `nar.` and, where the codec comes along, `codec.`; half precision
-allowed, tied tensors stored once.
+sampling, equalize}. model.safetensors: tensors under `ar.`, `nar.` and, where the codec comes along, `codec.`; half
+precision allowed, tied tensors stored once.
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ def read(
         for name, kind in {"name": str, "front_end": str, "codec": dict}.items():
             if not isinstance(config[name], kind):
                 raise ValueError(f"{name} cannot be {config[name]!r}")
+        if not 0 <= (equalize := config.get("equalize", 0.0)) <= 1:
+            raise ValueError(f"equalize cannot be {equalize!r}")
         return Checkpoint(
             name=config["name"],
             path=contents.path,
@@ -66,6 +68,7 @@ def read(
             codec=config["codec"],
             limits=Limits(**config["limits"]),
             sampling=config.get("sampling", {}),
+            equalize=equalize,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         reason = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
@@ -104,6 +107,7 @@ def save(
     limits: Limits,
     sampling: Mapping[str, float],
     symbols: tuple[str, ...] | None = None,
+    equalize: float = 0.0,
     dtype: torch.dtype = torch.float32,
 ) -> None:
     """Write a checkpoint folder with its tensors in `dtype`; tied tensors must be there once (state_to_store)."""
@@ -117,6 +121,7 @@ def save(
         "symbols": symbols,
         "limits": vars(limits),
         "sampling": dict(sampling),
+        "equalize": equalize,
     }
     parts = {name: folder / f"{name}.part" for name in (TENSORS, CONFIG)}
     try:
