@@ -5,7 +5,7 @@ from __future__ import annotations
 from vallecli.formats.base import Limits
 from vallecli.text.arpabet import ArpabetFrontEnd
 
-MIN_PROMPT, MAX_PROMPT = 60, 450  # frames of a training prompt: 0.8 to 6 seconds
+MIN_PROMPT, MAX_PROMPT = 60, 300  # frames of a training prompt: 0.8 to 4 seconds
 MODEL = {
     "text_vocab": len(ArpabetFrontEnd.vocabulary),
     "d_model": 256,
@@ -20,4 +20,4 @@ MODEL = {
 }
 LIMITS = Limits(max_prompt_frames=MAX_PROMPT, max_text_chars=90)
 SAMPLING = {"temperature": 0.5, "top_p": 0.9}
-EQUALIZE = 0.5
+EQUALIZE = 0.3  # of the difference to the average spectrum of the prompt
