@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 import retell
 import torch
-from align import SILENT, SOUND_CLASS, SOUNDS, Transcript, sounding
+from align import SILENCE, SILENT, SOUND_CLASS, SOUNDS, Transcript, sounding
 from batches import Row, load_speaker
 from common import log, write_beside
 from speech import REAL, read_speaker, rows, speakers
@@ -65,8 +65,9 @@ def _reteller(run: Path) -> retell.Reteller:
 @functools.cache
 def _sounds(run: Path) -> np.ndarray:
     """Return, as logits (1024, C), how often each code of codebook 1 has each sound in stage 1's speech."""
+    sounds = [*(symbol.rstrip("012") for symbol in ArpabetFrontEnd.vocabulary), SILENCE]  # the last is for no phoneme
+    classes = np.array([SOUND_CLASS.get(sound, SOUND_CLASS[SILENCE]) for sound in sounds])
     counts = np.full((CODEBOOK_SIZE, len(SOUNDS)), UNHEARD)
-    classes = np.array([SOUND_CLASS.get(symbol.rstrip("012"), 0) for symbol in ArpabetFrontEnd.vocabulary] + [0])
     for speaker in speakers(run):
         tokens = run / "tokens" / f"{speaker.stem}.npz"
         for row in load_speaker(tokens) if tokens.exists() else []:
