@@ -63,7 +63,7 @@ def _reteller(run: Path) -> retell.Reteller:
 
 
 @functools.cache
-def _sounds(run: Path) -> np.ndarray:
+def sound_logits(run: Path) -> np.ndarray:
     """Return, as logits (1024, C), how often each code of codebook 1 has each sound in stage 1's speech."""
     sounds = [*(symbol.rstrip("012") for symbol in ArpabetFrontEnd.vocabulary), SILENCE]  # the last is for no phoneme
     classes = np.array([SOUND_CLASS.get(sound, SOUND_CLASS[SILENCE]) for sound in sounds])
@@ -111,7 +111,7 @@ def encode_recording(recording: Path, *, run: Path, versions: int) -> int:
     except EmptyText:
         return 0
     codes_TQ = codec.encode(torch.from_numpy(wav)[None])[0]
-    if (aligned := transcript.align(_sounds(run)[codes_TQ[:, 0]])) is None:
+    if (aligned := transcript.align(sound_logits(run)[codes_TQ[:, 0]])) is None:
         return 0
     path_T, score_T = aligned
     owner_T = transcript.owner_N[path_T]

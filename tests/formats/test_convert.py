@@ -19,6 +19,7 @@ from vallecli.formats import detect, native
 from vallecli.formats.base import build
 from vallecli.formats.convert import convert
 from vallecli.model.config import ModelConfig
+from vallecli.registry import BUILT_IN
 from vallecli.synthesizer import Synthesizer
 
 
@@ -50,11 +51,18 @@ def test_converted_is_the_same(tmp_path: Path, layout: str) -> None:
     assert sorted(path.name for path in (tmp_path / "new" / "out").iterdir()) == ["config.json", "model.safetensors"]
     before = detect.load(source, symbols=table if layout != "vallex" else None)
     after = detect.load(tmp_path / "new" / "out")
-    for name in ("name", "model", "front_end", "symbols", "codec", "limits", "sampling", "equalize"):
+    for name in ("name", "model", "front_end", "symbols", "codec", "limits", "sampling"):
         assert getattr(after, name) == getattr(before, name), name
     for old, new in zip(build(before), build(after), strict=True):
         assert old.state_dict().keys() == new.state_dict().keys()
         assert all(torch.equal(tensor, new.state_dict()[key]) for key, tensor in old.state_dict().items())
+
+
+def test_what_is_in_our_own_layout_keeps_how_it_is_spoken(tmp_path: Path) -> None:
+    convert(BUILT_IN["nano"], tmp_path / "out", dtype=torch.float16)
+    before, after = detect.load(BUILT_IN["nano"]), detect.load(tmp_path / "out")
+    assert before.equalize > 0
+    assert (after.equalize, after.sampling, after.limits) == (before.equalize, before.sampling, before.limits)
 
 
 def test_converted_says_the_same(tmp_path: Path) -> None:
