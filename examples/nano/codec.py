@@ -2,18 +2,22 @@
 
     python examples/nano/codec.py --run runs/nano --recordings voices/ --steps 1600
     python examples/nano/codec.py --run runs/nano --recordings voices/ --steps 1600 --decoder-steps 4000
+    python examples/nano/codec.py --run runs/nano --recordings voices/ --steps 4800 --start src/vallecli/data/nano
 
 The first --steps train everything; then encoder and codebooks are frozen (RUN/codec.frozen.pt), which fixes the
 codes the language models learn, while --decoder-steps more go into the decoder alone, before or after the language
-models are trained. With --start, the frozen codec is that of a checkpoint.
+models are trained. With --start, they begin with the codec of a checkpoint and hold codebook 1 to what it is there, so
+that the checkpoint's AR goes on speaking it; only the NAR has to learn new codes.
 
-Losses: L1 of log-mel magnitudes at four resolutions, cross-entropy of the pitch, which Praat hears, commitment of the
-latents to the codebooks, and two that are codebook 1's alone, in dimensions of its own: cross-entropy of a linear
-phoneme classifier, and L1 of a linear guess of the same frame's log-mel magnitudes in hibari's own voice, which lies
-beside every speaker's. So it carries what is said, and how, but little of who says it; that is left to codebooks 2 to
-8, which share the other dimensions. When a phoneme sounds is known for stage 1's speech; in a recording with a
-transcript beside it (a.txt for a.flac) the classifier finds it out, again and again as it learns. The state is kept in
-RUN/codec.pt; the same command goes on from there.
+Losses: L1 of log-mel magnitudes and their spectral convergence, both at four resolutions, cross-entropy of the pitch,
+which Praat hears, commitment of the latents to the codebooks, and two that are codebook 1's alone, in dimensions of its
+own: cross-entropy of a linear phoneme classifier, and L1 of a linear guess of the same frame's log-mel magnitudes in
+hibari's own voice, which lies beside every speaker's. So it carries what is said, and how, but little of who says it;
+that is left to codebooks 2 to 8, which share the other dimensions. When a phoneme sounds is known for stage 1's speech;
+in a recording with a transcript beside it (a.txt for a.flac) the classifier finds it out, again and again as it learns.
+A held codebook 1 has instead the mean square by which what it sees differs from what it saw before.
+
+The state is kept in RUN/codec.pt; the same command goes on from there.
 """
 
 from __future__ import annotations
@@ -28,11 +32,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import parselmouth
 import torch
 import torch.nn.functional as F
 from align import SOUNDS, Transcript
 from common import log, write_beside
-from spectral import LogMelLoss
+from spectral import MelLosses
 from speech import UNKNOWN, frame_labels, read, read_speaker, rows, speakers
 from state import cosine, optimizers, resume, save, set_rate
 from torch import Tensor, nn
@@ -43,18 +48,20 @@ from vallecli.codec.nano import N_FFT, LogMel, NanoCodec, NanoCodecConfig
 from vallecli.codec.source_filter import PITCHES, pitches
 from vallecli.constants import CODEBOOK_SIZE, HOP, NUM_CODEBOOKS, SAMPLE_RATE
 from vallecli.errors import EmptyText
-from vallecli.formats import detect
-from vallecli.formats.base import load_into
+from vallecli.synthesizer import Synthesizer
 from vallecli.text.arpabet import ArpabetFrontEnd
 
 SEGMENT = SAMPLE_RATE  # samples of one training example: one second
 FRAMES = SEGMENT // HOP
-REAL = 1 / 2  # share of the examples that come from real recordings, half of them in another voice
+REAL = 0.7  # share of the examples that come from real recordings, half of them in another voice
 QUIET = 0.02  # of full scale: nothing to hear
 CONTENT = 16  # dimensions of the latents that codebook 1 sees
 PLAIN_BANDS = 40  # mel bands of hibari's voice that codebook 1 tells
 PLAIN_WEIGHT = 0.5
-PITCH_WEIGHT = 0.05
+PITCH_WEIGHT = 0.15
+CONVERGENCE_WEIGHT = 0.5
+COMMIT_WEIGHT = 0.2
+HELD_WEIGHT = 3.0
 RESOLUTIONS = ((256, 20), (512, 40), (1024, 80), (2048, 160))  # window in samples, mel bands
 WARMUP = 200  # steps
 FLOOR = 0.05  # of the peak rate
@@ -65,7 +72,10 @@ LOG_EVERY = 50  # steps
 
 
 class Trainer(nn.Module):
-    """The codec with what only training needs: moving-average codebooks, a phoneme classifier, mel losses."""
+    """The codec with what only training needs: moving-average codebooks, a phoneme classifier, mel losses.
+
+    Codebook 1 can be held to that of another codec, which speaks already: see `begin_with`.
+    """
 
     def __init__(self, config: NanoCodecConfig) -> None:
         super().__init__()
@@ -85,11 +95,26 @@ class Trainer(nn.Module):
         self.phones = nn.Linear(config.latent_dim, len(SOUNDS))
         self.plain = nn.Linear(config.latent_dim, PLAIN_BANDS)
         self.plain_mel = LogMel(PLAIN_BANDS, N_FFT, HOP)
-        self.spectra = nn.ModuleList(LogMelLoss(window, bands) for window, bands in RESOLUTIONS)
+        self.spectra = nn.ModuleList(MelLosses(window, bands) for window, bands in RESOLUTIONS)
+        self.held: NanoCodec | None = None
 
-    def spectral_loss(self, out_BN: Tensor, wav_BN: Tensor) -> Tensor:
-        """Given decoded and original audio (B, N), return the mean L1 of their log-mel magnitudes."""
-        return torch.stack([loss(out_BN, wav_BN) for loss in self.spectra]).mean()
+    @torch.no_grad()
+    def begin_with(self, codec: NanoCodec) -> None:
+        """Begin with the weights of a codec, whose latents can have fewer dimensions, and hold codebook 1 to it."""
+        self.held = codec.requires_grad_(False).eval()
+        own = self.codec.state_dict()
+        for key, tensor in codec.state_dict().items():
+            own[key][tuple(map(slice, tensor.shape))] = tensor
+        for quantizer, table_VD in zip(self.quantizers, self.codec.codebooks, strict=True):
+            learned = quantizer._codebook
+            learned.embed.copy_(table_VD[None])
+            learned.embed_avg.copy_(table_VD[None])  # a sum over cluster_size codes, which is 1
+            learned.initted.fill_(True)
+
+    def spectral_losses(self, out_BN: Tensor, wav_BN: Tensor) -> tuple[Tensor, Tensor]:
+        """Given decoded and original audio (B, N), return the mean of each loss of MelLosses over all resolutions."""
+        log_l1, convergence = zip(*(losses(out_BN, wav_BN) for losses in self.spectra), strict=True)
+        return torch.stack(log_l1).mean(), torch.stack(convergence).mean()
 
     def split(self, latents_BTD: Tensor) -> tuple[Tensor, Tensor]:
         """Given latents (B, T, D), return what codebook 1 sees of them and what the others see (B, T, D)."""
@@ -115,10 +140,10 @@ class Trainer(nn.Module):
         distance = (pitch_BT[voiced].log()[:, None] - pitches(pitch_BT.device).log()).abs()
         right_BT = torch.full(pitch_BT.shape, PITCHES, device=pitch_BT.device)
         right_BT[voiced] = distance.argmin(-1)
-        return {
-            "mel": self.spectral_loss(self.codec.voice.render(pitch_BT, controls), wav_BN),
-            "pitch": F.cross_entropy(controls.pitch_BTC.flatten(0, 1), right_BT.flatten()),
-        }
+        mel, convergence = self.spectral_losses(self.codec.voice.render(pitch_BT, controls), wav_BN)
+        off_pitch = F.cross_entropy(controls.pitch_BTC.flatten(0, 1), right_BT.flatten())
+        sound = mel + CONVERGENCE_WEIGHT * convergence + PITCH_WEIGHT * off_pitch
+        return {"sound": sound, "mel": mel, "convergence": convergence, "pitch": off_pitch}
 
     def forward(self, wav_BN: Tensor, plain_BN: Tensor, labels_BT: Tensor, pitch_BT: Tensor) -> dict[str, Tensor]:
         """Given audio, the same in hibari's voice (B, N), phoneme classes and pitch (B, T), return losses and accuracy.
@@ -129,23 +154,41 @@ class Trainer(nn.Module):
             latents = self.codec.latents(wav_BN)
         content_BTD, residual = self.split(latents.float())
         codebook_1, *others = self.quantizers
-        first_BTD, _, commitment = codebook_1(content_BTD)
+        first_BTD, _, commitment = codebook_1(content_BTD, freeze_codebook=self.held is not None)
+        commitment = commitment * (self.held is None)
         quantized = first_BTD.detach()
         for quantizer in others:
             step, _, further = quantizer(residual)
             quantized, residual, commitment = quantized + step, residual - step, commitment + further
+        return {
+            **self.decoded_losses(quantized, wav_BN, pitch_BT),
+            "commit": commitment / NUM_CODEBOOKS,
+            **(self.said(first_BTD, plain_BN, labels_BT) if self.held is None else self.kept(content_BTD, wav_BN)),
+        }
+
+    def said(self, first_BTD: Tensor, plain_BN: Tensor, labels_BT: Tensor) -> dict[str, Tensor]:
+        """Given what codebook 1 makes of latents (B, T, D), return how badly it tells what is said, and how."""
         guess = self.phones(first_BTD).flatten(0, 1)
         labels = labels_BT.flatten()
         known = labels != UNKNOWN
         known_B11 = plain_BN.any(1)[:, None, None]
         off_BTC = (self.plain(first_BTD).transpose(1, 2) - self.plain_mel(plain_BN)).abs() * known_B11
+        phone = F.cross_entropy(guess, labels, ignore_index=UNKNOWN)
+        plain = off_BTC.mean() * len(known_B11) / known_B11.sum().clamp(min=1)
         return {
-            **self.decoded_losses(quantized, wav_BN, pitch_BT),
-            "commit": commitment / NUM_CODEBOOKS,
-            "phone": F.cross_entropy(guess, labels, ignore_index=UNKNOWN),
-            "plain": off_BTC.mean() * len(known_B11) / known_B11.sum().clamp(min=1),
+            "content": phone + PLAIN_WEIGHT * plain,
+            "phone": phone,
+            "plain": plain,
             "accuracy": ((guess.argmax(-1) == labels) & known).sum() / known.sum().clamp(min=1),
         }
+
+    def kept(self, content_BTD: Tensor, wav_BN: Tensor) -> dict[str, Tensor]:
+        """Given what codebook 1 sees (B, T, D) of audio (B, N), return how far the held codec's is from that."""
+        assert self.held is not None
+        with torch.autocast(wav_BN.device.type, torch.bfloat16):
+            told_BTD = self.held.latents(wav_BN).float()[..., :CONTENT]
+        off = F.mse_loss(content_BTD[..., :CONTENT], told_BTD) / told_BTD.var()
+        return {"content": HELD_WEIGHT * off, "off": off}
 
     def publish(self) -> None:
         """Put the learned codebooks into the codec."""
@@ -218,7 +261,10 @@ class Segments:
             return self.one()
         segment /= peak
         if real and self.rng.random() < 1 / 2:
-            segment = OtherVoice.draw(self.rng).speak(segment, self.rng)
+            try:
+                segment = OtherVoice.draw(self.rng).speak(segment, self.rng)
+            except parselmouth.PraatError:  # now and then it finds no pitch to move in a second's speech
+                return self.one()
         return segment * self.rng.uniform(0.2, 0.95), plain, known[first : first + FRAMES], pitch(segment)
 
     def batch(self, size: int) -> list[Tensor]:
@@ -240,8 +286,9 @@ def train(
     step = resume(state, trainer, chain, args.device)
     data.rng.seed(step)
     began, sums, aligned = time.time(), Counter[str](), False
+    aligning = stage == "codec" and trainer.held is None
     while step < steps:
-        if stage == "codec" and step >= ALIGN_EVERY and (step % ALIGN_EVERY == 0 or not aligned):
+        if aligning and step >= ALIGN_EVERY and (step % ALIGN_EVERY == 0 or not aligned):
             log(args.run, "codec.align", step=step, recognised=data.realign(trainer))
             aligned = True
         set_rate(chain, args.rate * cosine(step, steps, warmup=WARMUP, floor=FLOOR))
@@ -261,13 +308,48 @@ def train(
             save(state, trainer, chain, step)
 
 
+def learn_codec(args: argparse.Namespace, data: Segments, frozen: Path) -> None:
+    """Train everything and write the codec that is frozen then."""
+    trainer = Trainer(NanoCodecConfig())
+    if args.start is not None:
+        trainer.begin_with(Synthesizer.load(args.start, device="cpu").codec)
+    trainer.to(args.device)
+
+    def losses_of(*batch: Tensor) -> dict[str, Tensor]:
+        losses = trainer(*batch)
+        return {"loss": losses["sound"] + COMMIT_WEIGHT * losses["commit"] + losses["content"], **losses}
+
+    train(args, "codec", trainer, losses_of, data, args.steps)
+    trainer.publish()
+    with write_beside(frozen) as path:
+        torch.save(trainer.codec.state_dict(), path)
+
+
+def learn_decoder(args: argparse.Namespace, data: Segments, frozen: Path) -> None:
+    """Train the decoder of the frozen codec and write what comes of it."""
+    trainer = Trainer(NanoCodecConfig()).to(args.device)
+    trainer.requires_grad_(False)
+    for module in (trainer.codec.decoder, trainer.codec.voice):
+        module.requires_grad_(True)
+    trainer.codec.load_state_dict(torch.load(frozen, weights_only=True, map_location=args.device))
+
+    def losses_of(wav_BN: Tensor, _plain: Tensor, _labels: Tensor, pitch_BT: Tensor) -> dict[str, Tensor]:
+        codes_BTQ = trainer.codec.encode(wav_BN).clone()
+        losses = trainer.decoded_losses(trainer.codec.dequantize(codes_BTQ), wav_BN, pitch_BT)
+        return {"loss": losses["sound"], **losses}
+
+    train(args, "decoder", trainer, losses_of, data, args.decoder_steps)
+    with write_beside(args.run / "codec.done.pt") as path:
+        torch.save(trainer.codec.state_dict(), path)
+
+
 def main() -> None:
     """Train to the given number of steps, from the last saved state on."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="the folder of this run")
     parser.add_argument("--recordings", type=Path, help="a folder of real speech, transcripts beside it")
     parser.add_argument("--steps", type=int, default=1600, help="steps that train everything")
-    parser.add_argument("--start", type=Path, help="a checkpoint folder whose codec is taken instead of these steps")
+    parser.add_argument("--start", type=Path, help="a checkpoint folder whose codec these steps begin with")
     parser.add_argument("--decoder-steps", type=int, default=0, help="steps after these that train the decoder only")
     parser.add_argument("--batch", type=int, default=24, help="seconds of speech a step")
     parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
@@ -275,36 +357,11 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     data = Segments(args.run, args.recordings, args.speakers)
-    trainer = Trainer(NanoCodecConfig()).to(args.device)
-
-    def everything(*batch: Tensor) -> dict[str, Tensor]:
-        losses = trainer(*batch)
-        content = losses["phone"] + PLAIN_WEIGHT * losses["plain"]
-        sound = losses["mel"] + PITCH_WEIGHT * losses["pitch"]
-        return {"loss": sound + 0.2 * losses["commit"] + content, **losses}
-
-    def decoder(wav_BN: Tensor, _plain: Tensor, _labels: Tensor, pitch_BT: Tensor) -> dict[str, Tensor]:
-        codes_BTQ = trainer.codec.encode(wav_BN).clone()
-        losses = trainer.decoded_losses(trainer.codec.dequantize(codes_BTQ), wav_BN, pitch_BT)
-        return {"loss": losses["mel"] + PITCH_WEIGHT * losses["pitch"], **losses}
-
     frozen = args.run / "codec.frozen.pt"
     if not frozen.exists():
-        if args.start is None:
-            train(args, "codec", trainer, everything, data, args.steps)
-            trainer.publish()
-        else:
-            load_into(trainer.codec, detect.load(args.start).tensors, "codec.", args.start)
-        with write_beside(frozen) as path:
-            torch.save(trainer.codec.state_dict(), path)
+        learn_codec(args, data, frozen)
     if args.decoder_steps:
-        trainer.requires_grad_(False)
-        for module in (trainer.codec.decoder, trainer.codec.voice):
-            module.requires_grad_(True)
-        trainer.codec.load_state_dict(torch.load(frozen, weights_only=True, map_location=args.device))
-        train(args, "decoder", trainer, decoder, data, args.decoder_steps)
-        with write_beside(args.run / "codec.done.pt") as path:
-            torch.save(trainer.codec.state_dict(), path)
+        learn_decoder(args, data, frozen)
 
 
 if __name__ == "__main__":

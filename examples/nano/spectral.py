@@ -1,4 +1,4 @@
-"""Log-mel magnitudes as a loss: what `vallecli.codec.nano.LogMel` computes, made for training on a CPU.
+"""Mel magnitudes as losses: what `vallecli.codec.nano.LogMel` computes, made for training on a CPU.
 
 Nearly all of the codec's training time is spent in spectrograms. Here the gradient of a power spectrum is one inverse
 transform of half a spectrum, where torch's own of `rfft` is a transform of a whole complex one.
@@ -39,8 +39,8 @@ class Power(torch.autograd.Function):
         return torch.fft.irfft(weighted, norm="forward")
 
 
-class LogMelLoss(nn.Module):
-    """The mean L1 between log-mel magnitudes of two signals, at one resolution; a window is four hops."""
+class MelLosses(nn.Module):
+    """How far the mel magnitudes of two signals are apart, at one resolution; a window is four hops."""
 
     filters: Tensor
     window: Tensor
@@ -61,8 +61,16 @@ class LogMelLoss(nn.Module):
         power: Tensor = Power.apply(pieces * self.window)  # type: ignore[no-untyped-call]
         return ((power + LOG_FLOOR**2).sqrt() @ self.filters).clamp(min=LOG_FLOOR).log()
 
-    def forward(self, out_BN: Tensor, wav_BN: Tensor) -> Tensor:
-        """Given decoded and original audio (B, N), return the loss."""
+    def forward(self, out_BN: Tensor, wav_BN: Tensor) -> tuple[Tensor, Tensor]:
+        """Given decoded and original audio (B, N), return two losses.
+
+        The mean L1 of logarithms makes every band of every frame as important as any other. The spectral convergence
+        (arXiv 1808.06719), the norm of the magnitudes' difference over that of the original's, a mean over B, makes
+        what is loud important: the harmonics of the vowels.
+        """
         with torch.no_grad():
             wanted = self.log_mel(wav_BN)
-        return F.l1_loss(self.log_mel(out_BN), wanted)
+        found = self.log_mel(out_BN)
+        off_B = (found.exp() - wanted.exp()).square().sum((1, 2))
+        convergence = (off_B / wanted.exp().square().sum((1, 2))).sqrt().mean()
+        return F.l1_loss(found, wanted), convergence

@@ -29,7 +29,7 @@ class NanoCodecConfig:
     n_mels: int = 100
     encoder_dim: int = 192
     encoder_layers: int = 3
-    latent_dim: int = 40
+    latent_dim: int = 64
     decoder_dim: int = 256
     decoder_layers: int = 6
 
