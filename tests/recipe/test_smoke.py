@@ -141,7 +141,8 @@ def test_what_is_exported_speaks(exported: Path, valle: Valle) -> None:
 
 def test_the_card_tells_of_what_is_exported(exported: Path) -> None:
     digest = sha256(exported / "model.safetensors")
-    assert (exported / "README.md").read_text() == f"15.7 million parameters, sha256 `{digest}`"
+    millions = sum(tensor.numel() for tensor in detect.load(exported).tensors.values()) / 1e6
+    assert (exported / "README.md").read_text() == f"{millions:.1f} million parameters, sha256 `{digest}`"
 
 
 def test_the_mean_of_all_rounds_is_exported(exported: Path, tmp_path: Path) -> None:
