@@ -2,7 +2,7 @@
 
     python examples/nano/codec.py --run runs/nano --recordings voices/ --steps 1600
     python examples/nano/codec.py --run runs/nano --recordings voices/ --steps 1600 --decoder-steps 4000
-    python examples/nano/codec.py --run runs/nano --recordings voices/ --steps 4800 --start src/vallecli/data/nano
+    python examples/nano/codec.py --run runs/nano --recordings voices/ --steps 4300 --start src/vallecli/data/nano
 
 The first --steps train everything; then encoder and codebooks are frozen (RUN/codec.frozen.pt), which fixes the
 codes the language models learn, while --decoder-steps more go into the decoder alone, before or after the language

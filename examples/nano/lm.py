@@ -196,7 +196,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--batch", type=int, default=8, help="rows a step")
     parser.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate")
-    parser.add_argument("--start", type=Path, help="a checkpoint folder to begin with, if its codec is this run's")
+    parser.add_argument("--start", type=Path, help="a checkpoint folder whose codec this run's is, or began with")
     parser.add_argument("--real", type=float, default=0.3, help="share of the rows that come from real recordings")
     parser.add_argument("--strangers", type=float, default=0, help="share of the prompts from any real recording (AR)")
     parser.add_argument("--threads", type=int, help="CPU threads; by default all")
