@@ -11,9 +11,10 @@ import torch
 from config import MAX_PROMPT, MIN_PROMPT
 from speech import REAL
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 LONGEST = 420  # frames of a sentence
-OWN = 3  # a human's own voice counts as so many of those that Praat makes of it
+OWN = 8  # a human's own voice counts as so many of those that Praat makes of it
 HELD_OUT = 8  # speakers of each kind that are never trained on
 
 
@@ -115,6 +116,21 @@ class Speech:
             others_TQ = np.concatenate([other.codes_TQ for other in prompter if other is not row])
             examples.append((passage(others_TQ, rng), row.retell()))
         return collate(examples)
+
+
+class Steps(Dataset[Batch]):
+    """The batch of each step of a training, which hangs on nothing but the step."""
+
+    def __init__(self, speech: Speech, size: int, shares: Shares) -> None:
+        self.speech, self.size, self.shares = speech, size, shares
+
+    def __getitem__(self, step: int) -> Batch:
+        """Return the batch of a step."""
+        return self.speech.choose(self.size, random.Random(step), self.shares)
+
+    def loader(self, first: int, last: int, workers: int) -> DataLoader[Batch]:
+        """Return the batches of steps `first` to `last` - 1, made by processes beside this one if there are workers."""
+        return DataLoader(self, batch_size=None, sampler=range(first, last), num_workers=workers)
 
 
 def speaker_name(path: Path) -> str:

@@ -13,11 +13,12 @@ MODEL = {
     "n_layers": 6,
     "nar_d_model": 256,
     "nar_n_heads": 4,
-    "nar_n_layers": 4,
+    "nar_n_layers": 5,
     "bos": "after_prompt",
     "prefix_mode": 1,
     "tied_heads": True,
+    "fixed_stages": True,
 }
 LIMITS = Limits(max_prompt_frames=MAX_PROMPT, max_text_chars=90)
 SAMPLING = {"temperature": 0.5, "top_p": 0.9}
-EQUALIZE = 0.3  # of the difference to the average spectrum of the prompt
+EQUALIZE = 0.5  # of the difference to the average spectrum of the prompt

@@ -13,7 +13,8 @@ reads are replaced by random ones, so that it cannot lean on the previous frame 
 
 Three more teach that codes have neighbours: the tables of codes start as projections of the codec's codebooks, a
 target is shared with the codes that would have been nearly as good, and the NAR reads such codes in place of the right
-ones, as it will read its own.
+ones, as it will read its own. Voices have neighbours too: a share of the NAR's rows (--bent) is in voices that are
+bent anew each time, so that it learns to listen to the prompt instead of learning by heart who says what.
 
 The state is kept in RUN/MODEL.pt; the same command goes on from there. Hidden matrices are trained by Muon, the rest
 by AdamW.
@@ -25,13 +26,14 @@ import argparse
 import math
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from batches import Batch, Shares, Speech
+from batches import Batch, Shares, Speech, Steps
 from common import log, write_beside
 from config import MODEL
 from neighbours import Neighbours
@@ -158,6 +160,15 @@ def nar_losses(model: NAR, batch: Batch, neighbours: Neighbours, stage: int) -> 
     return {**losses, f"ce{stage}": losses["ce"]}
 
 
+def bent(batch: Batch, neighbours: Neighbours, share: float) -> Batch:
+    """Return a batch of which a share of the rows, prompt and speech, is in voices that nobody has."""
+    codes_BAQ = batch.codes_BAQ
+    at = torch.arange(codes_BAQ.shape[1], device=codes_BAQ.device)
+    bent_BAQ = neighbours.bend(codes_BAQ, at < batch.audio_len_B[:, None])
+    chosen_B = torch.rand(len(codes_BAQ), device=codes_BAQ.device) < share
+    return replace(batch, codes_BAQ=torch.where(chosen_B[:, None, None], bent_BAQ, codes_BAQ))
+
+
 def attention(query: Tensor, key: Tensor, value: Tensor, *, attn_mask: Tensor) -> Tensor:
     """Do what F.scaled_dot_product_attention does: on a CPU, in bfloat16, training is twice as fast this way."""
     with torch.autocast("cpu", enabled=False):
@@ -198,8 +209,10 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate")
     parser.add_argument("--start", type=Path, help="a checkpoint folder whose codec this run's is, or began with")
     parser.add_argument("--real", type=float, default=0.3, help="share of the rows that come from real recordings")
+    parser.add_argument("--bent", type=float, default=0, help="share of the rows whose voice is bent at random (NAR)")
     parser.add_argument("--strangers", type=float, default=0, help="share of the prompts from any real recording (AR)")
     parser.add_argument("--threads", type=int, help="CPU threads; by default all")
+    parser.add_argument("--workers", type=int, default=0, help="processes that make batches, for a GPU to be fed")
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     config = ModelConfig.from_dict(MODEL)
@@ -221,32 +234,35 @@ def main() -> None:
     state = args.run / f"{args.model}.pt"
     if args.start is not None:  # before there are optimisers: loading replaces the parameters
         load_into(model, detect.load(args.start).tensors, f"{args.model}.", args.start)
+        model.to(args.device)
     chain = optimizers(model, args.rate, "layers", betas=(0.9, 0.98), decay=0.01, share=TABLE_RATE)
     step = resume(state, model, chain, args.device)
 
     def losses_of(batch: Batch, stage: int) -> dict[str, Tensor]:
-        batch = batch.to(args.device)
         if isinstance(model, AR):
             return ar_losses(model, batch, neighbours, guide)
+        if args.bent:
+            batch = bent(batch, neighbours, args.bent)
         return nar_losses(model, batch, neighbours, stage)
 
-    began, sums, counts = time.time(), Counter[str](), Counter[str]()
-    while step < args.steps:
-        rng = random.Random(step)  # a resumed run sees the batches an unbroken one would
+    began = time.time()
+    sums, counts = defaultdict[str, Any](float), Counter[str]()
+    for batch in Steps(seen, args.batch, shares).loader(step, args.steps, args.workers):
+        stage = random.Random(f"stage of {step}").choice(STAGES)  # a resumed run takes the steps an unbroken one would
         set_rate(chain, args.rate * cosine(step, args.steps, warmup=WARMUP, floor=FLOOR))
         model.train()
-        batch = seen.choose(args.batch, rng, shares)
-        losses = losses_of(batch, rng.choice(STAGES))
+        losses = losses_of(batch.to(args.device), stage)
         model.zero_grad()
         losses["loss"].backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in chain:
             optimizer.step()
         step += 1
-        sums.update({name: value.item() for name, value in losses.items()})
-        counts.update(losses.keys())
+        for name, value in losses.items():
+            sums[name] += value.detach()  # on its device: to ask for the number would be to wait for it
+            counts[name] += 1
         if step % LOG_EVERY == 0:
-            means = {name: sums[name] / counts[name] for name in sorted(sums)}
+            means = {name: float(sums[name] / counts[name]) for name in sorted(sums)}
             log(args.run, args.model, step=step, seconds=time.time() - began, **means)
             sums.clear()
             counts.clear()

@@ -47,8 +47,9 @@ NANO = ModelConfig(
     n_layers=6,
     nar_d_model=256,
     nar_n_heads=4,
-    nar_n_layers=4,
+    nar_n_layers=5,
     bos="after_prompt",
+    fixed_stages=True,
 )
 VALLEX = ModelConfig(
     text_vocab=2048,

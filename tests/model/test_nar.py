@@ -108,7 +108,9 @@ def test_tied_heads_are_the_embeddings_of_the_same_codebook(tied: bool) -> None:
     assert shared == ([(stage, stage + 1) for stage in STAGES[:-1]] if tied else [])
 
 
-@pytest.mark.parametrize("options", [{}, {"cross_attention": True}, {"stage_alphas": True}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"cross_attention": True}, {"stage_alphas": True}, {"fixed_stages": True}], ids=str
+)
 def test_every_parameter_is_reached_by_training(options: dict[str, bool]) -> None:
     model = nar(**options)
     given = inputs((6, 3, 9), (4, 2, 7))
@@ -129,6 +131,21 @@ def test_fixed_stages_change_no_logit(cross: bool) -> None:
     assert all(
         torch.equal(model(*arguments, stage=stage), logits) for stage, logits in zip(STAGES, before, strict=True)
     )
-    left = sum(parameter.numel() for parameter in model.parameters())
+    left = sum(p.numel() for name, p in model.named_parameters() if not name.endswith("scales_and_shifts"))
     assert held - left == sum(linear.weight.numel() + linear.bias.numel() for linear in projections) > 0
     assert len(projections) == 1 + (3 if cross else 2) * len(model.layers)
+
+
+@torch.inference_mode()
+def test_a_model_of_fixed_stages_is_what_one_comes_to_when_they_are_fixed() -> None:
+    model, fixed = nar(), nar(fixed_stages=True)
+    arguments = inputs((6, PROMPT, PROMPT + FRAMES))
+    before = [model(*arguments, stage=stage) for stage in STAGES]
+    model.fix_stages(replaced=lambda linear: None)
+    state = model.state_dict()
+    del state["stage_embeddings.weight"]
+    fixed.load_state_dict(state)
+    fixed.fix_stages(replaced=lambda linear: pytest.fail("nothing is left to project"))
+    assert all(
+        torch.equal(fixed(*arguments, stage=stage), logits) for stage, logits in zip(STAGES, before, strict=True)
+    )

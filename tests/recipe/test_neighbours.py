@@ -52,6 +52,59 @@ def test_varied_codes_and_what_they_leave_give_the_same_sum(neighbours: Neighbou
     torch.testing.assert_close(torch.stack(given).sum(0) + left_ND, neighbours.residual(codes_NQ, 0))
 
 
+def spoken(neighbours: Neighbours, means_BD: torch.Tensor) -> torch.Tensor:
+    """Return codes (B, 40, 8) of random frames around the mean of each row, in what codebooks 2 to 8 see."""
+    generator = torch.Generator().manual_seed(2)
+    left_BAD = means_BD[:, None] + torch.randn(len(means_BD), 40, 8 - CONTENT, generator=generator)
+    found = [torch.randint(0, 1024, left_BAD.shape[:2], generator=generator)]
+    for table_VD in neighbours.codebooks_QVD[1:, :, CONTENT:]:
+        found.append(torch.cdist(left_BAD.flatten(0, 1), table_VD).argmin(-1).view(left_BAD.shape[:2]))
+        left_BAD = left_BAD - F.embedding(found[-1], table_VD)
+    return torch.stack(found, -1)
+
+
+def test_a_voice_that_is_not_bent_stays_as_it_is(neighbours: Neighbours, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("neighbours.MOVED", 0)
+    monkeypatch.setattr("neighbours.MIXED", 0)
+    neighbours.codebooks_QVD *= 0.3 ** torch.arange(8.0)[:, None, None]
+    codes_BAQ = spoken(neighbours, torch.zeros(2, 8 - CONTENT))
+    same = neighbours.bend(codes_BAQ, torch.ones(2, 40, dtype=torch.bool)) == codes_BAQ
+    assert same.float().mean() > 0.95  # what all of them left may have been nearer to another code
+
+
+def test_a_bent_voice_goes_towards_another_and_says_the_same(
+    neighbours: Neighbours, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neighbours.MIXED", 0)
+    here, there = torch.tensor([[2.0, 0, 0, 0], [-2.0, 0, 0, 0]]), torch.arange(40) < torch.tensor([[30], [40]])
+    codes_BAQ = spoken(neighbours, here)
+    torch.manual_seed(0)
+    bent_BAQ = neighbours.bend(codes_BAQ, there)
+    assert torch.equal(bent_BAQ[..., 0], codes_BAQ[..., 0])
+    before, after = (
+        [neighbours.residual(row_AQ[there_A], 1)[:, CONTENT:] for row_AQ, there_A in zip(codes, there, strict=True)]
+        for codes in (codes_BAQ, bent_BAQ)
+    )
+    for row in range(2):
+        moved_AD = after[row] - before[row]
+        towards_D = before[1 - row].mean(0) - before[row].mean(0)
+        share = (moved_AD.mean(0) @ towards_D) / (towards_D @ towards_D)
+        assert 0.05 < share < 0.85
+        torch.testing.assert_close(moved_AD, (share * towards_D).expand_as(moved_AD), atol=0.5, rtol=0)
+
+
+def test_a_bent_voice_does_not_hang_on_what_is_padded(neighbours: Neighbours) -> None:
+    codes_BAQ = spoken(neighbours, torch.zeros(2, 8 - CONTENT))
+    there = torch.arange(40) < torch.tensor([[30], [40]])
+    found = []
+    for padding in (0, 7):
+        codes_BAQ[~there] = padding
+        torch.manual_seed(0)
+        found.append(neighbours.bend(codes_BAQ, there)[there])
+    assert torch.equal(*found)
+    assert not torch.equal(found[0], codes_BAQ[there])
+
+
 @pytest.fixture
 def split(tmp_path: Path) -> tuple[Speech, Speech]:
     """Held-out and other speech: codes are 0 to 9 in stage 1's, 100 to 109 in real ones; hibari's are 500 above."""

@@ -81,7 +81,7 @@ def models(tokens: Path) -> Path:
     command = ("--run", tokens, "--batch", 2, "--steps")
     assert steps("ar", stage("lm", "--model", "ar", "--strangers", 0.5, *command, 4, kill="ar step 3")) == [1, 2, 3]
     assert steps("ar", stage("lm", "--model", "ar", "--strangers", 0.5, *command, 4)) == [3, 4]
-    assert steps("nar", stage("lm", "--model", "nar", *command, 2)) == [1, 2]
+    assert steps("nar", stage("lm", "--model", "nar", "--bent", 0.5, "--workers", 1, *command, 2)) == [1, 2]
     return tokens
 
 

@@ -27,7 +27,7 @@ class AR(nn.Module):
         self.text_positions = Positions(width)
         self.audio_positions = Positions(width)
         kind = CrossLayer if config.cross_attention else Layer
-        self.layers = nn.ModuleList(kind(width, config.n_heads, adaptive=False) for _ in range(config.n_layers))
+        self.layers = nn.ModuleList(kind(width, config.n_heads, Norm) for _ in range(config.n_layers))
         self.norm = Norm(width)
         self.head = Linear(width, EOS + 1, bias=False)
         for table in (self.text_embedding, self.audio_embedding):

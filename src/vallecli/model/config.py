@@ -49,6 +49,8 @@ class ModelConfig:
     """Whether audio looks at the text through layers of their own (VALL-F), or text and audio share one sequence."""
     stage_alphas: bool = False
     """Whether each stage of the NAR scales the positions of the audio in its own way (lifeiteng's first layout)."""
+    fixed_stages: bool = False
+    """Whether the NAR's norms hold a scale and a shift for each stage (nano), or project embeddings of the stages."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for options no model can have; they may come from a file."""
@@ -63,7 +65,7 @@ class ModelConfig:
         for name, kind in (("bos", Bos), ("prefix_mode", PrefixMode), ("stop", Stop)):
             if getattr(self, name) not in get_args(kind):
                 raise ValueError(f"{name} cannot be {getattr(self, name)!r}")
-        for name in ("tied_heads", "cross_attention", "stage_alphas"):
+        for name in ("tied_heads", "cross_attention", "stage_alphas", "fixed_stages"):
             if not isinstance(value := getattr(self, name), bool):
                 raise ValueError(f"{name} cannot be {value!r}")
 

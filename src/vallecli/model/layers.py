@@ -44,7 +44,7 @@ class Stage(NamedTuple):
     """One of the NAR's passes."""
 
     number: int  # from 0
-    embedding_D: Tensor
+    embedding_D: Tensor | None  # what AdaptiveNorms project
 
 
 class Norm(nn.LayerNorm):
@@ -74,20 +74,27 @@ class AdaptiveNorm(nn.Module):
 
 
 class FixedNorm(nn.Module):
-    """An AdaptiveNorm of which the results of the projection are left: two vectors for each stage."""
+    """Layer norm with a scale and a shift for each stage: all that an AdaptiveNorm comes to when it has learned."""
 
-    scales_and_shifts: Tensor
-
-    def __init__(self, adaptive: AdaptiveNorm, stages_SD: Tensor) -> None:
+    def __init__(self, dim: int, stages: int) -> None:
         super().__init__()
-        self.norm = adaptive.norm
+        self.norm = nn.LayerNorm(dim)
+        start_2D = torch.stack([torch.ones(dim), torch.zeros(dim)])
+        self.scales_and_shifts = nn.Parameter(start_2D.repeat(stages, 1, 1))  # (stages, 2, D)
+
+    @classmethod
+    def of(cls, adaptive: AdaptiveNorm, stages_SD: Tensor) -> FixedNorm:
+        """Return what an AdaptiveNorm comes to in stages with these embeddings."""
         weight, bias = adaptive.project.weight.float(), adaptive.project.bias.float()
         rows = [product(stage_D, weight, bias) for stage_D in stages_SD]  # one by one, as an AdaptiveNorm computes them
-        self.register_buffer("scales_and_shifts", torch.stack(rows))
+        fixed = cls(stages_SD.shape[1], len(stages_SD))
+        fixed.norm = adaptive.norm
+        fixed.scales_and_shifts = nn.Parameter(torch.stack(rows).view(len(rows), 2, -1))
+        return fixed.train(adaptive.training)
 
     def forward(self, x_BLD: Tensor, stage: Stage) -> Tensor:
         """Given (B, L, D), return (B, L, D)."""
-        scale, shift = self.scales_and_shifts[stage.number].chunk(2, -1)
+        scale, shift = self.scales_and_shifts[stage.number]
         out: Tensor = scale * self.norm(x_BLD) + shift
         return out
 
@@ -142,11 +149,10 @@ class CrossAttention(nn.Module):
 
 
 class Layer(nn.Module):
-    """A pre-norm transformer layer; adaptive norms make it a NAR layer."""
+    """A pre-norm transformer layer; norms that hear of the stage make it a NAR layer."""
 
-    def __init__(self, dim: int, heads: int, *, adaptive: bool) -> None:
+    def __init__(self, dim: int, heads: int, norm: Callable[[int], nn.Module]) -> None:
         super().__init__()
-        norm = AdaptiveNorm if adaptive else Norm
         self.norm1 = norm(dim)
         self.attention = Attention(dim, heads)
         self.norm2 = norm(dim)
@@ -170,10 +176,10 @@ class Layer(nn.Module):
 class CrossLayer(Layer):
     """A layer of VALL-F: between attention among the audio and the feed-forward, audio looks at the text."""
 
-    def __init__(self, dim: int, heads: int, *, adaptive: bool) -> None:
-        super().__init__(dim, heads, adaptive=adaptive)
+    def __init__(self, dim: int, heads: int, norm: Callable[[int], nn.Module]) -> None:
+        super().__init__(dim, heads, norm)
         self.cross = CrossAttention(dim, heads)
-        self.norm3 = (AdaptiveNorm if adaptive else Norm)(dim)
+        self.norm3 = norm(dim)
 
     def forward(
         self,

@@ -6,6 +6,8 @@ norms that adapt to the stage k.
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor, nn
 
@@ -38,10 +40,11 @@ class NAR(nn.Module):
         self.language_embedding = nn.Embedding(config.n_languages, width) if config.n_languages else None
         self.text_positions = Positions(width)
         self.audio_positions = Positions(width, alphas=NUM_CODEBOOKS - 1 if config.stage_alphas else 1)
-        self.stage_embeddings = nn.Embedding(NUM_CODEBOOKS - 1, width)
+        self.stage_embeddings = None if config.fixed_stages else nn.Embedding(NUM_CODEBOOKS - 1, width)
         kind = CrossLayer if config.cross_attention else Layer
-        self.layers = nn.ModuleList(kind(width, config.nar_n_heads, adaptive=True) for _ in range(config.nar_n_layers))
-        self.norm = AdaptiveNorm(width)
+        norm = functools.partial(FixedNorm, stages=NUM_CODEBOOKS - 1) if config.fixed_stages else AdaptiveNorm
+        self.layers = nn.ModuleList(kind(width, config.nar_n_heads, norm) for _ in range(config.nar_n_layers))
+        self.norm = norm(width)
         self.heads = nn.ModuleList(Linear(width, CODEBOOK_SIZE, bias=False) for _ in range(NUM_CODEBOOKS - 1))
         for table in (self.text_embedding, *self.audio_embeddings):
             nn.init.normal_(table.weight, std=0.1)
@@ -78,7 +81,7 @@ class NAR(nn.Module):
         else:
             x = torch.cat([text, audio], 1)
             present = torch.cat([key_mask(letters, text_len_B), key_mask(positions, audio_len_B)], 1)
-        now = Stage(stage - 1, self.stage_embeddings.weight[stage - 1])
+        now = Stage(stage - 1, None if self.stage_embeddings is None else self.stage_embeddings.weight[stage - 1])
         for layer, memory in zip(self.layers, memories, strict=True):
             x = layer(x, present[:, None, None], now, memory=memory)
         logits: Tensor = self.heads[stage - 1](self.norm(x[:, x.shape[1] - positions :], now))
@@ -90,11 +93,13 @@ class NAR(nn.Module):
 
         `replaced` hears of each projection.
         """
+        if self.stage_embeddings is None:
+            return
         stages_SD = self.stage_embeddings.weight.float()
         for owner in (self, *self.layers):
             for name, child in list(owner.named_children()):
                 if isinstance(child, AdaptiveNorm):
-                    setattr(owner, name, FixedNorm(child, stages_SD))
+                    setattr(owner, name, FixedNorm.of(child, stages_SD))
                     replaced(child.project)
 
     def _embed_audio(self, codes_BAQ: Tensor, prompt_len_B: Tensor, stage: int) -> Tensor:
