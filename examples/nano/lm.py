@@ -225,16 +225,16 @@ def main() -> None:
     codec = torch.load(args.run / "codec.frozen.pt", weights_only=True, map_location=args.device)
     neighbours = Neighbours.of(codec["codebooks"], unseen)
     torch.manual_seed(0)
-    model = (AR if args.model == "ar" else NAR)(config).to(args.device)
+    model = (AR if args.model == "ar" else NAR)(config)
     neighbours.start(model, torch.Generator().manual_seed(0))
     if isinstance(model, NAR):  # its embeddings start small, being its heads too: full positions would drown them
         for positions in (model.text_positions, model.audio_positions):
             nn.init.constant_(positions.alpha, 0.15)
     guide = Guide(model, config.n_heads) if isinstance(model, AR) else None
     state = args.run / f"{args.model}.pt"
-    if args.start is not None:  # before there are optimisers: loading replaces the parameters
+    if args.start is not None:  # before there are optimisers: loading replaces the parameters, on the CPU
         load_into(model, detect.load(args.start).tensors, f"{args.model}.", args.start)
-        model.to(args.device)
+    model.to(args.device)
     chain = optimizers(model, args.rate, "layers", betas=(0.9, 0.98), decay=0.01, share=TABLE_RATE)
     step = resume(state, model, chain, args.device)
 

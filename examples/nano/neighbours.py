@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from batches import Speech
 from torch import Tensor
 
+from vallecli.codec.nano import quantize
 from vallecli.model.ar import AR
 from vallecli.model.config import CODEBOOK_SIZE, NUM_CODEBOOKS
 from vallecli.model.nar import NAR
@@ -73,8 +74,8 @@ class Neighbours:
         return varied_NQ, residual_ND
 
     @torch.no_grad()
-    def bend(self, codes_BAQ: Tensor, there_BA: Tensor) -> Tensor:
-        """Given codes (B, A, Q) and where there are some, return what others would have, whom nobody is (B, A, Q).
+    def bend(self, codes_BAQ: Tensor, present_BA: Tensor) -> Tensor:
+        """Given codes (B, A, Q) and where they are no padding, return them (B, A, Q) in voices that nobody has.
 
         What codebooks 2 to 8 say goes towards the mean of another row, with its dimensions mixed at random, alike in
         all frames of a row: prompt and speech stay one voice. It is quantised anew; codebook 1 stays as it is.
@@ -82,17 +83,13 @@ class Neighbours:
         seen = self.seen_QD[1]
         rest_BAD = self.residual(codes_BAQ, 1)[..., seen]
         rows, _, dims = rest_BAD.shape
-        mean_B1D = (rest_BAD * there_BA[..., None]).sum(1, keepdim=True) / there_BA.sum(1)[:, None, None]
+        mean_B1D = (rest_BAD * present_BA[..., None]).sum(1, keepdim=True) / present_BA.sum(1)[:, None, None]
         far_B11 = torch.rand(2, rows, 1, 1, device=codes_BAQ.device)
         mixing_BDD = MIXED * far_B11[0] * torch.randn(rows, dims, dims, device=codes_BAQ.device) / dims**0.5
         off_BAD = rest_BAD - mean_B1D
         moved_B1D = mean_B1D + MOVED * far_B11[1] * (mean_B1D.roll(1, 0) - mean_B1D)
         rest_BAD = moved_B1D + off_BAD + off_BAD @ mixing_BDD
-        codes = [codes_BAQ[..., 0]]
-        for codebook_VD in self.codebooks_QVD[1:, :, seen]:
-            codes.append(torch.cdist(rest_BAD.flatten(0, 1), codebook_VD).argmin(-1).view(codes[0].shape))
-            rest_BAD = rest_BAD - F.embedding(codes[-1], codebook_VD)
-        return torch.stack(codes, -1)
+        return torch.cat([codes_BAQ[..., :1], quantize(rest_BAD, self.codebooks_QVD[1:, :, seen])], -1)
 
     @torch.no_grad()
     def start(self, model: AR | NAR, generator: torch.Generator) -> None:

@@ -14,6 +14,8 @@ import torch
 from vallecli import bench
 from vallecli.bench import RANDOM, Bench, Times, Work, random_checkpoint, random_codec
 from vallecli.constants import HOP
+from vallecli.formats import detect
+from vallecli.registry import BUILT_IN
 from vallecli.tokens import TokenModel
 
 if TYPE_CHECKING:
@@ -108,6 +110,10 @@ def test_the_full_size_is_the_published_one() -> None:
     assert 365_000_000 < checkpoint.parameters < 375_000_000
     config = RANDOM["full"]
     assert (config.n_layers, config.d_model, config.n_heads, config.n_languages) == (12, 1024, 16, 3)
+
+
+def test_nano_s_size_is_that_of_the_weights_that_ship() -> None:
+    assert RANDOM["nano"] == detect.load(BUILT_IN["nano"]).model
 
 
 def test_random_weights_are_as_many_as_they_seem() -> None:

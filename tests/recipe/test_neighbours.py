@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from batches import OWN, Shares, Speech
 from neighbours import SPREAD, Neighbours
 
+from vallecli.codec.nano import quantize
+
 CONTENT = 4  # dimensions of codebook 1, of eight
 
 
@@ -55,12 +57,9 @@ def test_varied_codes_and_what_they_leave_give_the_same_sum(neighbours: Neighbou
 def spoken(neighbours: Neighbours, means_BD: torch.Tensor) -> torch.Tensor:
     """Return codes (B, 40, 8) of random frames around the mean of each row, in what codebooks 2 to 8 see."""
     generator = torch.Generator().manual_seed(2)
-    left_BAD = means_BD[:, None] + torch.randn(len(means_BD), 40, 8 - CONTENT, generator=generator)
-    found = [torch.randint(0, 1024, left_BAD.shape[:2], generator=generator)]
-    for table_VD in neighbours.codebooks_QVD[1:, :, CONTENT:]:
-        found.append(torch.cdist(left_BAD.flatten(0, 1), table_VD).argmin(-1).view(left_BAD.shape[:2]))
-        left_BAD = left_BAD - F.embedding(found[-1], table_VD)
-    return torch.stack(found, -1)
+    rest_BAD = means_BD[:, None] + torch.randn(len(means_BD), 40, 8 - CONTENT, generator=generator)
+    first_BA1 = torch.randint(0, 1024, (*rest_BAD.shape[:2], 1), generator=generator)
+    return torch.cat([first_BA1, quantize(rest_BAD, neighbours.codebooks_QVD[1:, :, CONTENT:])], -1)
 
 
 def test_a_voice_that_is_not_bent_stays_as_it_is(neighbours: Neighbours, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,13 +75,16 @@ def test_a_bent_voice_goes_towards_another_and_says_the_same(
     neighbours: Neighbours, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("neighbours.MIXED", 0)
-    here, there = torch.tensor([[2.0, 0, 0, 0], [-2.0, 0, 0, 0]]), torch.arange(40) < torch.tensor([[30], [40]])
-    codes_BAQ = spoken(neighbours, here)
+    codes_BAQ = spoken(neighbours, torch.tensor([[2.0, 0, 0, 0], [-2.0, 0, 0, 0]]))
+    present = torch.arange(40) < torch.tensor([[30], [40]])
     torch.manual_seed(0)
-    bent_BAQ = neighbours.bend(codes_BAQ, there)
+    bent_BAQ = neighbours.bend(codes_BAQ, present)
     assert torch.equal(bent_BAQ[..., 0], codes_BAQ[..., 0])
     before, after = (
-        [neighbours.residual(row_AQ[there_A], 1)[:, CONTENT:] for row_AQ, there_A in zip(codes, there, strict=True)]
+        [
+            neighbours.residual(row_AQ[present_A], 1)[:, CONTENT:]
+            for row_AQ, present_A in zip(codes, present, strict=True)
+        ]
         for codes in (codes_BAQ, bent_BAQ)
     )
     for row in range(2):
@@ -95,14 +97,14 @@ def test_a_bent_voice_goes_towards_another_and_says_the_same(
 
 def test_a_bent_voice_does_not_hang_on_what_is_padded(neighbours: Neighbours) -> None:
     codes_BAQ = spoken(neighbours, torch.zeros(2, 8 - CONTENT))
-    there = torch.arange(40) < torch.tensor([[30], [40]])
+    present = torch.arange(40) < torch.tensor([[30], [40]])
     found = []
     for padding in (0, 7):
-        codes_BAQ[~there] = padding
+        codes_BAQ[~present] = padding
         torch.manual_seed(0)
-        found.append(neighbours.bend(codes_BAQ, there)[there])
+        found.append(neighbours.bend(codes_BAQ, present)[present])
     assert torch.equal(*found)
-    assert not torch.equal(found[0], codes_BAQ[there])
+    assert not torch.equal(found[0], codes_BAQ[present])
 
 
 @pytest.fixture

@@ -81,6 +81,15 @@ class LogMel(nn.Module):
         return (self.filters @ (power + LOG_FLOOR**2).sqrt()).clamp(min=LOG_FLOOR).log()
 
 
+def quantize(latents_BTD: Tensor, codebooks_QVD: Tensor) -> Tensor:
+    """Given latents (B, T, D), return codes (B, T, Q): in each codebook (V, D) the nearest to what is left so far."""
+    codes = []
+    for table_VD in codebooks_QVD:
+        codes.append(torch.cdist(latents_BTD, table_VD[None]).argmin(-1))
+        latents_BTD = latents_BTD - F.embedding(codes[-1], table_VD)
+    return torch.stack(codes, -1)
+
+
 class NanoCodec(nn.Module):
     """Audio at 24 kHz to codes and back; see the module's docstring. Implements `codec.base.Codec`."""
 
@@ -115,14 +124,8 @@ class NanoCodec(nn.Module):
 
     @torch.inference_mode()
     def encode(self, wav_BN: Tensor) -> Tensor:
-        """Given audio (B, N) in -1..1, return codes (B, T, 8), T = ceil(N / 320): nearest residual in each codebook."""
-        residual = self.latents(F.pad(wav_BN, (0, -wav_BN.shape[1] % HOP)))  # (B, T, D)
-        codes = []
-        for table in self.codebooks:
-            code = torch.cdist(residual, table[None]).argmin(-1)  # (B, T)
-            residual = residual - F.embedding(code, table)
-            codes.append(code)
-        return torch.stack(codes, -1)
+        """Given audio (B, N) in -1..1, return codes (B, T, 8), T = ceil(N / 320)."""
+        return quantize(self.latents(F.pad(wav_BN, (0, -wav_BN.shape[1] % HOP))), self.codebooks)
 
     def dequantize(self, codes_BTQ: Tensor) -> Tensor:
         """Given codes (B, T, Q), Q up to 8 codebooks, return the latents they stand for (B, T, latent_dim)."""

@@ -84,13 +84,13 @@ class FixedNorm(nn.Module):
 
     @classmethod
     def of(cls, adaptive: AdaptiveNorm, stages_SD: Tensor) -> FixedNorm:
-        """Return what an AdaptiveNorm comes to in stages with these embeddings."""
+        """Return what an AdaptiveNorm comes to in stages with these embeddings (S, D)."""
         weight, bias = adaptive.project.weight.float(), adaptive.project.bias.float()
         rows = [product(stage_D, weight, bias) for stage_D in stages_SD]  # one by one, as an AdaptiveNorm computes them
         fixed = cls(stages_SD.shape[1], len(stages_SD))
         fixed.norm = adaptive.norm
         fixed.scales_and_shifts = nn.Parameter(torch.stack(rows).view(len(rows), 2, -1))
-        return fixed.train(adaptive.training)
+        return fixed
 
     def forward(self, x_BLD: Tensor, stage: Stage) -> Tensor:
         """Given (B, L, D), return (B, L, D)."""
