@@ -215,6 +215,10 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=0, help="processes that make batches, for a GPU to be fed")
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
+    if args.model == "ar" and args.bent:
+        parser.error("--bent is the NAR's: what the AR writes should not tell of a voice")
+    if args.model == "nar" and args.strangers:
+        parser.error("--strangers is the AR's: the NAR learns to speak as its prompt does")
     config = ModelConfig.from_dict(MODEL)
     shares = Shares(args.real, args.strangers)
     if args.threads:
