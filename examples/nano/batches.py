@@ -34,10 +34,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Shares:
-    """What the rows of a batch are, as probabilities."""
+    """What the rows of a batch are, as probabilities, and how long their prompts are."""
 
     real: float = 0.0  # from a real recording
     strangers: float = 0.0  # prompted by any real recording instead of its own speaker
+    alone: float = 0.0  # without a prompt
+    longest: int = MAX_PROMPT  # frames of a prompt
 
 
 def load_speaker(path: Path) -> list[Row]:
@@ -114,7 +116,8 @@ class Speech:
         for speaker, row in pool[first : first + size]:
             prompter = rng.choice(self.real) if rng.random() < shares.strangers else speaker
             others_TQ = np.concatenate([other.codes_TQ for other in prompter if other is not row])
-            examples.append((passage(others_TQ, rng), row.retell()))
+            prompt_PQ = passage(others_TQ, shares.longest, rng)
+            examples.append((prompt_PQ[:0] if rng.random() < shares.alone else prompt_PQ, row.retell()))
         return collate(examples)
 
 
@@ -138,9 +141,9 @@ def speaker_name(path: Path) -> str:
     return path.stem.rpartition("-")[0] if path.name.startswith(REAL) else path.stem
 
 
-def passage(codes_TQ: np.ndarray, rng: random.Random) -> np.ndarray:
+def passage(codes_TQ: np.ndarray, longest: int, rng: random.Random) -> np.ndarray:
     """Return a random passage (P, 8) of codes (T, 8), as long as a prompt or, if there is no more, all of it."""
-    length = min(len(codes_TQ), rng.randint(MIN_PROMPT, MAX_PROMPT))
+    length = min(len(codes_TQ), rng.randint(MIN_PROMPT, longest))
     begin = rng.randrange(len(codes_TQ) - length + 1)
     return codes_TQ[begin : begin + length]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vallecli.formats.base import Limits
 from vallecli.text.arpabet import ArpabetFrontEnd
 
-MIN_PROMPT, MAX_PROMPT = 60, 300  # frames of a training prompt: 0.8 to 4 seconds
+MIN_PROMPT, AR_PROMPT, MAX_PROMPT = 60, 300, 600  # frames of a training prompt: 0.8 to 4 (AR) or 8 seconds (NAR)
 MODEL = {
     "text_vocab": len(ArpabetFrontEnd.vocabulary),
     "d_model": 256,
@@ -18,7 +18,10 @@ MODEL = {
     "prefix_mode": 1,
     "tied_heads": True,
     "fixed_stages": True,
+    "ar_prompt_frames": AR_PROMPT,
+    "guidance": (0.0, 0.0, 0.0, 0.5, 0.5, 0.5, 0.5),  # codebooks 2 to 4 carry the words, the others the voice
 }
 LIMITS = Limits(max_prompt_frames=MAX_PROMPT, max_text_chars=90)
 SAMPLING = {"temperature": 0.5, "top_p": 0.9}
+NOISE = -4.0  # dB by which the decoder's noise is turned: less is clearer and less alike
 EQUALIZE = 0.5  # of the difference to the average spectrum of the prompt

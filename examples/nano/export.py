@@ -11,15 +11,17 @@ All else in it is told by people.
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from pathlib import Path
 
 import torch
 from common import log, write_beside
-from config import EQUALIZE, LIMITS, MODEL, SAMPLING
+from config import EQUALIZE, LIMITS, MODEL, NOISE, SAMPLING
 from torch import nn
 
 from vallecli.codec.nano import NanoCodec, NanoCodecConfig
+from vallecli.codec.source_filter import NOISE_BANDS
 from vallecli.formats import native
 from vallecli.formats.base import state_to_store
 from vallecli.model.ar import AR
@@ -32,6 +34,12 @@ from vallecli.text.arpabet import ArpabetFrontEnd
 def newest(run: Path, *names: str) -> Path:
     """Return the first of these files that exists in the run."""
     return next(run / name for name in names if (run / name).exists())
+
+
+@torch.no_grad()
+def turn_noise(codec: NanoCodec, decibels: float) -> None:
+    """Make the noise that a decoder speaks with louder by so many decibels, or softer."""
+    codec.voice.out.bias[-NOISE_BANDS:] += decibels * math.log(10) / 20
 
 
 def update_card(card: Path, facts: dict[str, str]) -> None:
@@ -67,6 +75,8 @@ def main() -> None:
             rounds = [state, *(torch.load(other, weights_only=True, map_location="cpu") for other in args.mean)]
             state = {key: torch.stack([one[key] for one in rounds]).mean(0) for key in state}
         module.load_state_dict(state)
+        if isinstance(module, NanoCodec):
+            turn_noise(module, NOISE)
         tensors |= {prefix + key: tensor for key, tensor in state_to_store(module).items()}
     native.save(
         args.out,

@@ -35,7 +35,7 @@ import torch
 import torch.nn.functional as F
 from batches import Batch, Shares, Speech, Steps
 from common import log, write_beside
-from config import MODEL
+from config import AR_PROMPT, MAX_PROMPT, MODEL
 from neighbours import Neighbours
 from state import cosine, optimizers, resume, save, set_rate
 from torch import Tensor, nn
@@ -162,11 +162,11 @@ def nar_losses(model: NAR, batch: Batch, neighbours: Neighbours, stage: int) -> 
 
 def bent(batch: Batch, neighbours: Neighbours, share: float) -> Batch:
     """Return a batch of which a share of the rows, prompt and speech, is in voices that nobody has."""
-    codes_BAQ = batch.codes_BAQ
-    at = torch.arange(codes_BAQ.shape[1], device=codes_BAQ.device)
-    bent_BAQ = neighbours.bend(codes_BAQ, at < batch.audio_len_B[:, None])
+    codes_BAQ = batch.codes_BAQ.clone()
     chosen_B = torch.rand(len(codes_BAQ), device=codes_BAQ.device) < share
-    return replace(batch, codes_BAQ=torch.where(chosen_B[:, None, None], bent_BAQ, codes_BAQ))
+    at = torch.arange(codes_BAQ.shape[1], device=codes_BAQ.device)
+    codes_BAQ[chosen_B] = neighbours.bend(codes_BAQ[chosen_B], at < batch.audio_len_B[chosen_B, None])
+    return replace(batch, codes_BAQ=codes_BAQ)
 
 
 def attention(query: Tensor, key: Tensor, value: Tensor, *, attn_mask: Tensor) -> Tensor:
@@ -185,8 +185,10 @@ def evaluate(model: AR | NAR, unseen: Speech, neighbours: Neighbours, device: st
     """
     model.eval()
     found = {}
-    kinds = {"spoken": Shares()}
-    kinds |= {"stranger": Shares(strangers=1)} if isinstance(model, AR) else {"real": Shares(real=1)}
+    if isinstance(model, AR):
+        kinds = {"spoken": Shares(longest=AR_PROMPT), "stranger": Shares(strangers=1, longest=AR_PROMPT)}
+    else:
+        kinds = {"spoken": Shares(), "real": Shares(real=1)}
     for kind, shares in kinds.items():
         batch = unseen.choose(24, random.Random(1), shares).to(device)
         if isinstance(model, AR):
@@ -211,16 +213,20 @@ def main() -> None:
     parser.add_argument("--real", type=float, default=0.3, help="share of the rows that come from real recordings")
     parser.add_argument("--bent", type=float, default=0, help="share of the rows whose voice is bent at random (NAR)")
     parser.add_argument("--strangers", type=float, default=0, help="share of the prompts from any real recording (AR)")
+    parser.add_argument("--alone", type=float, default=0, help="share of the rows without a prompt (NAR)")
     parser.add_argument("--threads", type=int, help="CPU threads; by default all")
     parser.add_argument("--workers", type=int, default=0, help="processes that make batches, for a GPU to be fed")
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     if args.model == "ar" and args.bent:
         parser.error("--bent is the NAR's: what the AR writes should not tell of a voice")
+    if args.model == "ar" and args.alone:
+        parser.error("--alone is the NAR's: guidance asks what the NAR says without a prompt")
     if args.model == "nar" and args.strangers:
         parser.error("--strangers is the AR's: the NAR learns to speak as its prompt does")
     config = ModelConfig.from_dict(MODEL)
-    shares = Shares(args.real, args.strangers)
+    longest = AR_PROMPT if args.model == "ar" else MAX_PROMPT
+    shares = Shares(args.real, args.strangers, args.alone, longest)
     if args.threads:
         torch.set_num_threads(args.threads)
     if args.device == "cpu":

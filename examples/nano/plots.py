@@ -83,7 +83,7 @@ def draw_attention(checkpoint: str, text: str, prompt: Path, seed: int) -> Figur
     piece = next(nano.speak(text, voice, replace(nano.sampling, seed=seed)))
     ids = nano.front_end.encode(piece.text).ids
     text_1S, spoken_T = torch.tensor([ids]), torch.from_numpy(piece.codes_TQ[:, 0]).long()
-    prefix_A = audio_prefix(nano.config.bos, torch.from_numpy(voice.codes_PQ[:, 0]).long())
+    prefix_A = audio_prefix(nano.config, torch.from_numpy(voice.codes_PQ[:, 0]).long())
     audio_1A = torch.cat([prefix_A, spoken_T[:-1]])[None]  # each position looks for the next frame
     lengths = torch.tensor([[len(ids)], [audio_1A.shape[1]]])
     guide = Guide(nano.ar.train(), nano.config.n_heads)  # it watches training alone; the AR is the same in both

@@ -50,6 +50,8 @@ NANO = ModelConfig(
     nar_n_layers=5,
     bos="after_prompt",
     fixed_stages=True,
+    ar_prompt_frames=300,
+    guidance=(0.0, 0.0, 0.0, 0.5, 0.5, 0.5, 0.5),
 )
 VALLEX = ModelConfig(
     text_vocab=2048,
@@ -233,7 +235,7 @@ class Bench:
         """Measure one utterance without a cache: each step is a pass over all there is, measured at some lengths."""
         self.tell("the plain way: AR")
         draft, model, frames = self.drafts[0], self.model, self.work.frames
-        prefix_A = audio_prefix(model.config.bos, draft.prompt_PQ[:, 0])
+        prefix_A = audio_prefix(model.config, draft.prompt_PQ[:, 0])
         languages_BS = None if draft.languages_S is None else draft.languages_S[None]
         text_len = torch.tensor([len(draft.text_S)], device=model.device)
 

@@ -77,7 +77,7 @@ class TokenModel:
         Row t is computed from the codes before t, all at once and without a cache; class 1024 is EOS.
         """
         text_S, languages_S = self._text(text, languages)
-        prefix_A = audio_prefix(self.config.bos, self._prompt(prompt_codes)[:, 0])
+        prefix_A = audio_prefix(self.config, self._prompt(prompt_codes)[:, 0])
         audio_A = torch.cat([prefix_A, self._ids(codes, CODEBOOK_SIZE, "codes")])
         lengths = torch.tensor([[len(text_S)], [len(audio_A)]], device=self.device)
         languages_BS = None if languages_S is None else languages_S[None]

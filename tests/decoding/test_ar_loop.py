@@ -1,6 +1,7 @@
 """How the AR loop begins, draws and ends."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 from vallecli.decoding import ar
 from vallecli.decoding.sampling import Sampling
 from vallecli.decoding.stepper import Stepper
-from vallecli.decoding.utterance import Speech, StopReason, Utterance
+from vallecli.decoding.utterance import Speech, StopReason, Utterance, audio_prefix
 from vallecli.model.ar import AR
 from vallecli.model.cache import KVCache
 from vallecli.model.config import BOS, EOS, Bos, ModelConfig, Stop
@@ -24,6 +25,12 @@ def model(*, bos: Bos = "after_prompt", stop: Stop = "sample") -> AR:
     torch.manual_seed(0)
     sizes = {"d_model": 32, "n_heads": 2, "n_layers": 2, "nar_d_model": 32, "nar_n_heads": 2, "nar_n_layers": 1}
     return AR(ModelConfig(text_vocab=20, **sizes, bos=bos, stop=stop)).eval()
+
+
+@pytest.mark.parametrize(("frames", "heard"), [(0, PROMPT), (2, PROMPT[:2]), (5, PROMPT)])
+def test_the_ar_hears_the_beginning_of_a_prompt(frames: int, heard: Tensor) -> None:
+    config = replace(model().config, ar_prompt_frames=frames)
+    assert torch.equal(audio_prefix(config, PROMPT), torch.cat([heard, torch.tensor([BOS])]))
 
 
 class Scripted(AR):

@@ -24,7 +24,7 @@ from vallecli.model.nar import NAR
 
 SIZES = {"d_model": 32, "n_heads": 2, "n_layers": 2, "nar_d_model": 32, "nar_n_heads": 2, "nar_n_layers": 2}
 LAYOUTS: dict[str, dict[str, Any]] = {
-    "nano": {"bos": "after_prompt"},
+    "nano": {"bos": "after_prompt", "guidance": (0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0)},
     "vallex": {"n_languages": 3, "bos": "start"},
     "lifeiteng": {"prefix_mode": 4, "stop": "argmax"},
     "vallf": {"prefix_mode": 0, "stop": "argmax", "cross_attention": True},

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from tape import Tape
+from torch import Tensor
 
 from vallecli.decoding.nar import refine
 from vallecli.model.config import CODEBOOK_SIZE, NUM_CODEBOOKS, ModelConfig, PrefixMode
@@ -10,13 +11,14 @@ from vallecli.model.nar import NAR
 
 TEXT = torch.tensor([1, 5, 6, 2, 7, 8, 3])
 SPEECH = torch.tensor([100, 200, 300])
+GUIDANCE = (0.0, 0.0, 0.5, 3.0, 3.0, 3.0, 3.0)
 PROMPT = torch.randint(0, CODEBOOK_SIZE, (4, NUM_CODEBOOKS), generator=torch.Generator().manual_seed(0))
 
 
-def model(prefix_mode: PrefixMode = 1) -> NAR:
+def model(prefix_mode: PrefixMode = 1, guidance: tuple[float, ...] = ()) -> NAR:
     torch.manual_seed(0)
     sizes = {"d_model": 16, "n_heads": 2, "n_layers": 1, "nar_d_model": 32, "nar_n_heads": 2, "nar_n_layers": 2}
-    nar = NAR(ModelConfig(text_vocab=20, **sizes, prefix_mode=prefix_mode)).eval()
+    nar = NAR(ModelConfig(text_vocab=20, **sizes, prefix_mode=prefix_mode, guidance=guidance)).eval()
     with torch.no_grad():
         for layer in nar.layers:  # so that untrained layers listen to text and prompt
             layer.attention.qkv.weight.mul_(5)
@@ -37,6 +39,23 @@ def test_each_codebook_is_the_likeliest_given_those_before_it(mode: PrefixMode) 
     for stage in range(1, NUM_CODEBOOKS):  # teacher forced with the final codes: a stage must not see later ones
         logits = nar(TEXT[None], lengths[0], whole, *lengths[1:], stage=stage)[0, len(PROMPT) :]
         assert torch.equal(logits.argmax(-1), codes[:, stage])
+
+
+@torch.inference_mode()
+def test_guidance_exaggerates_what_the_prompt_changes() -> None:
+    nar = model(guidance=GUIDANCE)
+    codes, plain = refine(nar, TEXT, PROMPT, SPEECH), refine(model(), TEXT, PROMPT, SPEECH)
+    assert torch.equal(codes[:, :3], plain[:, :3])  # two stages are not guided
+    assert not torch.equal(codes, plain)
+
+    def logits(prompt: Tensor, stage: int) -> Tensor:
+        whole = torch.cat([prompt, codes])[None]
+        lengths = torch.tensor([[len(TEXT)], [len(prompt)], [whole.shape[1]]])
+        return nar(TEXT[None], lengths[0], whole, *lengths[1:], stage=stage)[0, len(prompt) :]
+
+    for stage, weight in enumerate(GUIDANCE, 1):
+        guided = (1 + weight) * logits(PROMPT, stage) - weight * logits(PROMPT[:0], stage)
+        assert torch.equal(guided.argmax(-1), codes[:, stage])
 
 
 @pytest.mark.parametrize("mode", [2, 4])
@@ -63,10 +82,10 @@ def test_prompt_and_text_matter() -> None:
     assert not torch.equal(codes, refine(nar, TEXT.flip(0), PROMPT, SPEECH))
 
 
-@pytest.mark.parametrize("mode", [0, 1])
+@pytest.mark.parametrize(("mode", "guidance"), [(0, ()), (1, ()), (1, GUIDANCE)])
 @torch.inference_mode()
-def test_no_pass_waits_for_the_device(mode: PrefixMode) -> None:
-    nar = model(mode)
+def test_no_pass_waits_for_the_device(mode: PrefixMode, guidance: tuple[float, ...]) -> None:
+    nar = model(mode, guidance)
     with Tape() as tape:  # to which a question to the device is an error
         refine(nar, TEXT, PROMPT, SPEECH)
     assert tape.operations

@@ -18,7 +18,7 @@ from vallecli.synthesizer import Synthesizer
 
 TAKE = Path(__file__).with_name("nano_take.json")
 REFERENCE = Path(__file__).parents[2] / "examples" / "reference.wav"
-TEXT = "Hello, this is my voice."
+TEXT = "Good day."
 MOVE = 3e-6  # of itself that a weight moves: float32 rounds to 6e-8
 MOVED = 4  # models that are made that way
 SEEDS = range(1, 41)

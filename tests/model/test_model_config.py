@@ -12,7 +12,9 @@ SIZES = AR_SIZES | {"nar_d_model": 48, "nar_n_heads": 3, "nar_n_layers": 1}
 
 def test_round_trip() -> None:
     options = {"prefix_mode": 4, "tied_heads": False, "stop": "argmax", "cross_attention": True}
-    config = ModelConfig(**SIZES, n_languages=3, bos="start", stage_alphas=True, fixed_stages=True, **options)
+    options |= {"stage_alphas": True, "fixed_stages": True, "ar_prompt_frames": 300}
+    options |= {"guidance": (0.0, 0.5, 1.0, 1.0, 1.0, 1.0, 2.0)}
+    config = ModelConfig(**SIZES, n_languages=3, bos="start", **options)
     assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
@@ -29,6 +31,14 @@ def test_round_trip() -> None:
         ({"stop": None}, "stop cannot be None"),
         ({"cross_attention": 1}, "cross_attention cannot be 1"),
         ({"n_layers": 10**9}, "n_layers cannot be 1000000000"),
+        ({"ar_prompt_frames": -1}, "ar_prompt_frames cannot be -1"),
+        ({"ar_prompt_frames": 1.5}, "ar_prompt_frames cannot be 1.5"),
+        ({"ar_prompt_frames": True}, "ar_prompt_frames cannot be True"),
+        ({"guidance": [1.0]}, "guidance has 1 weights, not 7"),
+        ({"guidance": [0.0, 0, 0, 0, 0, 0, -1]}, "guidance cannot be -1"),
+        ({"guidance": [float("nan")] * 7}, "guidance cannot be nan"),
+        ({"guidance": ["1"] * 7}, "guidance cannot be '1'"),
+        ({"guidance": 1.0}, "not iterable"),
         ({"depth": 2}, "unknown model options: depth"),
     ],
 )

@@ -9,7 +9,7 @@ import lm
 import pytest
 
 
-@pytest.mark.parametrize(("model", "option"), [("ar", "--bent"), ("nar", "--strangers")])
+@pytest.mark.parametrize(("model", "option"), [("ar", "--alone"), ("ar", "--bent"), ("nar", "--strangers")])
 def test_an_option_of_the_other_model_is_refused(
     model: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from config import NOISE
 from conftest import Valle
 from PIL import Image
 
+from vallecli.codec.source_filter import NOISE_BANDS
 from vallecli.formats import detect
 from vallecli.store import sha256
 
@@ -81,7 +83,8 @@ def models(tokens: Path) -> Path:
     command = ("--run", tokens, "--batch", 2, "--steps")
     assert steps("ar", stage("lm", "--model", "ar", "--strangers", 0.5, *command, 4, kill="ar step 3")) == [1, 2, 3]
     assert steps("ar", stage("lm", "--model", "ar", "--strangers", 0.5, *command, 4)) == [3, 4]
-    assert steps("nar", stage("lm", "--model", "nar", "--bent", 0.5, "--workers", 1, *command, 2)) == [1, 2]
+    shares = ("--bent", 0.5, "--alone", 0.5)
+    assert steps("nar", stage("lm", "--model", "nar", *shares, "--workers", 1, *command, 2)) == [1, 2]
     return tokens
 
 
@@ -143,6 +146,14 @@ def test_the_card_tells_of_what_is_exported(exported: Path) -> None:
     digest = sha256(exported / "model.safetensors")
     millions = sum(tensor.numel() for tensor in detect.load(exported).tensors.values()) / 1e6
     assert (exported / "README.md").read_text() == f"{millions:.1f} million parameters, sha256 `{digest}`"
+
+
+def test_the_noise_is_turned_down(exported: Path) -> None:
+    learned = torch.load(exported.parent / "codec.done.pt", weights_only=True)["voice.out.bias"]
+    turned = detect.load(exported).tensors["codec.voice.out.bias"].float() - learned
+    factor = torch.full((NOISE_BANDS,), 10 ** (NOISE / 20))
+    torch.testing.assert_close(turned[-NOISE_BANDS:].exp(), factor, atol=5e-3, rtol=0)
+    assert turned[:-NOISE_BANDS].abs().max() < 5e-3
 
 
 def test_the_mean_of_all_rounds_is_exported(exported: Path, tmp_path: Path) -> None:

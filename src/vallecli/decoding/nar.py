@@ -47,6 +47,7 @@ def refine(
 ) -> Tensor:
     """Given text (S,), prompt codes (P, 8) and the speech's codebook 1 (T,), return its codes (T, 8) by argmax.
 
+    Guided stages, which the model's config tells, also take a pass over the speech without its prompt.
     `prompt_tokens` says how many tokens a front end makes of the prompt's transcript alone, with its begin and end
     marks; prefix modes 2 and 4 drop them from the text, all but the first. `on_stage` hears 1 to 7.
     """
@@ -69,14 +70,30 @@ def refine_many(model: NAR, drafts: Sequence[Draft], *, on_stage: Callable[[int]
     text_len_B, prompt_len_B, audio_len_B = torch.tensor(lengths, device=codes_BAQ.device).T
     positions = codes_BAQ.shape[1]
     speech_BA = key_mask(positions, audio_len_B) & ~key_mask(positions, prompt_len_B)
+    spans = [slice(prompt, end) for _, prompt, end in lengths]
+    guidance = model.config.guidance or (0.0,) * (NUM_CODEBOOKS - 1)
     for stage in range(1, NUM_CODEBOOKS if any(len(draft.codes_T) for draft in drafts) else 1):
         logits_BAV = model(
             text_BS, text_len_B, codes_BAQ, prompt_len_B, audio_len_B, stage=stage, languages_BS=languages_BS
         )
+        if weight := guidance[stage - 1]:
+            speech = [codes_AQ[span] for codes_AQ, span in zip(codes_BAQ, spans, strict=True)]
+            alone_BTV = model(
+                text_BS,
+                text_len_B,
+                pad_sequence(speech, batch_first=True),
+                torch.zeros_like(prompt_len_B),
+                audio_len_B - prompt_len_B,
+                stage=stage,
+                languages_BS=languages_BS,
+            )
+            for logits_AV, alone_TV, span in zip(logits_BAV, alone_BTV, spans, strict=True):
+                prompted_TV = logits_AV[span]
+                prompted_TV += weight * (prompted_TV - alone_TV[: len(prompted_TV)])
         codes_BAQ[..., stage] = torch.where(speech_BA, logits_BAV.argmax(-1), codes_BAQ[..., stage])
         if on_stage is not None:
             on_stage(stage)
-    return [codes_BAQ[row, prompt:end] for row, (_, prompt, end) in enumerate(lengths)]
+    return [codes_AQ[span] for codes_AQ, span in zip(codes_BAQ, spans, strict=True)]
 
 
 def _prompt_and_draft(draft: Draft) -> Tensor:

@@ -76,7 +76,7 @@ class Stepper:
         Raises ValueError where a model without BOS gets no prompt.
         """
         text_S, sampling = utterance.text_S, utterance.sampling
-        audio_A = audio_prefix(self.model.config.bos, utterance.prompt_PQ[:, 0])
+        audio_A = audio_prefix(self.model.config, utterance.prompt_PQ[:, 0])
         most = most_frames(self.model.config, utterance)
         self._reserve(len(text_S), len(audio_A) + min(most, ROOM))  # for more if it comes to that: it seldom does
         generator = self._generators[row] = torch.Generator().manual_seed(sampling.seed)

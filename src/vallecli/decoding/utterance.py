@@ -40,17 +40,19 @@ class Speech:
     stop_reason: StopReason
 
 
-def audio_prefix(bos: str, prompt_P: Tensor) -> Tensor:
+def audio_prefix(config: ModelConfig, prompt_P: Tensor) -> Tensor:
     """Given the prompt's codebook 1 (P,), return the AR's audio before the first new frame (A,).
 
     Raises ValueError where a model without BOS gets no prompt.
     """
+    if config.ar_prompt_frames:
+        prompt_P = prompt_P[: config.ar_prompt_frames]
     start = prompt_P.new_tensor([BOS])
     audio_A = {
         "none": prompt_P,
         "start": torch.cat([start, prompt_P]),
         "after_prompt": torch.cat([prompt_P, start]),
-    }[bos]
+    }[config.bos]
     if not len(audio_A):
         raise ValueError("this model needs a prompt: it has no BOS to begin from")
     return audio_A

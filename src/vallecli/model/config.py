@@ -19,6 +19,7 @@ Bos = Literal["none", "start", "after_prompt"]
 PrefixMode = Literal[0, 1, 2, 4]
 Stop = Literal["sample", "argmax"]
 MOST_LAYERS, MOST_WIDTH, MOST_ROWS = 128, 2**13, 2**20  # far above any model: sizes may come from a damaged file
+MOST_GUIDANCE = 100.0
 SIZES = ("text_vocab", "d_model", "n_heads", "n_layers", "nar_d_model", "nar_n_heads", "nar_n_layers")
 
 
@@ -51,6 +52,12 @@ class ModelConfig:
     """Whether each stage of the NAR scales the positions of the audio in its own way (lifeiteng's first layout)."""
     fixed_stages: bool = False
     """Whether the NAR's norms hold a scale and a shift for each stage (nano), or project embeddings of the stages."""
+    ar_prompt_frames: int = 0
+    """How many frames of the prompt the AR hears, its first; 0 for all of them, as the NAR does."""
+    guidance: tuple[float, ...] = ()
+    """By how much of what the prompt changes in the NAR's logits it is exaggerated, in each of the seven stages; ()
+    for not at all. Classifier-free guidance (arXiv 2207.12598): (1 + w) * with the prompt - w * without one, which the
+    NAR has to have learned."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for options no model can have; they may come from a file."""
@@ -68,6 +75,14 @@ class ModelConfig:
         for name in ("tied_heads", "cross_attention", "stage_alphas", "fixed_stages"):
             if not isinstance(value := getattr(self, name), bool):
                 raise ValueError(f"{name} cannot be {value!r}")
+        frames = self.ar_prompt_frames
+        if isinstance(frames, bool) or not isinstance(frames, int) or not 0 <= frames <= MOST_ROWS:
+            raise ValueError(f"ar_prompt_frames cannot be {frames!r}")
+        if self.guidance and len(self.guidance) != NUM_CODEBOOKS - 1:
+            raise ValueError(f"guidance has {len(self.guidance)} weights, not {NUM_CODEBOOKS - 1}")
+        for weight in self.guidance:
+            if not isinstance(weight, int | float) or not 0 <= weight <= MOST_GUIDANCE:
+                raise ValueError(f"guidance cannot be {weight!r}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as they stand in config.json."""
@@ -80,6 +95,6 @@ class ModelConfig:
         if unknown := sorted(values.keys() - known):
             raise ValueError(f"unknown model options: {', '.join(unknown)}")
         try:
-            return cls(**values)
+            return cls(**{**values, "guidance": tuple(values.get("guidance", ()))})
         except TypeError as error:
             raise ValueError(str(error)) from error
