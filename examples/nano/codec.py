@@ -37,6 +37,7 @@ import torch
 import torch.nn.functional as F
 from align import SOUNDS, Transcript
 from common import log, write_beside
+from config import NOISE, turn_noise
 from spectral import MelLosses
 from speech import UNKNOWN, frame_labels, read, read_speaker, rows, speakers
 from state import cosine, optimizers, resume, save, set_rate
@@ -312,7 +313,9 @@ def learn_codec(args: argparse.Namespace, data: Segments, frozen: Path) -> None:
     """Train everything and write the codec that is frozen then."""
     trainer = Trainer(NanoCodecConfig())
     if args.start is not None:
-        trainer.begin_with(Synthesizer.load(args.start, device="cpu").codec)
+        codec = Synthesizer.load(args.start, device="cpu").codec
+        turn_noise(codec, -NOISE)  # back to what was learned
+        trainer.begin_with(codec)
     trainer.to(args.device)
 
     def losses_of(*batch: Tensor) -> dict[str, Tensor]:

@@ -11,17 +11,15 @@ All else in it is told by people.
 from __future__ import annotations
 
 import argparse
-import math
 import re
 from pathlib import Path
 
 import torch
 from common import log, write_beside
-from config import EQUALIZE, LIMITS, MODEL, NOISE, SAMPLING
+from config import EQUALIZE, LIMITS, MODEL, NOISE, SAMPLING, turn_noise
 from torch import nn
 
 from vallecli.codec.nano import NanoCodec, NanoCodecConfig
-from vallecli.codec.source_filter import NOISE_BANDS
 from vallecli.formats import native
 from vallecli.formats.base import state_to_store
 from vallecli.model.ar import AR
@@ -34,12 +32,6 @@ from vallecli.text.arpabet import ArpabetFrontEnd
 def newest(run: Path, *names: str) -> Path:
     """Return the first of these files that exists in the run."""
     return next(run / name for name in names if (run / name).exists())
-
-
-@torch.no_grad()
-def turn_noise(codec: NanoCodec, decibels: float) -> None:
-    """Make the noise that a decoder speaks with louder by so many decibels, or softer."""
-    codec.voice.out.bias[-NOISE_BANDS:] += decibels * math.log(10) / 20
 
 
 def update_card(card: Path, facts: dict[str, str]) -> None:

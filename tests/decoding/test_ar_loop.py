@@ -27,12 +27,6 @@ def model(*, bos: Bos = "after_prompt", stop: Stop = "sample") -> AR:
     return AR(ModelConfig(text_vocab=20, **sizes, bos=bos, stop=stop)).eval()
 
 
-@pytest.mark.parametrize(("frames", "heard"), [(0, PROMPT), (2, PROMPT[:2]), (5, PROMPT)])
-def test_the_ar_hears_the_beginning_of_a_prompt(frames: int, heard: Tensor) -> None:
-    config = replace(model().config, ar_prompt_frames=frames)
-    assert torch.equal(audio_prefix(config, PROMPT), torch.cat([heard, torch.tensor([BOS])]))
-
-
 class Scripted(AR):
     """An AR whose logits come from a script, and that remembers what it was fed."""
 
@@ -148,3 +142,9 @@ def test_every_frame_is_reported_once_and_ctrl_c_gets_through() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         generate(model(), PROMPT, sampling, on_frame=stop)
+
+
+@pytest.mark.parametrize(("frames", "heard"), [(0, PROMPT), (2, PROMPT[:2]), (5, PROMPT)])
+def test_the_ar_hears_the_beginning_of_a_prompt(frames: int, heard: Tensor) -> None:
+    config = replace(model().config, ar_prompt_frames=frames)
+    assert torch.equal(audio_prefix(config, PROMPT), torch.cat([heard, torch.tensor([BOS])]))
