@@ -8,6 +8,7 @@ from pathlib import Path
 import codec
 import pytest
 import torch
+from config import NOISE, turn_noise
 from speech import UNKNOWN
 
 from vallecli.codec.nano import NanoCodec, NanoCodecConfig
@@ -18,11 +19,12 @@ SMALL = {"encoder_dim": 16, "encoder_layers": 1, "decoder_dim": 16, "decoder_lay
 SHIPPED = Path(__file__).parents[2] / "src" / "vallecli" / "data" / "nano"
 
 
-def test_the_codec_of_a_checkpoint_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_codec_of_a_checkpoint_is_taken_as_it_was_learned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["codec.py", "--run", str(tmp_path), "--start", str(SHIPPED), "--steps", "0"])
     codec.main()
     frozen = NanoCodec(NanoCodecConfig()).eval()
     frozen.load_state_dict(torch.load(tmp_path / "codec.frozen.pt", weights_only=True))
+    turn_noise(frozen, NOISE)  # as it was turned when it was exported
     shipped = Synthesizer.load("nano", device="cpu").codec
     wav_BN = 0.1 * torch.randn(1, SAMPLE_RATE, generator=torch.Generator().manual_seed(0))
     codes_BTQ = shipped.encode(wav_BN)
