@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from batches import OWN, Shares, Speech
+from config import MIN_PROMPT
 from neighbours import SPREAD, Neighbours
 
 from vallecli.codec.nano import quantize
@@ -143,6 +144,15 @@ def test_codebook_1_of_a_target_is_hibari_s(split: tuple[Speech, Speech]) -> Non
     last_BQ = batch.codes_BAQ[torch.arange(4), batch.audio_len_B - 1]
     assert set(last_BQ[:, 0].tolist()) <= {500 + number for number in range(10)}
     assert set(last_BQ[:, 1].tolist()) <= set(range(10))
+
+
+def test_prompts_are_as_long_as_asked_for(split: tuple[Speech, Speech]) -> None:
+    alone_B, short_B = (
+        split[1].choose(32, random.Random(0), shares).prompt_len_B for shares in (Shares(alone=0.5), Shares(longest=70))
+    )
+    assert (alone_B == 0).any()
+    assert (alone_B >= MIN_PROMPT).any()
+    assert ((short_B >= MIN_PROMPT) & (short_B <= 70)).all()
 
 
 def test_attention_by_hand_is_torch_s_own() -> None:
