@@ -12,10 +12,10 @@ head learns, besides its share of the next-code loss, to look at the phoneme tha
 reads are replaced by random ones, so that it cannot lean on the previous frame alone, nor be thrown by its own slips.
 
 Three more teach that codes have neighbours: the tables of codes start as projections of the codec's codebooks, a
-target is shared with the codes that would have been nearly as good, and the NAR reads such codes in place of the right
-ones, as it will read its own. Voices have neighbours too: a share of the NAR's rows (--bent) is in voices that are
-bent anew each time, so that it learns to listen to the prompt instead of learning by heart who says what. A share of its
-rows (--alone) has no prompt, for guidance to ask what is said then.
+target is shared with the codes that would have been nearly as good, and the NAR reads such codes in place of the
+right ones, as it will read its own. Voices have neighbours too: a share of the NAR's rows (--bent) is in voices that
+are bent anew each time, so that it learns to listen to the prompt instead of learning by heart who says what. A share
+of its rows (--alone) has no prompt, for guidance to ask what is said then.
 
 The state is kept in RUN/MODEL.pt; the same command goes on from there. Hidden matrices are trained by Muon, the rest
 by AdamW.
