@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import shutil
-import subprocess
-import sys
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+import toy
 from config import NOISE
 from conftest import Valle
 from PIL import Image
@@ -21,22 +22,26 @@ from vallecli.formats import detect
 from vallecli.store import sha256
 
 ROOT = Path(__file__).parents[2]
-TOY = Path(__file__).with_name("toy.py")
+STAGES = multiprocessing.get_context("forkserver")  # one server imports, once, what takes seconds in each stage
+STAGES.set_forkserver_preload(["vallecli.synthesizer", "vector_quantize_pytorch"])
 SENTENCES = ["He lived by the river.", "The old ship came home.", "Nobody was in the house."]
 
 
-def stage(name: str, *arguments: str | Path, kill: str | None = None) -> list[str]:
-    """Run a stage and return what it prints; it is killed as soon as a line begins with `kill`."""
-    command = [sys.executable, TOY, name, *map(str, arguments)]
+def stage(name: str, *arguments: object, kill: str | None = None) -> list[str]:
+    """Run a stage in a process of its own and return what it prints; kill it as soon as a line begins with `kill`."""
+    output, printed = STAGES.Pipe(duplex=False)
+    process = STAGES.Process(target=toy.run, args=(printed, name, *map(str, arguments)))
+    process.start()
+    printed.close()
     lines = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
+    with output, open(output.fileno(), encoding="utf-8", closefd=False) as text:
+        for line in text:
             lines.append(line.rstrip())
             if kill is not None and line.startswith(kill):
                 process.kill()
                 break
-    assert (process.returncode != 0) is (kill is not None), "\n".join(lines)
+    process.join()
+    assert process.exitcode == (0 if kill is None else -signal.SIGKILL), "\n".join(lines)
     return lines
 
 
