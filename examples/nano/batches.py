@@ -33,12 +33,12 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Shares:
-    """What the rows of a batch are, as probabilities, and how long their prompts are."""
+class Draw:
+    """How the rows of a batch are drawn."""
 
-    real: float = 0.0  # from a real recording
-    strangers: float = 0.0  # prompted by any real recording instead of its own speaker
-    alone: float = 0.0  # without a prompt
+    real: float = 0.0  # share from a real recording
+    strangers: float = 0.0  # share prompted by any real recording instead of its own speaker
+    alone: float = 0.0  # share without a prompt
     longest: int = MAX_PROMPT  # frames of a prompt
 
 
@@ -106,30 +106,30 @@ class Speech:
         held, kept = ([path for path in files if (speaker_name(path) in unseen) is wanted] for wanted in (True, False))
         return cls(held), cls(kept)
 
-    def choose(self, size: int, rng: random.Random, shares: Shares) -> Batch:
+    def choose(self, size: int, rng: random.Random, draw: Draw) -> Batch:
         """Return a batch of `size` rows of similar length, retold, each behind a passage of its prompter's others."""
-        speakers = [rng.choice(self.real if rng.random() < shares.real else self.spoken) for _ in range(4 * size)]
+        speakers = [rng.choice(self.real if rng.random() < draw.real else self.spoken) for _ in range(4 * size)]
         pool = [(speaker, rng.choice(speaker)) for speaker in speakers]
         pool.sort(key=lambda pair: len(pair[1].codes_TQ))
         first = rng.randrange(3 * size)
         examples = []
         for speaker, row in pool[first : first + size]:
-            prompter = rng.choice(self.real) if rng.random() < shares.strangers else speaker
+            prompter = rng.choice(self.real) if rng.random() < draw.strangers else speaker
             others_TQ = np.concatenate([other.codes_TQ for other in prompter if other is not row])
-            prompt_PQ = passage(others_TQ, shares.longest, rng)
-            examples.append((prompt_PQ[:0] if rng.random() < shares.alone else prompt_PQ, row.retell()))
+            prompt_PQ = passage(others_TQ, draw.longest, rng)
+            examples.append((prompt_PQ[:0] if rng.random() < draw.alone else prompt_PQ, row.retell()))
         return collate(examples)
 
 
 class Steps(Dataset[Batch]):
     """The batch of each step of a training, which hangs on nothing but the step."""
 
-    def __init__(self, speech: Speech, size: int, shares: Shares) -> None:
-        self.speech, self.size, self.shares = speech, size, shares
+    def __init__(self, speech: Speech, size: int, draw: Draw) -> None:
+        self.speech, self.size, self.draw = speech, size, draw
 
     def __getitem__(self, step: int) -> Batch:
         """Return the batch of a step."""
-        return self.speech.choose(self.size, random.Random(step), self.shares)
+        return self.speech.choose(self.size, random.Random(step), self.draw)
 
     def loader(self, first: int, last: int, workers: int) -> DataLoader[Batch]:
         """Return the batches of steps `first` to `last` - 1, made by processes beside this one if there are workers."""

@@ -34,7 +34,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from batches import Batch, Shares, Speech, Steps
+from batches import Batch, Draw, Speech, Steps
 from common import log, write_beside
 from config import AR_PROMPT, MAX_PROMPT, MODEL
 from neighbours import Neighbours
@@ -187,11 +187,11 @@ def evaluate(model: AR | NAR, unseen: Speech, neighbours: Neighbours, device: st
     model.eval()
     found = {}
     if isinstance(model, AR):
-        kinds = {"spoken": Shares(longest=AR_PROMPT), "stranger": Shares(strangers=1, longest=AR_PROMPT)}
+        kinds = {"spoken": Draw(longest=AR_PROMPT), "stranger": Draw(strangers=1, longest=AR_PROMPT)}
     else:
-        kinds = {"spoken": Shares(), "real": Shares(real=1)}
-    for kind, shares in kinds.items():
-        batch = unseen.choose(24, random.Random(1), shares).to(device)
+        kinds = {"spoken": Draw(), "real": Draw(real=1)}
+    for kind, draw in kinds.items():
+        batch = unseen.choose(24, random.Random(1), draw).to(device)
         if isinstance(model, AR):
             losses = ar_losses(model, batch, neighbours, None)
             found |= {f"{kind}.{name}": losses[name].item() for name in ("ce", "accuracy")}
@@ -227,7 +227,7 @@ def main() -> None:
         parser.error("--strangers is the AR's: the NAR learns to speak as its prompt does")
     config = ModelConfig.from_dict(MODEL)
     longest = AR_PROMPT if args.model == "ar" else MAX_PROMPT
-    shares = Shares(args.real, args.strangers, args.alone, longest)
+    draw = Draw(args.real, args.strangers, args.alone, longest)
     if args.threads:
         torch.set_num_threads(args.threads)
     if args.device == "cpu":
@@ -258,7 +258,7 @@ def main() -> None:
 
     began = time.time()
     sums, counts = defaultdict[str, Any](float), Counter[str]()
-    for batch in Steps(seen, args.batch, shares).loader(step, args.steps, args.workers):
+    for batch in Steps(seen, args.batch, draw).loader(step, args.steps, args.workers):
         stage = random.Random(f"stage of {step}").choice(STAGES)  # a resumed run takes the steps an unbroken one would
         set_rate(chain, args.rate * cosine(step, args.steps, warmup=WARMUP, floor=FLOOR))
         model.train()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from batches import OWN, Shares, Speech
+from batches import OWN, Draw, Speech
 from config import MIN_PROMPT
 from neighbours import SPREAD, Neighbours
 
@@ -129,7 +129,7 @@ def test_no_voice_of_a_held_out_recording_is_trained_on(split: tuple[Speech, Spe
     marks = [{int(rows[0].codes_TQ[0, 0]) for rows in [*speech.spoken, *speech.real]} for speech in (held, kept)]
     assert marks[0] | marks[1] == {*range(10), *range(100, 110)}
     assert not marks[0] & marks[1]
-    batch = kept.choose(4, random.Random(0), Shares(strangers=1))
+    batch = kept.choose(4, random.Random(0), Draw(strangers=1))
     assert set(batch.codes_BAQ[:, 0, 0].tolist()) <= {100 + number for number in range(10)}
     assert (batch.audio_len_B - batch.prompt_len_B == 100).all()
 
@@ -139,7 +139,7 @@ def test_a_human_s_own_voice_counts_more(split: tuple[Speech, Speech]) -> None:
 
 
 def test_codebook_1_of_a_target_is_hibari_s(split: tuple[Speech, Speech]) -> None:
-    batch = split[1].choose(4, random.Random(0), Shares(strangers=1))
+    batch = split[1].choose(4, random.Random(0), Draw(strangers=1))
     assert set(batch.codes_BAQ[:, 0, 0].tolist()) <= {100 + number for number in range(10)}  # the prompt's is its own
     last_BQ = batch.codes_BAQ[torch.arange(4), batch.audio_len_B - 1]
     assert set(last_BQ[:, 0].tolist()) <= {500 + number for number in range(10)}
@@ -148,7 +148,7 @@ def test_codebook_1_of_a_target_is_hibari_s(split: tuple[Speech, Speech]) -> Non
 
 def test_prompts_are_as_long_as_asked_for(split: tuple[Speech, Speech]) -> None:
     alone_B, short_B = (
-        split[1].choose(32, random.Random(0), shares).prompt_len_B for shares in (Shares(alone=0.5), Shares(longest=70))
+        split[1].choose(32, random.Random(0), draw).prompt_len_B for draw in (Draw(alone=0.5), Draw(longest=70))
     )
     assert (alone_B == 0).any()
     assert (alone_B >= MIN_PROMPT).any()
