@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 
 from vallecli.codec.nano import NanoCodec
-from vallecli.codec.source_filter import NOISE_BANDS
+from vallecli.codec.source_filter import DECIBEL, NOISE_BANDS
 from vallecli.formats.base import Limits
 from vallecli.text.arpabet import ArpabetFrontEnd
 
@@ -29,11 +27,11 @@ MODEL = {
 }
 LIMITS = Limits(max_prompt_frames=MAX_PROMPT, max_text_chars=90)
 SAMPLING = {"temperature": 0.5, "top_p": 0.9}
-NOISE = -4.0  # dB by which the decoder's noise is turned when it is exported: less is clearer and less alike
+NOISE = -3.0  # dB by which the decoder's noise is turned when it is exported: less is clearer and less alike
 EQUALIZE = 0.5  # of the difference to the average spectrum of the prompt
 
 
 @torch.no_grad()
 def turn_noise(codec: NanoCodec, decibels: float) -> None:
     """Make the noise that a decoder speaks with louder by so many decibels, or softer."""
-    codec.voice.out.bias[-NOISE_BANDS:] += decibels * math.log(10) / 20
+    codec.voice.out.bias[-NOISE_BANDS:] += decibels * DECIBEL

@@ -1,3 +1,3 @@
 """vallecli: VALL-E voice cloning on the command line (arXiv 2301.02111)."""
 
-__version__ = "0.11.0"
+__version__ = "0.12.0"

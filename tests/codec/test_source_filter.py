@@ -7,7 +7,10 @@ import torch
 
 from vallecli.codec.source_filter import (
     BINS,
+    DECIBEL,
+    HUSH_DB,
     N_FFT,
+    PAUSE_DB,
     PITCHES,
     Controls,
     SourceFilter,
@@ -64,14 +67,33 @@ def test_filters_without_gain_leave_the_source_as_it_is() -> None:
 
 def test_the_pitch_lies_between_the_likeliest_classes() -> None:
     steps = pitches(torch.device("cpu"))
-    logits = torch.full((1, 3, PITCHES + 1), -10.0)
+    logits = torch.full((1, 4, PITCHES + 1), -10.0)
     logits[0, 0, 40] = 5
     logits[0, 1, 40] = logits[0, 1, 41] = 5
-    logits[0, 2, PITCHES] = 5
-    hertz = Controls(logits, torch.zeros(1, 3, BINS), torch.zeros(1, 3, BINS)).hertz()[0]
+    logits[0, 2:, PITCHES] = 5
+    hertz = Controls(logits, torch.zeros(1, 4, BINS), torch.zeros(1, 4, BINS)).hertz()[0]
     assert hertz[0].item() == pytest.approx(steps[40].item(), rel=1e-3)
     assert hertz[1].item() == pytest.approx(math.sqrt(steps[40] * steps[41]), rel=1e-3)
-    assert hertz[2] == 0
+    assert not hertz[2:].any()
+
+
+def test_one_frame_alone_neither_gets_a_voice_nor_loses_it() -> None:
+    logits = torch.zeros(1, 12, PITCHES + 1)
+    voiced = torch.tensor([0, 0, 1, 0, 0, 1, 1, 1, 0, 1, 1, 1])
+    logits[0, :, 40] = 20.0 * voiced
+    logits[0, :, PITCHES] = 20.0 * (1 - voiced)
+    hertz = Controls(logits, torch.zeros(1, 12, BINS), torch.zeros(1, 12, BINS)).hertz()[0]
+    assert (hertz > 0).tolist() == [False] * 5 + [True] * 7
+
+
+def test_pauses_become_softer_and_speech_stays() -> None:
+    silent, told = torch.full((1, 4, BINS), SILENT), torch.tensor([0.0, -30.0, -45.0, -80.0])
+    noise_BTF = (DECIBEL * told)[None, :, None].expand(1, 4, BINS)
+    unvoiced = Controls(torch.zeros(1, 4, PITCHES + 1), noise_BTF, noise_BTF).hushed(torch.zeros(1, 4))
+    for gains_BTF in (unvoiced.noise_BTF, unvoiced.pulses_BTF):
+        assert (gains_BTF[0, :, 0] / DECIBEL).tolist() == pytest.approx([0, -30, -45 - 45 + PAUSE_DB, -80 - HUSH_DB])
+    voiced = Controls(torch.zeros(1, 4, PITCHES + 1), noise_BTF, silent).hushed(torch.full((1, 4), 100.0))
+    assert torch.allclose(voiced.pulses_BTF, unvoiced.pulses_BTF, atol=1e-3)
 
 
 def test_the_pitch_that_is_told_is_the_pitch_that_sounds() -> None:

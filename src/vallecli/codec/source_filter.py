@@ -8,7 +8,7 @@ Discrete-Time Signal Processing, on the cepstrum). That is what a small model tr
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,9 @@ NEAR = 2  # classes beside the likeliest that have a say in the pitch
 PULSE_BANDS, NOISE_BANDS = 128, 48  # points of each filter, evenly spaced in mel, with straight lines between
 PULSE_LEVEL, NOISE_LEVEL = -3.0, -5.0  # natural-log gains that training starts with
 MOST_LOG_GAIN = 5.0  # bounds exp() of a filter
+PAUSE_DB = 38.0  # below the loudest frame: what is softer is no speech
+HUSH_DB = 20.0  # by which a pause can be made softer
+DECIBEL = math.log(10) / 20  # as a natural-log gain
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,27 @@ class Controls:
     noise_BTF: Tensor
 
     def hertz(self) -> Tensor:
-        """Return the pitch (B, T) in Hz, 0 where there is none: the mean around the likeliest class."""
+        """Return the pitch (B, T) in Hz, 0 where there is none: the mean around the likeliest class.
+
+        A frame that differs from both its neighbours in whether there is one is taken to be as they are.
+        """
         classes_BTC, none_BT = self.pitch_BTC[..., :-1], self.pitch_BTC[..., -1]
         at = torch.arange(PITCHES, device=classes_BTC.device)
         near = (at - classes_BTC.argmax(-1, keepdim=True)).abs() <= NEAR
         weight_BTC = classes_BTC.masked_fill(~near, -math.inf).softmax(-1)
         hertz_BT = (weight_BTC @ pitches(classes_BTC.device).log()).exp()
-        return hertz_BT.masked_fill(none_BT > classes_BTC.logsumexp(-1), 0.0)
+        voiced_BT = (classes_BTC.logsumexp(-1) >= none_BT).float()
+        around_BT3 = F.pad(voiced_BT[:, None], (1, 1), mode="replicate")[:, 0].unfold(1, 3, 1)
+        return hertz_BT * around_BT3.median(-1).values
+
+    def hushed(self, hertz_BT: Tensor) -> Controls:
+        """Given the pitch (B, T), return the controls with pauses softer: as far again below PAUSE_DB as they are."""
+        loudness_BT = (2 * self.noise_BTF).logsumexp(-1)
+        voiced_BT = loudness_BT.logaddexp((2 * self.pulses_BTF).logsumexp(-1))
+        loudness_BT = torch.where(hertz_BT > 0, voiced_BT, loudness_BT) / (2 * DECIBEL)
+        below_BT = loudness_BT.amax(1, keepdim=True) - loudness_BT
+        softer_BT1 = DECIBEL * (below_BT - PAUSE_DB).clamp(0, HUSH_DB)[..., None]
+        return replace(self, pulses_BTF=self.pulses_BTF - softer_BT1, noise_BTF=self.noise_BTF - softer_BT1)
 
 
 def pitches(device: torch.device) -> Tensor:
@@ -92,9 +109,10 @@ class SourceFilter(nn.Module):
         return audio[:, (WINDOW - HOP) // 2 :][:, : frames * HOP]
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        """Given frames (B, T, D), return audio (B, T * HOP)."""
+        """Given frames (B, T, D), return audio (B, T * HOP), with quiet pauses."""
         controls = self.controls(x_BTD)
-        return self.render(controls.hertz(), controls)
+        hertz_BT = controls.hertz()
+        return self.render(hertz_BT, controls.hushed(hertz_BT))
 
     def _spectrum(self, source_BN: Tensor) -> Tensor:
         """Return the spectra (B, T, BINS) of overlapping windows, each with its frame in the middle."""
