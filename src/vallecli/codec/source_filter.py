@@ -54,7 +54,10 @@ class Controls:
         return hertz_BT * around_BT3.median(-1).values
 
     def hushed(self, hertz_BT: Tensor) -> Controls:
-        """Given the pitch (B, T), return the controls with pauses softer: as far again below PAUSE_DB as they are."""
+        """Given the pitch (B, T), return the controls with pauses softer: as far again below PAUSE_DB as they are.
+
+        That is a downward expander of 1 to 2, but for its bound HUSH_DB.
+        """
         loudness_BT = (2 * self.noise_BTF).logsumexp(-1)
         voiced_BT = loudness_BT.logaddexp((2 * self.pulses_BTF).logsumexp(-1))
         loudness_BT = torch.where(hertz_BT > 0, voiced_BT, loudness_BT) / (2 * DECIBEL)
