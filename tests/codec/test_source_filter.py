@@ -108,3 +108,19 @@ def test_the_pitch_that_is_told_is_the_pitch_that_sounds() -> None:
     told = pitches(torch.device("cpu"))[50].item()
     loudest = torch.fft.rfft(wav).abs()[: SAMPLE_RATE // 48].argmax().item()  # up to 500 Hz
     assert loudest % told == pytest.approx(0, abs=2) or loudest % told == pytest.approx(told, abs=2)
+
+
+def test_what_is_decoded_has_quiet_pauses() -> None:
+    torch.manual_seed(0)
+    voice, x_BTD = SourceFilter(4), torch.zeros(1, 60, 4)
+    x_BTD[0, 30:, 0] = 1.0  # the second half is a pause
+    with torch.no_grad():
+        voice.out.weight.zero_()
+        voice.out.weight[-48:, 0] = -50 * DECIBEL
+        voice.out.bias[PITCHES] = 10.0  # unvoiced
+        controls = voice.controls(x_BTD)
+        plain, decoded = voice.render(controls.hertz(), controls)[0], voice(x_BTD)[0]
+    speech, pause = slice(HOP, 28 * HOP), slice(34 * HOP, -HOP)
+    assert torch.allclose(decoded[speech], plain[speech], atol=1e-6)
+    softer = (decoded[pause].std() / plain[pause].std()).log().item() / DECIBEL
+    assert softer == pytest.approx(PAUSE_DB - 50, abs=0.1)
