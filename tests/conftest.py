@@ -100,12 +100,12 @@ def make_checkpoint(folder: Path, *, front_end: str = "arpabet-1", max_prompt_fr
     import torch
 
     from vallecli.codec.nano import NanoCodec, NanoCodecConfig
-    from vallecli.formats import native
-    from vallecli.formats.base import Limits, state_to_store
-    from vallecli.model.ar import AR
-    from vallecli.model.config import ModelConfig
-    from vallecli.model.nar import NAR
-    from vallecli.text.arpabet import ArpabetFrontEnd
+    from vallecli.families.valle import native
+    from vallecli.families.valle.checkpoint import Limits, state_to_store
+    from vallecli.families.valle.ar import AR
+    from vallecli.families.valle.config import ModelConfig
+    from vallecli.families.valle.nar import NAR
+    from vallecli.text.english.arpabet import ArpabetFrontEnd
 
     sizes = {"d_model": 32, "n_heads": 2, "n_layers": 2, "nar_d_model": 32, "nar_n_heads": 2, "nar_n_layers": 2}
     config = ModelConfig.from_dict(

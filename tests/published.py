@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vallecli.model.ar import AR
-from vallecli.model.config import ModelConfig
-from vallecli.model.nar import NAR
+from vallecli.families.valle.ar import AR
+from vallecli.families.valle.config import ModelConfig
+from vallecli.families.valle.nar import NAR
 
 SIZES = {"d_model": 32, "n_heads": 2, "n_layers": 1, "nar_d_model": 16, "nar_n_heads": 1, "nar_n_layers": 1}
 OPTIONS = {"nhead": 2, "scale_factor": 0.5, "prefix_mode": 0, "share_embedding": True, "norm_first": True}

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from conftest import Valle
 
-from vallecli.registry import BUILT_IN
-from vallecli.store import sha256
+from vallecli.checkpoints.registry import BUILT_IN
+from vallecli.checkpoints.local import sha256
 from vallecli.synthesizer import Synthesizer
 
 FOLDER = BUILT_IN["nano"]

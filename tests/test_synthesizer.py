@@ -19,7 +19,7 @@ from vallecli import device, synthesizer
 from vallecli.audio import prompt
 from vallecli.codec import equalizer
 from vallecli.constants import HOP, SAMPLE_RATE
-from vallecli.decoding import nar
+from vallecli.families.valle import refine as nar
 from vallecli.decoding.overlap import one_thread_each
 from vallecli.decoding.sampling import Sampling
 from vallecli.decoding.stepper import Stepper
@@ -36,7 +36,7 @@ from vallecli.errors import (
     UsageError,
 )
 from vallecli.synthesizer import PAUSE, Job, Synthesizer, Voice, piece_seed
-from vallecli.text.arpabet import ArpabetFrontEnd
+from vallecli.text.english.arpabet import ArpabetFrontEnd
 
 SHORT = Sampling(max_frames=10)
 

@@ -12,11 +12,11 @@ import torch
 from vallecli.codec.encodec import EncodecCodec
 from vallecli.codec.vocos import VocosCodec, VocosDecoder
 from vallecli.errors import MissingCheckpoint, UsageError
-from vallecli.formats import native
-from vallecli.formats.base import Limits, state_to_store
-from vallecli.model.ar import AR
-from vallecli.model.config import ModelConfig
-from vallecli.model.nar import NAR
+from vallecli.families.valle import native
+from vallecli.families.valle.checkpoint import Limits, state_to_store
+from vallecli.families.valle.ar import AR
+from vallecli.families.valle.config import ModelConfig
+from vallecli.families.valle.nar import NAR
 from vallecli.synthesizer import Synthesizer
 
 SIZES = {"d_model": 32, "n_heads": 2, "n_layers": 2, "nar_d_model": 32, "nar_n_heads": 2, "nar_n_layers": 1}

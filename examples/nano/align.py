@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from vallecli.constants import HOP
-from vallecli.text.arpabet import ArpabetFrontEnd
-from vallecli.text.normalize import normalize
+from vallecli.text.english.arpabet import ArpabetFrontEnd
+from vallecli.text.english.normalize import normalize
 
 # hibari's alphabet (misaki's) to ARPAbet; the stress marks have no sound of their own.
 ARPABET = {

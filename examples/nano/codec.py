@@ -50,7 +50,7 @@ from vallecli.codec.source_filter import PITCHES, pitches
 from vallecli.constants import CODEBOOK_SIZE, HOP, NUM_CODEBOOKS, SAMPLE_RATE
 from vallecli.errors import EmptyText
 from vallecli.synthesizer import Synthesizer
-from vallecli.text.arpabet import ArpabetFrontEnd
+from vallecli.text.english.arpabet import ArpabetFrontEnd
 
 SEGMENT = SAMPLE_RATE  # samples of one training example: one second
 FRAMES = SEGMENT // HOP

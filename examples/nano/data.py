@@ -32,7 +32,7 @@ from hibari import Hibari, dsp
 from voice import OtherVoice
 
 from vallecli.constants import SAMPLE_RATE
-from vallecli.text.normalize import normalize
+from vallecli.text.english.normalize import normalize
 from vallecli.text.split import split
 
 GAP = SAMPLE_RATE // 20  # silence between the rows of a file

@@ -20,13 +20,13 @@ from config import EQUALIZE, LIMITS, MODEL, NOISE, SAMPLING, turn_noise
 from torch import nn
 
 from vallecli.codec.nano import NanoCodec, NanoCodecConfig
-from vallecli.formats import native
-from vallecli.formats.base import state_to_store
-from vallecli.model.ar import AR
-from vallecli.model.config import ModelConfig
-from vallecli.model.nar import NAR
-from vallecli.store import sha256
-from vallecli.text.arpabet import ArpabetFrontEnd
+from vallecli.families.valle import native
+from vallecli.families.valle.checkpoint import state_to_store
+from vallecli.families.valle.ar import AR
+from vallecli.families.valle.config import ModelConfig
+from vallecli.families.valle.nar import NAR
+from vallecli.checkpoints.local import sha256
+from vallecli.text.english.arpabet import ArpabetFrontEnd
 
 
 def newest(run: Path, *names: str) -> Path:

@@ -41,11 +41,11 @@ from neighbours import Neighbours
 from state import cosine, optimizers, resume, save, set_rate
 from torch import Tensor, nn
 
-from vallecli.formats import detect
-from vallecli.formats.base import load_into
-from vallecli.model.ar import AR
-from vallecli.model.config import BOS, CODEBOOK_SIZE, EOS, ModelConfig
-from vallecli.model.nar import NAR
+from vallecli.families.valle import detect
+from vallecli.families.valle.checkpoint import load_into
+from vallecli.families.valle.ar import AR
+from vallecli.families.valle.config import BOS, CODEBOOK_SIZE, EOS, ModelConfig
+from vallecli.families.valle.nar import NAR
 
 IGNORE = -100  # a target that the loss skips
 GUIDE_WEIGHT = 0.5

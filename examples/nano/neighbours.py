@@ -11,9 +11,9 @@ from batches import Speech
 from torch import Tensor
 
 from vallecli.codec.nano import quantize
-from vallecli.model.ar import AR
-from vallecli.model.config import CODEBOOK_SIZE, NUM_CODEBOOKS
-from vallecli.model.nar import NAR
+from vallecli.families.valle.ar import AR
+from vallecli.families.valle.config import CODEBOOK_SIZE, NUM_CODEBOOKS
+from vallecli.families.valle.nar import NAR
 
 CALIBRATED = 2000  # frames that the spread is measured on
 SPREAD = 3.0  # how many codes share a target

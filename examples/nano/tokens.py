@@ -40,8 +40,8 @@ from vallecli.audio import files, prompt
 from vallecli.codec.nano import NanoCodec, NanoCodecConfig
 from vallecli.constants import CODEBOOK_SIZE, FRAME_RATE, HOP
 from vallecli.errors import EmptyText
-from vallecli.text.arpabet import ArpabetFrontEnd
-from vallecli.text.normalize import normalize
+from vallecli.text.english.arpabet import ArpabetFrontEnd
+from vallecli.text.english.normalize import normalize
 
 LEAD, TAIL = 12 * HOP, 8 * HOP  # samples around the words; hibari sounds up to 8 frames before its times
 SHORTEST, ENOUGH, LONGEST = 1 * FRAME_RATE, 2 * FRAME_RATE, 6 * FRAME_RATE  # frames of a recording's passages

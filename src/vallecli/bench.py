@@ -24,16 +24,16 @@ from vallecli.codec.encodec import EncodecCodec
 from vallecli.codec.nano import NanoCodec, NanoCodecConfig
 from vallecli.codec.vocos import VocosCodec, VocosDecoder
 from vallecli.constants import FRAME_RATE
-from vallecli.decoding import nar
-from vallecli.decoding.nar import Draft
+from vallecli.families.valle import refine as nar
+from vallecli.families.valle.refine import Draft
 from vallecli.decoding.stepper import Stepper
 from vallecli.decoding.utterance import FRAMES_PER_TOKEN, Utterance, audio_prefix
 from vallecli.errors import UsageError
-from vallecli.formats.base import Checkpoint, Limits, outline, state_to_store
-from vallecli.model.config import CODEBOOK_SIZE, NUM_CODEBOOKS, ModelConfig
+from vallecli.families.valle.checkpoint import Checkpoint, Limits, outline, state_to_store
+from vallecli.families.valle.config import CODEBOOK_SIZE, NUM_CODEBOOKS, ModelConfig
 from vallecli.synthesizer import Synthesizer
-from vallecli.text.arpabet import ArpabetFrontEnd
-from vallecli.tokens import TokenModel
+from vallecli.text.english.arpabet import ArpabetFrontEnd
+from vallecli.families.valle.backend import TokenModel
 
 COPIED = 2**28  # bytes that are copied to see how fast the memory is: more than any cache holds
 LENGTHS = 5  # of speech, at which a step without a cache is measured

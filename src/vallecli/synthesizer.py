@@ -23,11 +23,11 @@ import torch
 from torch import Tensor
 
 from vallecli import device as devices
-from vallecli import registry
+from vallecli.checkpoints import registry
 from vallecli.audio import prompt
 from vallecli.audio import transcribe as listening
 from vallecli.audio.prompt import PreparedPrompt
-from vallecli.checkpoint_codec import CodecWeights, codec_of
+from vallecli.codec.select import CodecWeights, codec_of
 from vallecli.codec import equalizer
 from vallecli.codec.base import Codec
 from vallecli.codec.equalizer import Spectrum
@@ -45,14 +45,14 @@ from vallecli.errors import (
     TranscriptMissing,
     explain,
 )
-from vallecli.formats import detect, preset
-from vallecli.formats.base import Checkpoint
-from vallecli.formats.preset import Preset
-from vallecli.text.arpabet import ArpabetFrontEnd
+from vallecli.families.valle import detect, preset
+from vallecli.families.valle.checkpoint import Checkpoint
+from vallecli.families.valle.preset import Preset
+from vallecli.text.english.arpabet import ArpabetFrontEnd
 from vallecli.text.base import AUTO, FrontEnd, Phonemes
 from vallecli.text.espeak import EspeakFrontEnd
 from vallecli.text.vallex import VallexFrontEnd
-from vallecli.tokens import TokenModel
+from vallecli.families.valle.backend import TokenModel
 
 PAUSE = 0.25  # seconds of silence between the sentences of a text
 FRONT_ENDS = (ArpabetFrontEnd.name, VallexFrontEnd.name, EspeakFrontEnd.name)  # as checkpoints call them

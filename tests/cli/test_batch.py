@@ -19,7 +19,7 @@ import soundfile
 
 from vallecli.cli.batch_run import parse_shard
 from vallecli.errors import UsageError
-from vallecli.store import sha256
+from vallecli.checkpoints.local import sha256
 
 if TYPE_CHECKING:
     from conftest import Ran, Valle

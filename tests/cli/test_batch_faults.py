@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import vallecli
-from vallecli.store import sha256
+from vallecli.checkpoints.local import sha256
 
 if TYPE_CHECKING:
     from conftest import Valle

@@ -14,9 +14,9 @@ import torch
 from vallecli import bench
 from vallecli.bench import RANDOM, Bench, Times, Work, random_checkpoint, random_codec
 from vallecli.constants import HOP
-from vallecli.formats import detect
-from vallecli.registry import BUILT_IN
-from vallecli.tokens import TokenModel
+from vallecli.families.valle import detect
+from vallecli.checkpoints.registry import BUILT_IN
+from vallecli.families.valle.backend import TokenModel
 
 if TYPE_CHECKING:
     from conftest import Valle

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hub_server import HubServer, Served, write_registry
 
-from vallecli import registry, store
+from vallecli.checkpoints import local as store
+from vallecli.checkpoints import registry
 from vallecli.errors import CheckpointError
 from vallecli.settings import config_folder
 
@@ -49,7 +50,7 @@ def known(hub_server: HubServer) -> HubServer:
 
 @dataclass(frozen=True)
 class Description:
-    """What `vallecli.formats.detect.describe` returns."""
+    """What `vallecli.families.valle.detect.describe` returns."""
 
     family: str
     tensors: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
@@ -70,7 +71,7 @@ def describes(monkeypatch: pytest.MonkeyPatch) -> Callable[[Description | None],
                 raise CheckpointError(f"{path} is in no known layout")
             return description
 
-        module = ModuleType("vallecli.formats.detect")
+        module = ModuleType("vallecli.families.valle.detect")
         module.describe = describe
         monkeypatch.setitem(sys.modules, module.__name__, module)
         return seen
@@ -348,7 +349,7 @@ def test_convert_is_given_the_files_of_a_name(
     file.write_bytes(WEIGHTS)
     checkpoints("add", file, "--as", "tiny")
     calls: list[tuple[Path, Path, dict[str, Any]]] = []
-    module = ModuleType("vallecli.formats.convert")
+    module = ModuleType("vallecli.families.convert")
     module.convert = lambda source, out, **options: calls.append((source, out, options))
     monkeypatch.setitem(sys.modules, module.__name__, module)
     assert lines(checkpoints("convert", "tiny", "out")) == [["out"]]

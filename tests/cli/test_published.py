@@ -11,7 +11,7 @@ import soundfile
 import torch
 from published import write_amphion, write_lifeiteng, write_vallex
 
-from vallecli import store
+from vallecli.checkpoints import local as store
 from vallecli.codec.encodec import EncodecCodec
 from vallecli.codec.vocos import VocosDecoder
 

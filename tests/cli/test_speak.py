@@ -24,9 +24,9 @@ from vallecli.audio import play
 from vallecli.cli.output import default_name, target
 from vallecli.cli.take import read_text
 from vallecli.constants import HOP, SAMPLE_RATE
-from vallecli.decoding import nar
+from vallecli.families.valle import refine as nar
 from vallecli.errors import UsageError
-from vallecli.text.arpabet import ArpabetFrontEnd
+from vallecli.text.english.arpabet import ArpabetFrontEnd
 
 if TYPE_CHECKING:
     from conftest import Ran, Valle

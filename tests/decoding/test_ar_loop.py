@@ -11,9 +11,9 @@ from vallecli.decoding import ar
 from vallecli.decoding.sampling import Sampling
 from vallecli.decoding.stepper import Stepper
 from vallecli.decoding.utterance import Speech, StopReason, Utterance, audio_prefix
-from vallecli.model.ar import AR
-from vallecli.model.cache import KVCache
-from vallecli.model.config import BOS, EOS, Bos, ModelConfig, Stop
+from vallecli.families.valle.ar import AR
+from vallecli.decoding.cache import KVCache
+from vallecli.families.valle.config import BOS, EOS, Bos, ModelConfig, Stop
 
 TEXT = torch.tensor([1, 2, 3])
 PROMPT = torch.tensor([10, 11, 12, 13])

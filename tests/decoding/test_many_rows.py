@@ -11,16 +11,17 @@ import torch
 from tape import TapeCapture
 from torch import Tensor
 
-from vallecli.decoding import ar, batch, nar
+from vallecli.decoding import ar, batch
+from vallecli.families.valle import refine as nar
 from vallecli.decoding.ar import generate, generate_many
 from vallecli.decoding.graphs import GraphStepper, new_stepper
 from vallecli.decoding.sampling import Sampling
 from vallecli.decoding.stepper import LANES, ROOM, Stepper
 from vallecli.decoding.utterance import StopReason, Utterance
-from vallecli.model.ar import AR
-from vallecli.model.cache import KVCache
-from vallecli.model.config import CODEBOOK_SIZE, EOS, NUM_CODEBOOKS, ModelConfig
-from vallecli.model.nar import NAR
+from vallecli.families.valle.ar import AR
+from vallecli.decoding.cache import KVCache
+from vallecli.families.valle.config import CODEBOOK_SIZE, EOS, NUM_CODEBOOKS, ModelConfig
+from vallecli.families.valle.nar import NAR
 
 SIZES = {"d_model": 32, "n_heads": 2, "n_layers": 2, "nar_d_model": 32, "nar_n_heads": 2, "nar_n_layers": 2}
 LAYOUTS: dict[str, dict[str, Any]] = {

@@ -5,9 +5,9 @@ import torch
 from tape import Tape
 from torch import Tensor
 
-from vallecli.decoding.nar import refine
-from vallecli.model.config import CODEBOOK_SIZE, NUM_CODEBOOKS, ModelConfig, PrefixMode
-from vallecli.model.nar import NAR
+from vallecli.families.valle.refine import refine
+from vallecli.families.valle.config import CODEBOOK_SIZE, NUM_CODEBOOKS, ModelConfig, PrefixMode
+from vallecli.families.valle.nar import NAR
 
 TEXT = torch.tensor([1, 5, 6, 2, 7, 8, 3])
 SPEECH = torch.tensor([100, 200, 300])

@@ -15,11 +15,11 @@ from safetensors.torch import load_file
 from test_lifeiteng import legacy
 
 from vallecli.errors import DamagedCheckpoint, OutputExists, OutputNotWritable
-from vallecli.formats import detect, native
-from vallecli.formats.base import build
-from vallecli.formats.convert import convert
-from vallecli.model.config import ModelConfig
-from vallecli.registry import BUILT_IN
+from vallecli.families.valle import detect, native
+from vallecli.families.valle.checkpoint import build
+from vallecli.families.convert import convert
+from vallecli.families.valle.config import ModelConfig
+from vallecli.checkpoints.registry import BUILT_IN
 from vallecli.synthesizer import Synthesizer
 
 

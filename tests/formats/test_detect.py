@@ -12,10 +12,10 @@ from published import ARGS, SIZES, published, write_amphion, write_lifeiteng, wr
 from safetensors.torch import save_file
 
 from vallecli.errors import CheckpointError, DamagedCheckpoint, UnknownFormat, UsageError
-from vallecli.formats import detect
-from vallecli.formats.base import build
-from vallecli.formats.symbols import read_symbols
-from vallecli.model.config import ModelConfig
+from vallecli.families.valle import detect
+from vallecli.families.valle.checkpoint import build
+from vallecli.families.valle.symbols import read_symbols
+from vallecli.families.valle.config import ModelConfig
 from vallecli.synthesizer import Synthesizer
 
 MAKERS = {"vallex": write_vallex, "lifeiteng": write_lifeiteng, "amphion-v1": write_amphion}

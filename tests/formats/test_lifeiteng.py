@@ -13,12 +13,12 @@ from published import OPTIONS, SIZES, published, write
 from torch import Tensor
 
 from vallecli.errors import CheckpointError, DamagedCheckpoint, UsageError
-from vallecli.formats import detect
-from vallecli.formats.base import build
-from vallecli.formats.weights import read_pt
-from vallecli.model.ar import AR
-from vallecli.model.config import ModelConfig
-from vallecli.model.nar import NAR
+from vallecli.families.valle import detect
+from vallecli.families.valle.checkpoint import build
+from vallecli.checkpoints.weights import read_pt
+from vallecli.families.valle.ar import AR
+from vallecli.families.valle.config import ModelConfig
+from vallecli.families.valle.nar import NAR
 
 
 def legacy(state: dict[str, Tensor]) -> dict[str, Tensor]:

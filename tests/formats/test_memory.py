@@ -11,11 +11,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vallecli.bench import random_checkpoint
-from vallecli.decoding.nar import refine
-from vallecli.formats import detect, native
-from vallecli.formats.base import Checkpoint, build, build_to_speak
-from vallecli.formats.weights import MappedFiles, read_pt
-from vallecli.model.quantize import quantize
+from vallecli.families.valle.refine import refine
+from vallecli.families.valle import detect, native
+from vallecli.families.valle.checkpoint import Checkpoint, build, build_to_speak
+from vallecli.checkpoints.weights import MappedFiles, read_pt
+from vallecli.decoding.quantize import quantize
 
 CPU = torch.device("cpu")
 MEGABYTE = 2**20

@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from vallecli.errors import DamagedCheckpoint
-from vallecli.formats import native
-from vallecli.formats.base import Limits, load_into, state_to_store
-from vallecli.model.ar import AR
-from vallecli.model.config import ModelConfig
-from vallecli.model.nar import NAR
+from vallecli.families.valle import native
+from vallecli.families.valle.checkpoint import Limits, load_into, state_to_store
+from vallecli.families.valle.ar import AR
+from vallecli.families.valle.config import ModelConfig
+from vallecli.families.valle.nar import NAR
 
 SIZES = {"d_model": 32, "n_heads": 2, "n_layers": 1, "nar_d_model": 16, "nar_n_heads": 2, "nar_n_layers": 1}
 CONFIG = ModelConfig(text_vocab=20, **SIZES, bos="after_prompt")

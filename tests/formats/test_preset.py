@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vallecli.errors import PresetError
-from vallecli.formats.preset import is_preset, read_preset
+from vallecli.families.valle.preset import is_preset, read_preset
 from vallecli.text.base import Phonemes
 
 GOOD: dict[str, Any] = {

@@ -19,10 +19,10 @@ from published import OPTIONS, SIZES, published, write, write_amphion, write_lif
 from safetensors.torch import load_file, save_file
 
 from vallecli.errors import CheckpointError, DamagedCheckpoint, UnknownFormat
-from vallecli.formats import detect
-from vallecli.formats.base import Checkpoint, build
-from vallecli.formats.convert import convert
-from vallecli.model.config import ModelConfig
+from vallecli.families.valle import detect
+from vallecli.families.valle.checkpoint import Checkpoint, build
+from vallecli.families.convert import convert
+from vallecli.families.valle.config import ModelConfig
 
 Damage = Callable[[Path], object]
 

@@ -18,14 +18,14 @@ import torch
 from torch import Tensor, nn
 
 from vallecli.decoding.ar import generate
-from vallecli.decoding.nar import refine
+from vallecli.families.valle.refine import refine
 from vallecli.decoding.sampling import Sampling
 from vallecli.decoding.stepper import Stepper
 from vallecli.decoding.utterance import Utterance
-from vallecli.formats.base import load_into, state_to_store
-from vallecli.model.ar import AR
-from vallecli.model.config import CODEBOOK_SIZE, NUM_CODEBOOKS, ModelConfig
-from vallecli.model.nar import NAR
+from vallecli.families.valle.checkpoint import load_into, state_to_store
+from vallecli.families.valle.ar import AR
+from vallecli.families.valle.config import CODEBOOK_SIZE, NUM_CODEBOOKS, ModelConfig
+from vallecli.families.valle.nar import NAR
 
 VECTORS = Path(__file__).with_name("vectors.json")
 TEXT, PROMPT, FRAMES = 11, 9, 16

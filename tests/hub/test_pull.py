@@ -12,9 +12,10 @@ import pytest
 from hub_server import COMMIT, HubServer, Served
 from huggingface_hub import constants
 
-from vallecli import hub, store
+from vallecli.checkpoints import hub
+from vallecli.checkpoints import local as store
 from vallecli.errors import AccessDenied, CheckpointError, DamagedCheckpoint, MissingCheckpoint, SourceGone, Unreachable
-from vallecli.registry import CheckpointSpec, File, Source
+from vallecli.checkpoints.registry import CheckpointSpec, File, Source
 
 pytestmark = pytest.mark.loopback
 

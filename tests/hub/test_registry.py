@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hub_server import write_registry
 
-from vallecli import registry
+from vallecli.checkpoints import registry
 from vallecli.errors import MissingCheckpoint, RegistryError, UnknownCheckpoint
 from vallecli.settings import config_folder
 
@@ -39,7 +39,7 @@ def test_every_entry_says_where_it_is_from_and_pins_what_is_known(spec: registry
 def test_the_wheel_has_the_file_where_the_package_looks_for_it() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     inside = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]["checkpoints.toml"]
-    assert Path(registry.__file__).parents[1] / inside == registry.PACKAGED
+    assert Path(registry.__file__).parents[2] / inside == registry.PACKAGED
 
 
 def test_entries_of_the_user_come_on_top() -> None:

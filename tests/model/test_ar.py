@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from vallecli.model.ar import AR
-from vallecli.model.cache import KVCache
-from vallecli.model.config import BOS, EOS, Bos, ModelConfig
+from vallecli.families.valle.ar import AR
+from vallecli.decoding.cache import KVCache
+from vallecli.families.valle.config import BOS, EOS, Bos, ModelConfig
 
 CLOSE = {"atol": 1e-4, "rtol": 1e-4}
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from vallecli.model import layers
-from vallecli.model.layers import Linear
+from vallecli.families.valle import layers
+from vallecli.families.valle.layers import Linear
 
 
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[torch.dtype]:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from vallecli.model.config import ModelConfig
+from vallecli.families.valle.config import ModelConfig
 
 AR_SIZES = {"text_vocab": 20, "d_model": 32, "n_heads": 2, "n_layers": 2}
 SIZES = AR_SIZES | {"nar_d_model": 48, "nar_n_heads": 3, "nar_n_layers": 1}

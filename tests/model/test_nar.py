@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vallecli.model.config import CODEBOOK_SIZE, NUM_CODEBOOKS, ModelConfig, PrefixMode
-from vallecli.model.nar import NAR
+from vallecli.families.valle.config import CODEBOOK_SIZE, NUM_CODEBOOKS, ModelConfig, PrefixMode
+from vallecli.families.valle.nar import NAR
 
 PROMPT, FRAMES = 4, 5
 STAGES = range(1, NUM_CODEBOOKS)

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from vallecli.model.ar import AR
-from vallecli.model.config import ModelConfig
-from vallecli.model.layers import AdaptiveNorm, Linear
-from vallecli.model.nar import NAR
-from vallecli.model.quantize import FEW, Int8Linear, quantize
+from vallecli.families.valle.ar import AR
+from vallecli.families.valle.config import ModelConfig
+from vallecli.families.valle.layers import AdaptiveNorm, Linear
+from vallecli.families.valle.nar import NAR
+from vallecli.decoding.quantize import FEW, Int8Linear, quantize
 
 SIZES = {"d_model": 64, "n_heads": 2, "n_layers": 2, "nar_d_model": 64, "nar_n_heads": 2, "nar_n_layers": 2}
 

@@ -18,8 +18,8 @@ from conftest import Valle
 from PIL import Image
 
 from vallecli.codec.source_filter import NOISE_BANDS
-from vallecli.formats import detect
-from vallecli.store import sha256
+from vallecli.families.valle import detect
+from vallecli.checkpoints.local import sha256
 
 ROOT = Path(__file__).parents[2]
 STAGES = multiprocessing.get_context("forkserver")  # one server imports, once, what takes seconds in each stage

@@ -19,7 +19,7 @@ from vallecli.errors import (
     ForeignPreset,
     UsageError,
 )
-from vallecli.formats.symbols import SPECIAL, read_symbols
+from vallecli.families.valle.symbols import SPECIAL, read_symbols
 from vallecli.text import espeak
 from vallecli.text.base import Phonemes, Sentence
 from vallecli.text.espeak import EspeakFrontEnd

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from vallecli.errors import EmptyText
-from vallecli.text.normalize import normalize
+from vallecli.text.english.normalize import normalize
 
 SPOKEN = {
     # numbers

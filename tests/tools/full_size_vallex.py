@@ -4,7 +4,7 @@
 
 To measure what converting and loading take, for example with /usr/bin/time -v:
 
-    python -c "from pathlib import Path; from vallecli.formats.convert import convert; \\
+    python -c "from pathlib import Path; from vallecli.families.convert import convert; \\
         convert(Path('vallex-checkpoint.pt'), Path('vallex'))"
     python -c "from vallecli.synthesizer import Synthesizer; Synthesizer.load('vallex', device='cpu')"
 """

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vallecli import registry
+from vallecli.checkpoints import registry
 from vallecli.cli.output import Talk, write_json, write_line
 from vallecli.errors import CheckpointError, DamagedCheckpoint, MissingCheckpoint
 from vallecli.settings import resolve
@@ -30,7 +30,7 @@ def verify(
     Example:
       valle checkpoints verify vallex
     """
-    from vallecli import hub
+    from vallecli.checkpoints import hub
 
     results: list[dict[str, str]] = []
     for spec in [registry.get(name)] if name else registry.load().values():
@@ -74,7 +74,7 @@ def pull(
     Example:
       HF_HOME=/big/disk valle checkpoints pull vallex valle-libritts
     """
-    from vallecli import hub
+    from vallecli.checkpoints import hub
 
     talk: Talk = context.obj
     unwanted = resolve({"offline": offline}).offline
@@ -104,7 +104,7 @@ def add(
     Example:
       valle checkpoints add ~/Downloads/encodec_24khz-d7cc33bc.th --as encodec-24khz
     """
-    from vallecli import intake
+    from vallecli.checkpoints import imports as intake
 
     talk: Talk = context.obj
     present = intake.add(Path(file), registry.get(name), note=talk.say)
@@ -123,7 +123,7 @@ def rm(context: typer.Context, names: Names, as_json: Json = False) -> None:
     Example:
       valle checkpoints rm vallex vocos-encodec-24khz
     """
-    from vallecli import hub
+    from vallecli.checkpoints import hub
 
     talk: Talk = context.obj
     specs = [registry.get(name) for name in names]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vallecli import registry
+from vallecli.checkpoints import registry
 from vallecli.cli.checkpoint_files import UNKNOWN, Json
 from vallecli.cli.output import write_json, write_line
 
@@ -38,7 +38,7 @@ def show(
 
 
 def _known(name: str) -> dict[str, Any]:
-    from vallecli import hub
+    from vallecli.checkpoints import hub
 
     spec = registry.get(name)
     present = hub.lookup(spec)
@@ -53,7 +53,7 @@ def _known(name: str) -> dict[str, Any]:
 
 def _described(name: str) -> dict[str, Any]:
     path = registry.find(name)
-    from vallecli.formats.detect import describe
+    from vallecli.families.valle.detect import describe
 
     description = describe(path)
     return {
@@ -87,7 +87,7 @@ def convert(
     """
     source = registry.find(checkpoint)
     table = None if symbols is None else Path(symbols)
-    from vallecli.formats.convert import convert as write
+    from vallecli.families.convert import convert as write
 
     write(source, Path(out), symbols=table, heads=heads, prefix_mode=prefix_mode)
     if as_json:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vallecli import registry
+from vallecli.checkpoints import registry
 from vallecli.cli import checkpoint_files, checkpoint_formats
 from vallecli.cli.checkpoint_files import UNKNOWN, Json
 from vallecli.cli.output import write_json, write_line
@@ -72,7 +72,7 @@ def _row(name: str) -> dict[str, Any]:
         held = [path for path in registry.BUILT_IN[name].rglob("*") if path.is_file()]
         size = sum(path.stat().st_size for path in held) or None
         return {"name": name, "kind": "model", "state": "built in", "size": size, "licence": "Apache-2.0"}
-    from vallecli import hub
+    from vallecli.checkpoints import hub
 
     spec = registry.get(name)
     state, size = "absent", spec.size

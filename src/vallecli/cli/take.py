@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vallecli import registry
+from vallecli.checkpoints import registry
 from vallecli.audio import files, play
 from vallecli.audio.prompt import PreparedPrompt
 from vallecli.cli.output import STDOUT, Talk, Target, target, write_line
@@ -20,7 +20,7 @@ from vallecli.constants import FRAME_RATE
 from vallecli.errors import InputError, OutputNotWritable, TextEncodingError, UsageError
 from vallecli.jobs.prompts import read_prompt
 from vallecli.settings import NAMES, Settings
-from vallecli.text.normalize import check_words
+from vallecli.text.english.normalize import check_words
 
 if TYPE_CHECKING:
     from vallecli.synthesizer import Piece, Synthesizer

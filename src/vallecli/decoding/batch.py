@@ -9,13 +9,14 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from vallecli.decoding import ar, nar
+from vallecli.decoding import ar
+from vallecli.families.valle import refine as nar
 from vallecli.decoding.ar import Tag
-from vallecli.decoding.nar import Draft
+from vallecli.families.valle.refine import Draft
 from vallecli.decoding.overlap import overlap
 from vallecli.decoding.stepper import Stepper
 from vallecli.decoding.utterance import Speech, StopReason, Utterance
-from vallecli.model.nar import NAR
+from vallecli.families.valle.nar import NAR
 
 
 @torch.inference_mode()

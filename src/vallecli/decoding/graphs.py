@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 
 from vallecli.decoding.stepper import Stepper
-from vallecli.model.ar import AR
+from vallecli.families.valle.ar import AR
 
 
 class Capture(Protocol):

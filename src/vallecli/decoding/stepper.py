@@ -13,8 +13,8 @@ from torch import Tensor
 
 from vallecli.decoding.sampling import Knobs, choose
 from vallecli.decoding.utterance import StopReason, Utterance, audio_prefix, most_frames
-from vallecli.model.ar import AR
-from vallecli.model.config import EOS
+from vallecli.families.valle.ar import AR
+from vallecli.families.valle.config import EOS
 
 ROOM = 256  # frames that a row has room for from the start, if it may become so long
 GRAIN = 128  # positions by which room grows, so that it seldom has to

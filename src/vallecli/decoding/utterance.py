@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vallecli.decoding.sampling import Sampling
-from vallecli.model.config import BOS, ModelConfig
+from vallecli.families.valle.config import BOS, ModelConfig
 
 FRAMES_PER_TOKEN = 16  # the published limit: speech longer than this many frames a text token has gone astray
 

@@ -23,7 +23,7 @@ from vallecli import errors
 from vallecli.audio.prompt import PreparedPrompt
 from vallecli.errors import DeviceError, VallecliError, WorkerLost
 from vallecli.extras import extra
-from vallecli.formats.preset import Preset
+from vallecli.families.valle.preset import Preset
 from vallecli.jobs.engine import Engine, Job, Spoken
 from vallecli.jobs.results import Failure
 

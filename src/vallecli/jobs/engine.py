@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from vallecli.audio.prompt import PreparedPrompt
 from vallecli.audio.stream import Wav
-from vallecli.formats.preset import Preset
+from vallecli.families.valle.preset import Preset
 from vallecli.jobs.results import Failure
 
 

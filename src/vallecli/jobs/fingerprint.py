@@ -7,7 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from vallecli import registry, store
+from vallecli.checkpoints import local as store
+from vallecli.checkpoints import registry
 from vallecli.errors import DamagedCheckpoint
 
 VERSION = 1  # raised when the same row is to be spoken otherwise than before

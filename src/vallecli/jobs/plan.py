@@ -15,10 +15,10 @@ from vallecli.jobs.names import Names
 from vallecli.jobs.prompts import Prompts
 from vallecli.jobs.table import Line
 from vallecli.settings import Settings, suggest, value_of
-from vallecli.store import sha256
+from vallecli.checkpoints.local import sha256
 from vallecli.text import vallex
 from vallecli.text.base import AUTO, MIX
-from vallecli.text.normalize import check_words
+from vallecli.text.english.normalize import check_words
 
 REQUIRED = ("text", "prompt")
 KNOBS = ("seed", "greedy", "temperature", "top_k", "top_p", "max_seconds")

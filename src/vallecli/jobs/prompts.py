@@ -9,8 +9,8 @@ from pathlib import Path
 from vallecli.audio import prompt
 from vallecli.audio.prompt import PreparedPrompt
 from vallecli.errors import AudioNotFound, VallecliError
-from vallecli.formats.preset import Preset, is_preset, read_preset
-from vallecli.store import sha256
+from vallecli.families.valle.preset import Preset, is_preset, read_preset
+from vallecli.checkpoints.local import sha256
 
 
 def read_prompt(path: str | PathLike[str]) -> PreparedPrompt | Preset:

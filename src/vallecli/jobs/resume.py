@@ -9,7 +9,7 @@ from pathlib import Path
 from vallecli.errors import OutputExists
 from vallecli.jobs.plan import Plan, Refused, Row
 from vallecli.jobs.results import FAILED, OK, Failure, Record, now
-from vallecli.store import sha256
+from vallecli.checkpoints.local import sha256
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from vallecli.jobs.engine import Engine, Job, Spoken
 from vallecli.jobs.plan import Row
 from vallecli.jobs.prompts import read_prompt
 from vallecli.jobs.results import FAILED, OK, Failure, Record, Results, now
-from vallecli.store import sha256
+from vallecli.checkpoints.local import sha256
 
 WINDOW = 256  # rows that are spoken longest first: a long one begun last would run alone at the end
 UNWRITTEN = 8  # rows that may wait for the disk before the models do

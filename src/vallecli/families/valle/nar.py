@@ -11,8 +11,8 @@ import functools
 import torch
 from torch import Tensor, nn
 
-from vallecli.model.config import CODEBOOK_SIZE, EOS, NUM_CODEBOOKS, ModelConfig
-from vallecli.model.layers import (
+from vallecli.families.valle.config import CODEBOOK_SIZE, EOS, NUM_CODEBOOKS, ModelConfig
+from vallecli.families.valle.layers import (
     AdaptiveNorm,
     CrossLayer,
     FixedNorm,

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from vallecli.errors import CheckpointError, DamagedCheckpoint, UnknownFormat
-from vallecli.formats import lifeiteng, weights
-from vallecli.formats.base import Checkpoint, Contents
+from vallecli.checkpoints import weights
+from vallecli.families.valle import lifeiteng
+from vallecli.families.valle.checkpoint import Checkpoint, Contents
 from vallecli.text.espeak import EspeakFrontEnd
 
 ARGS, SYMBOLS, CHECKPOINTS = "args.json", "symbols.dict", "checkpoint"

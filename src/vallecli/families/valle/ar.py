@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vallecli.model.cache import KVCache, Memory
-from vallecli.model.config import BOS, EOS, ModelConfig
-from vallecli.model.layers import CrossLayer, Layer, Linear, Norm, Positions, key_mask, memorize
+from vallecli.decoding.cache import KVCache, Memory
+from vallecli.families.valle.config import BOS, EOS, ModelConfig
+from vallecli.families.valle.layers import CrossLayer, Layer, Linear, Norm, Positions, key_mask, memorize
 
 
 class AR(nn.Module):

@@ -9,8 +9,8 @@ import re
 import unicodedata
 
 from vallecli.errors import EmptyText
-from vallecli.text import letters, quantities
-from vallecli.text.quantities import Rule, rule
+from vallecli.text.english import letters, quantities
+from vallecli.text.english.quantities import Rule, rule
 
 # Letters that Unicode does not take apart into one of ours and an accent, and marks with an ASCII twin.
 TWINS = str.maketrans(

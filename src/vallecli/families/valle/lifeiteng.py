@@ -17,10 +17,10 @@ from torch import Tensor
 
 from vallecli.constants import FRAME_RATE
 from vallecli.errors import CheckpointError, DamagedCheckpoint, UsageError
-from vallecli.formats import weights
-from vallecli.formats.base import Checkpoint, Contents, Limits, check_tensors
-from vallecli.formats.symbols import read_symbols
-from vallecli.model.config import BOS, NUM_CODEBOOKS, ModelConfig, Stop
+from vallecli.checkpoints import weights
+from vallecli.families.valle.checkpoint import Checkpoint, Contents, Limits, check_tensors
+from vallecli.families.valle.symbols import read_symbols
+from vallecli.families.valle.config import BOS, NUM_CODEBOOKS, ModelConfig, Stop
 from vallecli.text.espeak import EspeakFrontEnd
 
 # Published name -> ours; the first pattern that matches is used.

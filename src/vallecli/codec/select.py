@@ -9,7 +9,7 @@ from vallecli.codec.encodec import EncodecCodec
 from vallecli.codec.nano import NanoCodec, NanoCodecConfig
 from vallecli.codec.vocos import VocosCodec, VocosDecoder
 from vallecli.errors import DamagedCheckpoint, UsageError
-from vallecli.formats.base import Checkpoint, load_into
+from vallecli.families.valle.checkpoint import Checkpoint, load_into
 
 ENCODEC_DECODERS = ("encodec", "vocos")  # codecs of the same codes
 

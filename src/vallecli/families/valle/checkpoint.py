@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from vallecli.errors import DamagedCheckpoint
-from vallecli.formats.weights import MappedFiles
-from vallecli.model.ar import AR
-from vallecli.model.config import ModelConfig
-from vallecli.model.nar import NAR
-from vallecli.model.quantize import quantize
+from vallecli.checkpoints.weights import MappedFiles
+from vallecli.families.valle.ar import AR
+from vallecli.families.valle.config import ModelConfig
+from vallecli.families.valle.nar import NAR
+from vallecli.decoding.quantize import quantize
 
 CPU = torch.device("cpu")
 

@@ -6,10 +6,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from vallecli import store
+from vallecli.checkpoints import local as store
 from vallecli.errors import CheckpointError, DamagedCheckpoint, InputError
-from vallecli.registry import CheckpointSpec, File
-from vallecli.store import Held, Present
+from vallecli.checkpoints.registry import CheckpointSpec, File
+from vallecli.checkpoints.local import Held, Present
 
 OTHER_HASH = "its hash is not a published one"
 
@@ -58,7 +58,7 @@ def _published(copy: Path, spec: CheckpointSpec) -> bool:
 
 def _same_family(path: Path, copy: Path, spec: CheckpointSpec, note: Callable[[str], None]) -> None:
     """Raise DamagedCheckpoint unless what is in the file is of the family that is wanted."""
-    from vallecli.formats.detect import describe
+    from vallecli.families.valle.detect import describe
 
     try:
         description = describe(copy)

@@ -25,7 +25,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import logging as hub_logging
 
-from vallecli import store
+from vallecli.checkpoints import local as store
 from vallecli.errors import (
     DISK,
     AccessDenied,
@@ -35,8 +35,8 @@ from vallecli.errors import (
     SourceGone,
     Unreachable,
 )
-from vallecli.registry import CheckpointSpec, File, Source
-from vallecli.store import Held, Present
+from vallecli.checkpoints.registry import CheckpointSpec, File, Source
+from vallecli.checkpoints.local import Held, Present
 
 TIMEOUT = 10  # seconds to wait for a source's first answer
 

@@ -12,10 +12,10 @@ from typing import Any
 from vallecli.errors import MissingCheckpoint, RegistryError, UnknownCheckpoint
 from vallecli.settings import config_folder, suggest
 
-BUILT_IN = {"nano": Path(__file__).parent / "data" / "nano"}  # name -> its folder in the package
+BUILT_IN = {"nano": Path(__file__).parents[1] / "data" / "nano"}  # name -> its folder in the package
 CODECS = {"encodec": "encodec-24khz", "vocos": "vocos-encodec-24khz"}  # kind, as checkpoints call it -> the entry
 FILE_NAME = "checkpoints.toml"
-PACKAGED = Path(__file__).parent / "data" / FILE_NAME  # in a wheel; else at the repository's root
+PACKAGED = Path(__file__).parents[1] / "data" / FILE_NAME  # in a wheel; else at the repository's root
 KINDS = ("model", "codec", "decoder")
 REPO_TYPES = ("model", "dataset", "space")
 
@@ -115,7 +115,7 @@ def find(name: str, *, offline: bool = False) -> Path:
             f"there is no checkpoint called {name!r}, and no file or folder of that name",
             suggest(name, [*BUILT_IN, *specs]),
         )
-    from vallecli import hub  # a tenth of a second, which nano and paths do not wait for
+    from vallecli.checkpoints import hub  # a tenth of a second, which nano and paths do not wait for
 
     present = hub.locate(specs[name])
     if present is None:
@@ -167,7 +167,7 @@ def load(files: Sequence[Path] | None = None) -> dict[str, CheckpointSpec]:
 
 
 def _shipped() -> Path:
-    return PACKAGED if PACKAGED.exists() else Path(__file__).parents[2] / FILE_NAME
+    return PACKAGED if PACKAGED.exists() else Path(__file__).parents[3] / FILE_NAME
 
 
 def _read(path: Path) -> Iterator[CheckpointSpec]:

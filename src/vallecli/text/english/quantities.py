@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from vallecli.text.numbers import CURRENCIES, cardinal, digits, fraction, money, number, ordinal, plural, year
+from vallecli.text.english.numbers import CURRENCIES, cardinal, digits, fraction, money, number, ordinal, plural, year
 
 Match = re.Match[str]
 Rule = tuple[re.Pattern[str], Callable[[Match], str]]

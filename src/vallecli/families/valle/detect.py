@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Protocol, get_args
 
 from vallecli.errors import UnknownFormat, UsageError
-from vallecli.formats import amphion, lifeiteng, native, vallex
-from vallecli.formats.base import Checkpoint, Contents
-from vallecli.model.config import PrefixMode
+from vallecli.families.valle import amphion, lifeiteng, native, vallex
+from vallecli.families.valle.checkpoint import Checkpoint, Contents
+from vallecli.families.valle.config import PrefixMode
 from vallecli.text.espeak import EspeakFrontEnd
 
 

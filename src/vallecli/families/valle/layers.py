@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vallecli.model.cache import LayerCache, Memory
+from vallecli.decoding.cache import LayerCache, Memory
 
 ONEDNN = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 Replaced = Callable[[nn.Linear], object]  # hears of a layer whose weights are not needed more

@@ -17,10 +17,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vallecli.errors import DamagedCheckpoint
-from vallecli.formats.base import Checkpoint, Contents, Limits, check_tensors
-from vallecli.formats.symbols import read_symbols
-from vallecli.formats.weights import AGAIN, read_safetensors
-from vallecli.model.config import ModelConfig
+from vallecli.families.valle.checkpoint import Checkpoint, Contents, Limits, check_tensors
+from vallecli.families.valle.symbols import read_symbols
+from vallecli.checkpoints.weights import AGAIN, read_safetensors
+from vallecli.families.valle.config import ModelConfig
 
 FORMAT = "vallecli-1"
 CONFIG, TENSORS = "config.json", "model.safetensors"

@@ -19,14 +19,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vallecli.decoding import ar, nar
+from vallecli.decoding import ar
+from vallecli.families.valle import refine as nar
 from vallecli.decoding.graphs import new_stepper
 from vallecli.decoding.sampling import Sampling
 from vallecli.decoding.stepper import Stepper
 from vallecli.decoding.utterance import Utterance, audio_prefix
 from vallecli.errors import DamagedCheckpoint
-from vallecli.formats.base import Checkpoint, build_to_speak
-from vallecli.model.config import CODEBOOK_SIZE, NUM_CODEBOOKS
+from vallecli.families.valle.checkpoint import Checkpoint, build_to_speak
+from vallecli.families.valle.config import CODEBOOK_SIZE, NUM_CODEBOOKS
 
 Ids = Sequence[Any] | np.ndarray[Any, Any] | Tensor
 

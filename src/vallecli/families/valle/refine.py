@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from vallecli.model.config import NUM_CODEBOOKS, ModelConfig
-from vallecli.model.layers import key_mask
-from vallecli.model.nar import NAR
+from vallecli.families.valle.config import NUM_CODEBOOKS, ModelConfig
+from vallecli.families.valle.layers import key_mask
+from vallecli.families.valle.nar import NAR
 
 
 @dataclass(frozen=True, eq=False)

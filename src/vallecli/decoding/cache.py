@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vallecli.model.config import ModelConfig
+from vallecli.families.valle.config import ModelConfig
 
 
 class Memory(NamedTuple):

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from vallecli.constants import FRAME_RATE
 from vallecli.errors import DamagedCheckpoint
-from vallecli.formats import lifeiteng
-from vallecli.formats.base import Checkpoint, Contents, Limits
+from vallecli.families.valle import lifeiteng
+from vallecli.families.valle.checkpoint import Checkpoint, Contents, Limits
 from vallecli.text.vallex import LANGUAGES, VallexFrontEnd
 
 LANGUAGE_KEY = "ar_language_embedding.word_embeddings.weight"

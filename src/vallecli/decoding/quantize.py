@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vallecli.model.layers import AdaptiveNorm, Layer, Replaced
+from vallecli.families.valle.layers import AdaptiveNorm, Layer, Replaced
 
 ROWS = 64  # rounded at a time: larger pieces in float32 would leave holes in memory between what stays
 FEW = 16  # positions up to which torch's kernel reads the weights as they are; for more it pays to unpack them first

@@ -20,10 +20,10 @@ import numpy as np
 
 from vallecli.errors import EmptyText, EmptyTranscript
 from vallecli.text.base import AUTO, Said, Sentence, Tokens, check_language, transcript
-from vallecli.text.cmudict import Pronunciations, pronunciations
-from vallecli.text.normalize import normalize
+from vallecli.text.english.cmudict import Pronunciations, pronunciations
+from vallecli.text.english.normalize import normalize
 from vallecli.text.split import split
-from vallecli.text.tagger import tagger
+from vallecli.text.english.tagger import tagger
 
 PAD, SEPARATOR = "<pad>", " "
 PUNCTUATION = (",", ".", "?", "!", "-")

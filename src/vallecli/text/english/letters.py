@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from vallecli.text.cmudict import pronunciations
-from vallecli.text.numbers import cardinal, ordinal
-from vallecli.text.quantities import MONTHS, Match, Rule, rule
+from vallecli.text.english.cmudict import pronunciations
+from vallecli.text.english.numbers import cardinal, ordinal
+from vallecli.text.english.quantities import MONTHS, Match, Rule, rule
 
 TITLES = {  # never the last word of a sentence, so their dot never ends one
     **{"Dr": "Doctor", "Mr": "Mister", "Mrs": "Missus", "Ms": "Miz", "Prof": "Professor", "St": "Saint"},

@@ -10,8 +10,8 @@ import torch
 from safetensors import SafetensorError
 
 from vallecli.errors import OutputExists, OutputNotWritable
-from vallecli.formats import detect, native
-from vallecli.formats.base import build, state_to_store
+from vallecli.families.valle import detect, native
+from vallecli.families.valle.checkpoint import build, state_to_store
 
 
 def convert(
