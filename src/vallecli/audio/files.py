@@ -1,4 +1,4 @@
-"""Audio files: whatever libsndfile reads comes in as mono 24 kHz; speech goes out, whole or not at all."""
+"""Audio files: read anything that libsndfile reads, as mono; write speech, whole or not at all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ import soundfile
 import soxr
 
 from vallecli.audio.stream import Wav, Writer, encoder_into
-from vallecli.constants import SAMPLE_RATE
 from vallecli.errors import AudioNotFound, DamagedAudio, NotAudio, OutputExists, OutputNotWritable, UsageError
 
 FORMATS = {".wav": "wav", ".flac": "flac", ".ogg": "ogg", ".raw": "raw"}  # file ending -> format
@@ -25,8 +24,8 @@ BLOCK = 1 << 20  # samples read at once, over all channels: 4 MB
 PIPE_BYTES = 1 << 28  # most that is read from a pipe, which cannot be rewound: 256 MB
 
 
-def read(path: str | os.PathLike[str], *, max_seconds: float | None = None) -> Wav:
-    """Return an audio file as mono float32 (N,) at 24 kHz: the mean of its channels, resampled by soxr.
+def read(path: str | os.PathLike[str], *, sample_rate: int, max_seconds: float | None = None) -> Wav:
+    """Return an audio file as mono float32 (N,) at `sample_rate`: the mean of its channels, resampled by soxr.
 
     Of a file longer than `max_seconds` only that much is read. Raises AudioNotFound if it cannot be opened, NotAudio
     if libsndfile finds no audio in it, and DamagedAudio for samples that are NaN or infinite.
@@ -49,7 +48,7 @@ def read(path: str | os.PathLike[str], *, max_seconds: float | None = None) -> W
         raise NotAudio(path, "it holds no samples")
     if not np.isfinite(mono_N).all():
         raise DamagedAudio(path)
-    return mono_N if rate == SAMPLE_RATE else soxr.resample(mono_N, rate, SAMPLE_RATE, quality="HQ")
+    return mono_N if rate == sample_rate else soxr.resample(mono_N, rate, sample_rate, quality="HQ")
 
 
 def _read_mono(sound: Any, frames: int) -> Wav:
@@ -105,10 +104,10 @@ def check_writable(path: Path, *, force: bool) -> None:
 class _Named:
     """An encoder whose troubles carry the name of the file that was asked for."""
 
-    def __init__(self, file: BinaryIO, form: str, path: Path) -> None:
+    def __init__(self, file: BinaryIO, form: str, path: Path, sample_rate: int) -> None:
         self.path = path
         with _naming(path):
-            self.encoder = encoder_into(file, form)
+            self.encoder = encoder_into(file, form, sample_rate=sample_rate)
 
     def write(self, wav_N: Wav) -> None:
         with _naming(self.path):
@@ -128,7 +127,9 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def open_output(path: str | os.PathLike[str], *, form: str | None = None, force: bool = False) -> Iterator[Writer]:
+def open_output(
+    path: str | os.PathLike[str], *, sample_rate: int, form: str | None = None, force: bool = False
+) -> Iterator[Writer]:
     """Give a writer of pieces to a file that appears, whole, when the body has ended well, and not otherwise.
 
     The format is that of the file's ending, or `form`: wav, flac, ogg or raw. The pieces go to a temporary file in the
@@ -144,7 +145,7 @@ def open_output(path: str | os.PathLike[str], *, form: str | None = None, force:
         with _naming(path):
             file = temporary.open("x+b")
         try:
-            encoder = _Named(file, form, path)
+            encoder = _Named(file, form, path, sample_rate)
             try:
                 yield encoder
             except BaseException:
@@ -167,7 +168,9 @@ def open_output(path: str | os.PathLike[str], *, form: str | None = None, force:
         raise
 
 
-def write(path: str | os.PathLike[str], wav_N: Wav, *, form: str | None = None, force: bool = False) -> None:
-    """Write float audio (N,) in -1..1 at 24 kHz to a file; see `open_output` for formats and errors."""
-    with open_output(path, form=form, force=force) as out:
+def write(
+    path: str | os.PathLike[str], wav_N: Wav, *, sample_rate: int, form: str | None = None, force: bool = False
+) -> None:
+    """Write float audio (N,) in -1..1 to a file; see `open_output` for formats and errors."""
+    with open_output(path, sample_rate=sample_rate, form=form, force=force) as out:
         out.write(wav_N)

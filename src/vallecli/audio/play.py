@@ -34,12 +34,12 @@ def find_player() -> list[str]:
     )
 
 
-def play(wav_N: Wav, *, player: list[str] | None = None) -> None:
-    """Play float audio (N,) at 24 kHz and return when it has ended. Raises PlayerError."""
+def play(wav_N: Wav, sample_rate: int, *, player: list[str] | None = None) -> None:
+    """Play float audio (N,) and return when it has ended. Raises PlayerError."""
     command = player or find_player()
     with tempfile.TemporaryDirectory(prefix="valle-") as folder:
         path = Path(folder) / "speech.wav"
-        files.write(path, wav_N)
+        files.write(path, wav_N, sample_rate=sample_rate)
         done = subprocess.run(
             [*command, str(path)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )

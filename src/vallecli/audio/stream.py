@@ -14,7 +14,6 @@ import numpy.typing as npt
 import soundfile
 
 from vallecli.audio import ogg
-from vallecli.constants import SAMPLE_RATE
 from vallecli.errors import VallecliError
 
 Wav = npt.NDArray[np.float32]
@@ -27,7 +26,7 @@ UNKNOWN_BYTES = 0x7FFFF000
 SUBTYPES = {"flac": ("FLAC", "PCM_16"), "ogg": ("OGG", "VORBIS")}  # format -> libsndfile's names for it
 OGG_SERIAL = 1  # any number will do
 # Samples encoded at once: Vorbis needs a whole call on the stack in libsndfile, and its bytes depend on the calls.
-BLOCK = SAMPLE_RATE
+BLOCK = 24_000
 
 
 class Writer(Protocol):
@@ -55,12 +54,12 @@ def pcm16(wav_N: Wav) -> npt.NDArray[np.int16]:
     return samples
 
 
-def wav_header(data_bytes: int) -> bytes:
-    """Return the 44 bytes that begin a WAV file of mono 16-bit samples at 24 kHz."""
+def wav_header(data_bytes: int, sample_rate: int) -> bytes:
+    """Return the 44 bytes that begin a WAV file of mono 16-bit samples."""
     return struct.pack(
         "<4sI4s4sIHHIIHH4sI",
         *(b"RIFF", data_bytes + HEADER_BYTES - 8, b"WAVE"),
-        *(b"fmt ", 16, 1, 1, SAMPLE_RATE, SAMPLE_RATE * SAMPLE_BYTES, SAMPLE_BYTES, 8 * SAMPLE_BYTES),
+        *(b"fmt ", 16, 1, 1, sample_rate, sample_rate * SAMPLE_BYTES, SAMPLE_BYTES, 8 * SAMPLE_BYTES),
         *(b"data", data_bytes),
     )
 
@@ -68,12 +67,12 @@ def wav_header(data_bytes: int) -> bytes:
 class _Samples:
     """16-bit little-endian samples, after a WAV header if one is wanted; every piece is sent at once."""
 
-    def __init__(self, file: BinaryIO, *, header: bool) -> None:
-        self.file = file
+    def __init__(self, file: BinaryIO, sample_rate: int, *, header: bool) -> None:
+        self.file, self.sample_rate = file, sample_rate
         self.header = header
         self.data_bytes = 0
         if header:
-            file.write(wav_header(UNKNOWN_BYTES))
+            file.write(wav_header(UNKNOWN_BYTES, sample_rate))
             file.flush()  # a player at the other end may open its window
 
     def write(self, wav_N: Wav) -> None:
@@ -86,19 +85,19 @@ class _Samples:
         """Put the length, now that it is known, into the header of a file."""
         if self.header and self.data_bytes < UNKNOWN_BYTES:
             self.file.seek(0)
-            self.file.write(wav_header(self.data_bytes))
+            self.file.write(wav_header(self.data_bytes, self.sample_rate))
 
 
 class _Compressed:
     """FLAC or Ogg Vorbis by libsndfile, into a real file."""
 
-    def __init__(self, file: BinaryIO, form: str) -> None:
+    def __init__(self, file: BinaryIO, form: str, sample_rate: int) -> None:
         self.file = file
         self.rest = np.zeros(0, np.int16)
         self.container, subtype = SUBTYPES[form]
         # By descriptor: libsndfile cannot report what goes wrong inside a Python file object.
         self.sound: Any = soundfile.SoundFile(
-            file.fileno(), "w", SAMPLE_RATE, 1, subtype, format=self.container, closefd=False
+            file.fileno(), "w", sample_rate, 1, subtype, format=self.container, closefd=False
         )
 
     def write(self, wav_N: Wav) -> None:
@@ -117,23 +116,25 @@ class _Compressed:
             ogg.set_serial(self.file, OGG_SERIAL)
 
 
-def encoder_into(file: BinaryIO, form: str) -> Encoder:
+def encoder_into(file: BinaryIO, form: str, *, sample_rate: int) -> Encoder:
     """Return an encoder of wav, flac, ogg or raw into an empty file that is open for reading, writing and seeking."""
-    return _Compressed(file, form) if form in SUBTYPES else _Samples(file, header=form == "wav")
+    if form in SUBTYPES:
+        return _Compressed(file, form, sample_rate)
+    return _Samples(file, sample_rate, header=form == "wav")
 
 
 @contextmanager
-def open_stream(pipe: BinaryIO, *, form: str = "wav") -> Iterator[Writer]:
+def open_stream(pipe: BinaryIO, *, sample_rate: int, form: str = "wav") -> Iterator[Writer]:
     """Give a writer into a pipe, such as sys.stdout.buffer: wav and raw go out piece by piece, flac and ogg at the end.
 
     A reader that closes early raises BrokenPipeError, Python's own: `cli/app.py` ends quietly with 141 on it, as
     a shell reports a program that SIGPIPE ended.
     """
     if form not in SUBTYPES:
-        yield _Samples(pipe, header=form == "wav")
+        yield _Samples(pipe, sample_rate, header=form == "wav")
         return
     with tempfile.TemporaryFile() as file:  # their encoders go back to the start when they are done
-        encoder = encoder_into(file, form)
+        encoder = encoder_into(file, form, sample_rate=sample_rate)
         try:
             yield encoder
         finally:  # whatever happens: libsndfile holds the descriptor

@@ -5,7 +5,6 @@ from __future__ import annotations
 import soxr
 
 from vallecli.audio.stream import Wav
-from vallecli.constants import SAMPLE_RATE
 from vallecli.errors import CheckpointError, EmptyTranscript
 from vallecli.extras import extra
 
@@ -14,8 +13,8 @@ WHISPER_RATE = 16_000  # samples a second
 ENDINGS = ".,!?-…~。，！？"
 
 
-def transcribe(wav_N: Wav) -> str:
-    """Given speech (N,) at 24 kHz, return what is said, with a mark at its end.
+def transcribe(wav_N: Wav, sample_rate: int) -> str:
+    """Given speech (N,), return its words, with a punctuation mark at the end.
 
     The model is fetched once, by faster-whisper into the cache it shares with huggingface_hub. Raises ExtraMissing,
     CheckpointError if the model can be had neither here nor there, and EmptyTranscript if no words are heard.
@@ -31,7 +30,8 @@ def transcribe(wav_N: Wav) -> str:
             f"the model that transcribes, faster-whisper {MODEL}, cannot be loaded: {reason}",
             "Connect once to fetch it, or give --prompt-text.",
         ) from error
-    segments, _ = model.transcribe(soxr.resample(wav_N, SAMPLE_RATE, WHISPER_RATE), condition_on_previous_text=False)
+    resampled = soxr.resample(wav_N, sample_rate, WHISPER_RATE)
+    segments, _ = model.transcribe(resampled, condition_on_previous_text=False)
     said = " ".join(segment.text.strip() for segment in segments).strip()
     if not any(char.isalnum() for char in said):
         raise EmptyTranscript

@@ -1,6 +1,6 @@
 """Fetch, find, check and remove the files of checkpoints: the one place that calls huggingface_hub.
 
-Files of repositories lie in the hub's own cache, which other programs share; the others in `store.folder()`.
+Files of repositories lie in the hub's own cache, which other programs share; the others in `local.folder()`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import logging as hub_logging
 
-from vallecli.checkpoints import local as store
+from vallecli.checkpoints import local
 from vallecli.errors import (
     DISK,
     AccessDenied,
@@ -35,7 +35,7 @@ from vallecli.errors import (
     SourceGone,
     Unreachable,
 )
-from vallecli.checkpoints.registry import CheckpointSpec, File, Source
+from vallecli.checkpoints.spec import CheckpointSpec, File, Source
 from vallecli.checkpoints.local import Held, Present
 
 TIMEOUT = 10  # seconds to wait for a source's first answer
@@ -56,19 +56,19 @@ def locate(spec: CheckpointSpec) -> Present | None:
     Raises DamagedCheckpoint for files that cannot be the right ones: empty, of another size, links to elsewhere.
     """
     present = lookup(spec)
-    return None if present is None else store.check(present)
+    return None if present is None else local.check(present)
 
 
 def lookup(spec: CheckpointSpec) -> Present | None:
     """Do what `locate` does, without a look at the files."""
     cached = (present for source in spec.sources if (present := _cached(spec, source)) is not None)
-    return store.lookup(spec.name) or next(cached, None)
+    return local.lookup(spec.name) or next(cached, None)
 
 
 def verify(present: Present) -> Iterator[tuple[Held, str | None]]:
     """Hash each file of a checkpoint; yield it with what is wrong with it, if anything is."""
     for held in present.files:
-        yield held, store.wrong(held, present.bounds, deep=True)
+        yield held, local.wrong(held, present.bounds, deep=True)
 
 
 def pull(spec: CheckpointSpec, *, offline_wanted: bool = False, note: Callable[[str], None]) -> tuple[Present, bool]:
@@ -81,7 +81,7 @@ def pull(spec: CheckpointSpec, *, offline_wanted: bool = False, note: Callable[[
         present = lookup(spec)
         for held, reason in verify(present) if present is not None else ():
             if reason is not None:
-                raise store.damaged(spec.name, held.path, reason)
+                raise local.damaged(spec.name, held.path, reason)
     except DamagedCheckpoint as error:
         if offline(offline_wanted):
             raise
@@ -120,7 +120,7 @@ def _pull(spec: CheckpointSpec, note: Callable[[str], None]) -> Present:
 
 def remove(spec: CheckpointSpec) -> bool:
     """Remove the checkpoint's files, wherever they lie; return whether there were any."""
-    own = store.folder() / spec.name
+    own = local.folder() / spec.name
     there = own.exists()
     shutil.rmtree(own, ignore_errors=True)
     _partial(spec).unlink(missing_ok=True)
@@ -178,7 +178,7 @@ def _fetch_repo(spec: CheckpointSpec, source: Source) -> Present:
             if file.sha256 is not None and len(published.etag or "") == 64 and published.etag != file.sha256:
                 raise _other_file(spec, source, file, "it is announced with another hash")
             path = Path(hf_hub_download(source.repo, file.path, **place))
-        if reason := store.wrong(Held(file, path, _digest(file, path)), Path(constants.HF_HUB_CACHE), deep=True):
+        if reason := local.wrong(Held(file, path, _digest(file, path)), Path(constants.HF_HUB_CACHE), deep=True):
             _discard(path)
             raise _other_file(spec, source, file, reason)
         paths.append(path)
@@ -236,15 +236,15 @@ def _fetch_url(spec: CheckpointSpec, source: Source) -> Present:
         partial.replace(stage / file.path)
 
     try:
-        if reason := store.wrong(Held(file, partial, file.sha256), partial.parent, deep=True):
+        if reason := local.wrong(Held(file, partial, file.sha256), partial.parent, deep=True):
             raise _other_file(spec, source, file, reason)
-        return store.install(spec.name, str(source), move_into)
+        return local.install(spec.name, str(source), move_into)
     finally:
         partial.unlink(missing_ok=True)
 
 
 def _partial(spec: CheckpointSpec) -> Path:
-    return store.folder() / f"{spec.name}.incomplete"
+    return local.folder() / f"{spec.name}.incomplete"
 
 
 def _download(url: str, partial: Path, file: File) -> None:
@@ -290,7 +290,7 @@ def _explained(error: Exception, spec: CheckpointSpec, source: Source) -> Checkp
     if status in (401, 403):
         return AccessDenied(name, place, status)
     if isinstance(error, OSError) and (error.errno in DISK or error.filename is not None):
-        return store.not_writable(Path(error.filename or constants.HF_HUB_CACHE), error)
+        return local.not_writable(Path(error.filename or constants.HF_HUB_CACHE), error)
     reason = f"HTTP {status}" if status else (str(error).splitlines() or [type(error).__name__])[0]
     return Unreachable(name, place, reason)
 

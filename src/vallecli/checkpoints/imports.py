@@ -6,9 +6,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from vallecli.checkpoints import local as store
+from vallecli.checkpoints import local
 from vallecli.errors import CheckpointError, DamagedCheckpoint, InputError
-from vallecli.checkpoints.registry import CheckpointSpec, File
+from vallecli.checkpoints.spec import CheckpointSpec, File
 from vallecli.checkpoints.local import Held, Present
 
 OTHER_HASH = "its hash is not a published one"
@@ -31,12 +31,12 @@ def add(path: Path, spec: CheckpointSpec, *, note: Callable[[str], None]) -> Pre
         copies = [_copy(path, stage, file) for file in listed]
         for file, copy in zip(listed, copies, strict=True):
             # A copy is looked at, and not what was given: that may change meanwhile.
-            if reason := store.wrong(Held(File(path=file.path), copy, None), stage, deep=False):
+            if reason := local.wrong(Held(File(path=file.path), copy, None), stage, deep=False):
                 raise _refused(path, spec, f"{file.path}: {reason}")
         if not all(_published(copy, spec) for copy in copies):
             _same_family(path, stage if len(copies) > 1 else copies[0], spec, note)
 
-    return store.install(spec.name, f"{path.resolve()}", fill)
+    return local.install(spec.name, f"{path.resolve()}", fill)
 
 
 def _copy(path: Path, stage: Path, file: File) -> Path:
@@ -52,7 +52,7 @@ def _copy(path: Path, stage: Path, file: File) -> Path:
 
 
 def _published(copy: Path, spec: CheckpointSpec) -> bool:
-    digest = store.sha256(copy)
+    digest = local.sha256(copy)
     return any(file.sha256 == digest for source in spec.sources for file in source.files)
 
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vallecli.errors import CheckpointError, DamagedCheckpoint
-from vallecli.checkpoints.registry import File
+from vallecli.checkpoints.spec import File
 
 MANIFEST = "manifest.json"
 

@@ -15,8 +15,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from vallecli.codec.base import not_weights, read_weights
-from vallecli.constants import FRAME_RATE, NUM_CODEBOOKS, SAMPLE_RATE
+from vallecli.checkpoints.weights import read_tensors
+from vallecli.codec.base import ENCODEC_GRID, not_weights
 
 BANDWIDTHS = [1.5, 3.0, 6.0, 12.0, 24.0]  # kbps the published model was trained for; the last one sets its codebooks
 BANDWIDTH = 6.0  # kbps: 8 of the model's 32 codebooks
@@ -54,7 +54,7 @@ def _new_model() -> Any:
     with warnings.catch_warnings():
         # The published weights have the names that the old weight_norm gives, so its successor cannot be used.
         warnings.filterwarnings("ignore", message=".*weight_norm", category=FutureWarning)
-        model = EncodecModel._get_model(BANDWIDTHS, SAMPLE_RATE, channels=1, causal=True, name="encodec_24khz")
+        model = EncodecModel._get_model(BANDWIDTHS, ENCODEC_GRID.sample_rate, channels=1, causal=True, name="encodec_24khz")
     model.set_target_bandwidth(BANDWIDTH)
     return model.eval().requires_grad_(False)
 
@@ -86,9 +86,7 @@ def published_names(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> d
 class EncodecCodec(nn.Module):
     """EnCodec as a `codec.base.Codec`: 75 frames a second, 8 codebooks of 1024."""
 
-    sample_rate = SAMPLE_RATE
-    frame_rate = FRAME_RATE
-    num_codebooks = NUM_CODEBOOKS
+    grid = ENCODEC_GRID
 
     def __init__(self) -> None:
         super().__init__()
@@ -110,9 +108,9 @@ class EncodecCodec(nn.Module):
 
         Raises CheckpointError if the file cannot be read and DamagedCheckpoint if it holds something else.
         """
-        what, hint = "EnCodec's weights", "Fetch it again with: valle checkpoints pull encodec-24khz"
+        what, hint = "EnCodec's weights", "Download it again: valle checkpoints pull encodec-24khz"
         try:
-            return cls.from_state_dict(read_weights(path, what, hint))
+            return cls.from_state_dict(read_tensors(path))
         except (RuntimeError, TypeError, AttributeError) as error:
             raise not_weights(path, what, error, hint) from error
 

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from vallecli.codec.base import ENCODEC_GRID
 from vallecli.codec.nano import N_FFT, LogMel, mel_edges
-from vallecli.constants import HOP, SAMPLE_RATE
 
+HOP, SAMPLE_RATE = ENCODEC_GRID.hop, ENCODEC_GRID.sample_rate
 BANDS = 40  # on the mel scale
 SPEECH_DB = 30.0  # below the loudest frame: what is softer counts as a pause
 LEVEL_HZ = (200.0, 4000.0)  # where two spectra are as loud as each other, whatever their recordings' levels

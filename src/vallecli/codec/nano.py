@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vallecli.codec.base import ENCODEC_GRID
 from vallecli.codec.source_filter import SourceFilter
 from vallecli.codec.vocos import Backbone
-from vallecli.constants import CODEBOOK_SIZE, FRAME_RATE, HOP, NUM_CODEBOOKS, SAMPLE_RATE
 
 N_FFT = 1280  # samples a window
 MOST = 2048  # of any width or depth
@@ -46,14 +46,14 @@ class NanoCodecConfig:
 
 def mel_edges(n_mels: int) -> Tensor:
     """Return where bands begin, peak and end in Hz (n_mels + 2,), evenly spaced on the HTK mel scale."""
-    top = 2595 * torch.log10(torch.tensor(1 + SAMPLE_RATE / 2 / 700, dtype=torch.float64))
+    top = 2595 * torch.log10(torch.tensor(1 + ENCODEC_GRID.sample_rate / 2 / 700, dtype=torch.float64))
     return 700 * (10 ** (torch.linspace(0, 1, n_mels + 2, dtype=torch.float64) * top / 2595) - 1)
 
 
 def mel_filters(n_mels: int, n_fft: int) -> Tensor:
     """Return triangular filters (n_mels, n_fft/2+1) between `mel_edges`, each with unit area in Hz."""
     edges = mel_edges(n_mels)
-    bins = torch.linspace(0, SAMPLE_RATE / 2, n_fft // 2 + 1, dtype=torch.float64)
+    bins = torch.linspace(0, ENCODEC_GRID.sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64)
     rise = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     fall = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
     area = 2 / (edges[2:] - edges[:-2])[:, None]
@@ -93,20 +93,18 @@ def quantize(latents_BTD: Tensor, codebooks_QVD: Tensor) -> Tensor:
 class NanoCodec(nn.Module):
     """Audio at 24 kHz to codes and back; see the module's docstring. Implements `codec.base.Codec`."""
 
-    sample_rate = SAMPLE_RATE
-    frame_rate = FRAME_RATE
-    num_codebooks = NUM_CODEBOOKS
+    grid = ENCODEC_GRID
 
     codebooks: Tensor
 
     def __init__(self, config: NanoCodecConfig) -> None:
         super().__init__()
         self.config = config
-        self.mel = LogMel(config.n_mels, N_FFT, HOP)
+        self.mel = LogMel(config.n_mels, N_FFT, ENCODEC_GRID.hop)
         width = config.encoder_dim
         self.encoder = Backbone(config.n_mels, width, 3 * width, config.encoder_layers)
         self.project = nn.Linear(width, config.latent_dim)
-        self.register_buffer("codebooks", torch.zeros(NUM_CODEBOOKS, CODEBOOK_SIZE, config.latent_dim))
+        self.register_buffer("codebooks", torch.zeros(ENCODEC_GRID.codebooks, ENCODEC_GRID.codebook_size, config.latent_dim))
         width = config.decoder_dim
         self.decoder = Backbone(config.latent_dim, width, 3 * width, config.decoder_layers)
         self.voice = SourceFilter(width)
@@ -125,7 +123,7 @@ class NanoCodec(nn.Module):
     @torch.inference_mode()
     def encode(self, wav_BN: Tensor) -> Tensor:
         """Given audio (B, N) in -1..1, return codes (B, T, 8), T = ceil(N / 320)."""
-        return quantize(self.latents(F.pad(wav_BN, (0, -wav_BN.shape[1] % HOP))), self.codebooks)
+        return quantize(self.latents(F.pad(wav_BN, (0, -wav_BN.shape[1] % ENCODEC_GRID.hop))), self.codebooks)
 
     def dequantize(self, codes_BTQ: Tensor) -> Tensor:
         """Given codes (B, T, Q), Q up to 8 codebooks, return the latents they stand for (B, T, latent_dim)."""

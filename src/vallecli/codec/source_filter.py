@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vallecli.constants import HOP, SAMPLE_RATE
+from vallecli.codec.base import ENCODEC_GRID
 
+HOP, SAMPLE_RATE = ENCODEC_GRID.hop, ENCODEC_GRID.sample_rate
 WINDOW = 2 * HOP  # samples of the source that one filter shapes; neighbours overlap by half
 N_FFT = 1024  # room for the window and for how long a filter rings
 BINS = N_FFT // 2 + 1

@@ -13,13 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vallecli.codec.base import Codec, not_weights, read_weights
-from vallecli.constants import CODEBOOK_SIZE, FRAME_RATE, HOP, NUM_CODEBOOKS, SAMPLE_RATE
+from vallecli.checkpoints.weights import read_tensors
+from vallecli.codec.base import ENCODEC_GRID, Codec, not_weights
 
 KERNEL = 7  # frames seen by one depthwise convolution
 BANDWIDTHS = [1.5, 3.0, 6.0, 12.0]  # kbps, each with a row in the norms
 TABLES, FEATURES = 16, 128  # EnCodec's codebooks at the highest of them, and the width of their vectors
-DIM, LAYERS, N_FFT = 384, 8, 4 * HOP  # of the published model
+DIM, LAYERS, N_FFT = 384, 8, 4 * ENCODEC_GRID.hop  # of the published model
 ENCODEC = "feature_extractor.encodec."  # what the package stores and decoding has no use for
 BITS = 10  # a code of 1024
 MAX_MAGNITUDE = 1e2  # bounds exp() of the magnitude, as published
@@ -136,11 +136,11 @@ class Codebooks(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.codebook_weights = nn.Parameter(torch.zeros(TABLES * CODEBOOK_SIZE, FEATURES))
+        self.codebook_weights = nn.Parameter(torch.zeros(TABLES * ENCODEC_GRID.codebook_size, FEATURES))
 
     def forward(self, codes_BTQ: Tensor) -> Tensor:
         """Given codes (B, T, Q), return the sum of their vectors as features (B, C, T)."""
-        rows = codes_BTQ + CODEBOOK_SIZE * torch.arange(codes_BTQ.shape[-1], device=codes_BTQ.device)
+        rows = codes_BTQ + ENCODEC_GRID.codebook_size * torch.arange(codes_BTQ.shape[-1], device=codes_BTQ.device)
         return F.embedding(rows, self.codebook_weights).sum(2).transpose(1, 2)
 
 
@@ -151,7 +151,7 @@ class VocosDecoder(nn.Module):
         super().__init__()
         self.feature_extractor = Codebooks()
         self.backbone = Backbone(FEATURES, DIM, 3 * DIM, LAYERS, conditions=len(BANDWIDTHS))
-        self.head = ISTFTHead(DIM, N_FFT, HOP)
+        self.head = ISTFTHead(DIM, N_FFT, ENCODEC_GRID.hop)
 
     @classmethod
     def from_weights(cls, path: Path) -> Self:
@@ -159,8 +159,8 @@ class VocosDecoder(nn.Module):
 
         Raises CheckpointError if the file cannot be read and DamagedCheckpoint if it holds something else.
         """
-        what, hint = "the weights of Vocos", "Fetch it again with: valle checkpoints pull vocos-encodec-24khz"
-        tensors = read_weights(path, what, hint)
+        what, hint = "the weights of Vocos", "Download it again: valle checkpoints pull vocos-encodec-24khz"
+        tensors = read_tensors(path)
         decoder = cls()
         try:
             decoder.load_state_dict({key: tensor for key, tensor in tensors.items() if not key.startswith(ENCODEC)})
@@ -170,7 +170,7 @@ class VocosDecoder(nn.Module):
 
     def forward(self, codes_BTQ: Tensor) -> Tensor:
         """Given codes (B, T, Q) of one of the bandwidths, Q = 2, 4, 8 or 16, return audio (B, T * 320)."""
-        kbps = codes_BTQ.shape[-1] * FRAME_RATE * BITS / 1000
+        kbps = codes_BTQ.shape[-1] * ENCODEC_GRID.frame_rate * BITS / 1000
         condition = torch.tensor(BANDWIDTHS.index(kbps), device=codes_BTQ.device)
         out: Tensor = self.head(self.backbone(self.feature_extractor(codes_BTQ), condition))
         return out
@@ -179,9 +179,7 @@ class VocosDecoder(nn.Module):
 class VocosCodec(nn.Module):
     """EnCodec for hearing and Vocos for speaking, as a `codec.base.Codec`."""
 
-    sample_rate = SAMPLE_RATE
-    frame_rate = FRAME_RATE
-    num_codebooks = NUM_CODEBOOKS
+    grid = ENCODEC_GRID
 
     def __init__(self, encoder: Codec, decoder: VocosDecoder) -> None:
         super().__init__()

@@ -1,1 +1,1 @@
-"""The loops that turn the models' logits into codes."""
+"""The decoding engine: continuous batching of any causal model, sampling, a static KV cache, CUDA graphs."""

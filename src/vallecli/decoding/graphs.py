@@ -1,7 +1,7 @@
-"""Steps as CUDA graphs: a whole step, from the codes to the next codes, is launched as one piece of work.
+"""Decode steps as CUDA graphs: a whole step, from codes to next codes, is launched as one piece of work.
 
-A step of the AR is hundreds of small kernels, and launching them one by one takes longer than running them. A graph
-holds those of one shape: the part of the cache that attention looks at grows in blocks, and each block has a graph.
+A step is hundreds of small kernels, and launching them one by one takes longer than running them. A graph holds the
+kernels of one shape: the part of the cache that attention reads grows in blocks, and each block size has a graph.
 """
 
 from __future__ import annotations
@@ -11,33 +11,33 @@ from typing import Any, Protocol
 
 import torch
 
-from vallecli.decoding.stepper import Stepper
-from vallecli.families.valle.ar import AR
+from vallecli.decoding.batcher import ContinuousBatcher
+from vallecli.decoding.request import CausalModel
 
 
 class Capture(Protocol):
-    """What makes something that can be replayed of a step."""
+    """Records a step so that it can be replayed."""
 
     def warm_up(self, step: Callable[[], None]) -> None:
-        """Take the step, so that whatever allocates memory the first time has done so."""
+        """Run the step, so that one-time allocations have happened."""
 
     def capture(self, step: Callable[[], None]) -> Callable[[], None]:
-        """Return what takes the step again, as often as it is called; the step is not taken now."""
+        """Return a function that replays the step any number of times; the step is not run now."""
 
-    def begin_anew(self) -> None:
-        """Be done with what was captured so far: nobody will take those steps again."""
+    def reset(self) -> None:
+        """Give up what was captured so far: it will not be replayed."""
 
 
 class CudaCapture:
-    """Captures on a stream of its own, as CUDA wants it; all graphs share one pool of memory for what is in between."""
+    """Captures on a separate stream, as CUDA requires; all graphs share one memory pool for intermediate results."""
 
     def __init__(self, device: torch.device) -> None:
-        self.begin_anew()
+        self.reset()
         with torch.cuda.device(device):
             self.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
     def warm_up(self, step: Callable[[], None]) -> None:
-        """Take the step."""
+        """Run the step."""
         with torch.cuda.device(self.stream.device):
             self.stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(self.stream):
@@ -51,28 +51,28 @@ class CudaCapture:
             step()
         return graph.replay
 
-    def begin_anew(self) -> None:
-        """Take another pool: torch lets no graph into one whose graphs are all gone."""
+    def reset(self) -> None:
+        """Use another pool: torch adds no graph to a pool whose graphs are all gone."""
         self.pool = torch.cuda.graph_pool_handle()
 
 
-class GraphStepper(Stepper):
-    """A Stepper whose steps are captured, the second time each kind of them is taken."""
+class GraphBatcher(ContinuousBatcher):
+    """A ContinuousBatcher that captures each kind of step the second time it occurs."""
 
-    every = 16  # the GPU works while the host draws, and nobody waits but once in so many steps
+    every = 16  # the GPU computes while the host draws random numbers, and is polled once in 16 steps
     block = 256
-    together = True
+    fixed_rows = True
 
-    def __init__(self, model: AR, rows: int, capture: Capture | None = None) -> None:
+    def __init__(self, model: CausalModel, rows: int, capture: Capture | None = None) -> None:
         super().__init__(model, rows)
         self._capture = capture or CudaCapture(self.codes_B.device)
-        self._replays: dict[tuple[Any, ...], Callable[[], None] | None] = {}  # None once the kind is warm
+        self._replays: dict[tuple[Any, ...], Callable[[], None] | None] = {}  # None once a kind is warmed up
 
     def _run(self, rows: int) -> None:
-        step = super()._run
+        step, sampling = super()._run, self.sampling
         kind = (
-            *(self.cache.used, self.cache.text_used, self.knobs.drawn, self.knobs.cut, self.knobs.nucleus),
-            self.model.audio_positions.table.data_ptr(),  # moves when `forward` is given more
+            *(self.cache.used, self.cache.memory_used, *self.model.moving_addresses()),
+            *(sampling.sampled, sampling.max_top_k, sampling.any_top_p, sampling.any_sigma),
         )
         if kind not in self._replays:
             self._capture.warm_up(lambda: step(rows))
@@ -83,13 +83,13 @@ class GraphStepper(Stepper):
             replay = self._replays[kind] = self._capture.capture(lambda: step(rows))
         replay()
 
-    def _move(self, text_slots: int, slots: int) -> None:
-        """Go on in larger tensors; what was captured of the smaller ones is left behind with them."""
-        super()._move(text_slots, slots)
+    def _grow(self, capacity: int, memory_capacity: int) -> None:
+        """Continue in larger tensors; graphs of the smaller ones are given up."""
+        super()._grow(capacity, memory_capacity)
         self._replays.clear()
-        self._capture.begin_anew()
+        self._capture.reset()
 
 
-def new_stepper(model: AR, rows: int) -> Stepper:
-    """Return rows that step as fast as the model's device lets them."""
-    return GraphStepper(model, rows) if model.head.weight.device.type == "cuda" else Stepper(model, rows)
+def new_batcher(model: CausalModel, rows: int) -> ContinuousBatcher:
+    """Return the fastest batcher for the model's device."""
+    return GraphBatcher(model, rows) if model.device.type == "cuda" else ContinuousBatcher(model, rows)

@@ -1,7 +1,7 @@
-"""What follows a generator, done on the cores that it leaves idle.
+"""Work on finished items by the cores that a generator leaves idle.
 
-The steps of a small AR are too short to be shared between cores: one of them takes the steps, and the others refine
-what has ended.
+The decode steps of a small model are too short to be split between cores: one core takes the steps, and the others
+finish the sequences that have ended.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Done = TypeVar("Done")
 
 @contextmanager
 def one_thread_each() -> Iterator[int]:
-    """Let torch compute with one thread in each of ours, and give how many more of ours there is a core for."""
+    """Let torch use one thread in each of our threads; yield the number of further threads that have a core."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -30,10 +30,10 @@ def one_thread_each() -> Iterator[int]:
 
 
 def overlap(items: Iterable[Item], finish: Callable[[Item], Done], *, helpers: int, ahead: int) -> Iterator[Done]:
-    """Yield what `finish` makes of each item as it is done, in any order. Raises what `finish` raises.
+    """Yield `finish(item)` for each item as it is done, in any order. Raises what `finish` raises.
 
-    While the next items are made, up to `ahead` of them wait for as many threads as there are helpers. This thread
-    finishes those beyond, and in the end what no helper has begun.
+    While the next items are produced, up to `ahead` items wait for the helper threads. This thread finishes those
+    beyond that number and, at the end, those that no helper has started.
     """
     if not helpers:
         yield from map(finish, items)

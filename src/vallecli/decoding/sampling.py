@@ -1,4 +1,4 @@
-"""How the next code is drawn from the AR's logits."""
+"""Sampling of the next code from logits."""
 
 from __future__ import annotations
 
@@ -9,29 +9,31 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-KEEP_ALL = 2**31  # codes: more than there are
-LEAST = 2.0**-26  # below the smallest number above 0 that is drawn, so that noise is finite
+KEEP_ALL = 2**31  # codes: more than any codebook has
+SMALLEST_UNIFORM = 2.0**-26  # below the smallest positive random number, so that the noise is finite
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """The knobs of AR decoding. The filters act in this order: temperature, top-k, top-p."""
+    """Sampling parameters. The filters apply in this order: top-n-sigma, temperature, top-k, top-p."""
 
     greedy: bool = False
-    """Take the likeliest code every time; the other knobs are then without effect."""
+    """Choose the most likely code each time; the other parameters then have no effect."""
     temperature: float = 1.0
     top_k: int = 0
-    """Keep the k likeliest codes (ties with the k-th are kept); 0 keeps all."""
+    """Keep the k most likely codes (ties with the k-th are kept); 0 keeps all."""
     top_p: float = 1.0
-    """Keep the likeliest codes that together reach this probability; 1 keeps all."""
+    """Keep the most likely codes whose probabilities add up to this value; 1 keeps all."""
+    top_n_sigma: float = 0.0
+    """Keep codes whose logit is at most n standard deviations below the largest (arXiv 2411.07641); 0 keeps all."""
     seed: int = 0
     min_frames: int = 1
-    """EOS is forbidden before this many frames."""
+    """EOS is masked before this number of frames."""
     max_frames: int | None = None
-    """Decoding stops here at the latest; None leaves it to the model's own limit."""
+    """Decoding stops at this number of frames; None leaves the limit to the model."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a knob outside its range."""
+        """Raise ValueError for a parameter outside its range."""
         if not 0 < self.temperature < math.inf:
             raise ValueError(
                 f"temperature is {self.temperature:g}, it must be a number above 0 (use greedy instead of 0)"
@@ -40,69 +42,91 @@ class Sampling:
             raise ValueError(f"top_k is {self.top_k}, it must be 0 (off) or more")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p is {self.top_p:g}, it must be above 0 and at most 1")
+        if not 0 <= self.top_n_sigma < math.inf:
+            raise ValueError(f"top_n_sigma is {self.top_n_sigma:g}, it must be 0 (off) or more")
         if self.min_frames < 0 or (self.max_frames is not None and self.max_frames < max(self.min_frames, 1)):
             raise ValueError(f"{self.min_frames} to {self.max_frames} frames is not a range of lengths")
 
 
-class Knobs:
-    """The knobs of a number of rows as tensors (B, 1), each row's neutral where it is greedy or leaves one off.
+class SamplingTable:
+    """The sampling parameters of all rows of a batch, as tensors (B, 1); a value is neutral where a filter is off.
 
-    `rows` may be a slice of them, so that neighbours never change what a row is told.
+    A slice of rows can be sampled: the parameters of a row never depend on its neighbours.
     """
 
     def __init__(self, rows: int, device: torch.device) -> None:
         self.temperature_B1 = torch.ones(rows, 1, device=device)
         self.top_k_B1 = torch.full((rows, 1), KEEP_ALL, device=device)
         self.top_p_B1 = torch.full((rows, 1), torch.inf, device=device)
-        self.chance_B1 = torch.zeros(rows, 1, device=device)  # 0 for greedy, 1 for drawn
-        self._told: dict[int, Sampling] = {}
+        self.sigmas_B1 = torch.full((rows, 1), torch.inf, device=device)
+        self.noise_B1 = torch.zeros(rows, 1, device=device)  # 0 for greedy rows, 1 for sampled ones
+        self._rows: dict[int, Sampling] = {}
 
     def set(self, row: int, sampling: Sampling) -> None:
-        """Tell a row how to choose."""
+        """Set the parameters of a row."""
         greedy = sampling.greedy
         self.temperature_B1[row] = 1.0 if greedy else sampling.temperature
         self.top_k_B1[row] = KEEP_ALL if greedy or not sampling.top_k else sampling.top_k
         self.top_p_B1[row] = torch.inf if greedy or sampling.top_p == 1 else sampling.top_p
-        self.chance_B1[row] = 0.0 if greedy else 1.0
-        self._told[row] = sampling
+        self.sigmas_B1[row] = torch.inf if greedy or not sampling.top_n_sigma else sampling.top_n_sigma
+        self.noise_B1[row] = 0.0 if greedy else 1.0
+        self._rows[row] = sampling
 
     def forget(self, row: int) -> None:
-        """Leave a row out of account for what follows."""
-        self._told.pop(row, None)
+        """Ignore a row in the properties below."""
+        self._rows.pop(row, None)
 
     @property
-    def drawn(self) -> bool:
-        """Return whether chance has a say in any row."""
-        return not all(sampling.greedy for sampling in self._told.values())
+    def sampled(self) -> bool:
+        """Return whether any row needs random numbers."""
+        return not all(sampling.greedy for sampling in self._rows.values())
 
     @property
-    def cut(self) -> int:
+    def max_top_k(self) -> int:
         """Return the largest top-k of any row, 0 for none."""
-        return max((0 if told.greedy else told.top_k for told in self._told.values()), default=0)
+        return max((0 if row.greedy else row.top_k for row in self._rows.values()), default=0)
 
     @property
-    def nucleus(self) -> bool:
-        """Return whether any row has a top-p."""
-        return any(not told.greedy and told.top_p < 1 for told in self._told.values())
+    def any_top_p(self) -> bool:
+        """Return whether any row uses top-p."""
+        return any(not row.greedy and row.top_p < 1 for row in self._rows.values())
+
+    @property
+    def any_sigma(self) -> bool:
+        """Return whether any row uses top-n-sigma."""
+        return any(not row.greedy and row.top_n_sigma > 0 for row in self._rows.values())
 
 
-def choose(logits_BV: Tensor, knobs: Knobs, uniform_BV: Tensor, rows: slice = slice(None)) -> Tensor:
-    """Given float32 logits (B, V) and numbers from 0 to 1, return the next codes (B,) of these rows of the knobs.
+def sample(logits_BV: Tensor, table: SamplingTable, uniform_BV: Tensor, rows: slice = slice(None)) -> Tensor:
+    """Given float32 logits (B, V) and random numbers in 0..1, return the next codes (B,) for these rows of the table.
 
-    A code is drawn by adding Gumbel noise to the logits and taking the largest (the Gumbel-max trick), for rounding
-    seldom changes that: a row among others gives the codes of the same row alone. Without noise it is the likeliest.
+    A code is sampled by adding Gumbel noise to the logits and taking the argmax (the Gumbel-max trick), because
+    rounding rarely changes that: a row of a batch gets the same codes as the same row alone. Greedy rows get no noise.
     """
-    scores_BV = logits_BV / knobs.temperature_B1[rows]
-    if cut := min(knobs.cut, logits_BV.shape[-1]):
-        top_k_B1 = knobs.top_k_B1[rows]
+    scores_BV = logits_BV / table.temperature_B1[rows]
+    if table.any_sigma:
+        scores_BV = _top_n_sigma(scores_BV, table.sigmas_B1[rows])
+    if cut := min(table.max_top_k, logits_BV.shape[-1]):
+        top_k_B1 = table.top_k_B1[rows]
         smallest = scores_BV.topk(cut).values.gather(-1, top_k_B1.clamp(max=cut) - 1)
         scores_BV = scores_BV.masked_fill((scores_BV < smallest) & (top_k_B1 <= cut), -torch.inf)
-    if knobs.nucleus:
+    if table.any_top_p:
         ordered, places = scores_BV.sort(descending=True)
-        before = F.pad(ordered.softmax(-1).cumsum(-1)[:, :-1], (1, 0))  # nothing is before the likeliest: it stays
-        ordered = ordered.masked_fill(before > knobs.top_p_B1[rows], -torch.inf)
+        before = F.pad(ordered.softmax(-1).cumsum(-1)[:, :-1], (1, 0))  # 0 for the most likely code: it always stays
+        ordered = ordered.masked_fill(before > table.top_p_B1[rows], -torch.inf)
         scores_BV = torch.zeros_like(ordered).scatter(-1, places, ordered)
-    if knobs.drawn:
-        gumbel_BV = -(-uniform_BV.clamp(min=LEAST).log()).log()
-        scores_BV = scores_BV + knobs.chance_B1[rows] * gumbel_BV
+    if table.sampled:
+        gumbel_BV = -(-uniform_BV.clamp(min=SMALLEST_UNIFORM).log()).log()
+        scores_BV = scores_BV + table.noise_B1[rows] * gumbel_BV
     return scores_BV.argmax(-1)
+
+
+def _top_n_sigma(scores_BV: Tensor, sigmas_B1: Tensor) -> Tensor:
+    """Mask scores more than n standard deviations below the largest; masked classes do not count in the deviation."""
+    present = scores_BV.isfinite()
+    count_B1 = present.sum(-1, keepdim=True)
+    mean_B1 = scores_BV.masked_fill(~present, 0.0).sum(-1, keepdim=True) / count_B1
+    squares_B1 = (scores_BV - mean_B1).square().masked_fill(~present, 0.0).sum(-1, keepdim=True)
+    deviation_B1 = (squares_B1 / (count_B1 - 1).clamp(min=1)).sqrt()  # unbiased, as torch.std
+    lowest_B1 = scores_BV.amax(-1, keepdim=True) - sigmas_B1 * deviation_B1.clamp(min=torch.finfo(torch.float32).tiny)
+    return scores_BV.masked_fill(scores_BV < lowest_B1, -torch.inf)

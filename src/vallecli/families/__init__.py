@@ -1,1 +1,1 @@
-"""One file a family: published files in, a Checkpoint out."""
+"""Checkpoint families: each folder is one architecture, behind the protocols of base.py."""

@@ -1,1 +1,99 @@
-"""The two transformers of VALL-E as plain modules: no files, no hub, no loops."""
+"""VALL-E as in the paper (arXiv 2301.02111): an AR for codebook 1, a NAR for the others. This module imports no torch.
+
+Its layouts: valle's own format (nano), VALL-E X, lifeiteng/vall-e (VALL-E and VALL-F, and its first layout), Amphion v1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vallecli.families.base import Backend, Description, Export, Option, Options, Preset
+
+if TYPE_CHECKING:
+    import torch
+
+    from vallecli.checkpoints.contents import Contents
+    from vallecli.codec.select import Codecs
+    from vallecli.families.valle.checkpoint import Checkpoint
+
+OPTIONS = {
+    "symbols": Option(kind="file", help="Table of text symbols, if it is not next to the weights."),
+    "heads": Option(kind="int", minimum=1, help="Number of attention heads, if it is not stored."),
+    "prefix_mode": Option(kind="choice", choices=("0", "1", "2", "4"), help="Prefix mode of the NAR, if not stored."),
+}
+
+
+@dataclass(frozen=True)
+class ValleFamily:
+    """One layout of VALL-E checkpoints, a `families.base.Family`."""
+
+    name: str
+    module: str
+    """Module that recognises and reads the layout."""
+    languages: tuple[str, ...]
+    accents: tuple[str, ...] = ()
+    sizes: tuple[str, ...] = ()
+
+    options = OPTIONS
+
+    def _function(self, name: str) -> Callable[..., Any]:
+        function: Callable[..., Any] = getattr(import_module(f"vallecli.families.valle.{self.module}"), name)
+        return function
+
+    def recognise(self, contents: Contents) -> bool:
+        """Return whether the contents are of this layout. Raises CheckpointError."""
+        return bool(self._function("recognise")(contents))
+
+    def read(self, contents: Contents, options: Options) -> Checkpoint:
+        """Return configuration and tensors of the checkpoint. Raises CheckpointError and UsageError."""
+        checkpoint: Checkpoint = self._function("read")(self._function("open_contents")(contents), options)
+        return checkpoint
+
+    def describe(self, contents: Contents) -> Description:
+        """Return what the checkpoint is, without reading the values of its tensors. Raises CheckpointError."""
+        from vallecli.families.valle.describe import describe
+
+        return describe(self.name, self._function("open_contents")(contents), self._function("read"))
+
+    def load(
+        self, contents: Contents, options: Options, *, device: torch.device, dtype: str, codecs: Codecs
+    ) -> Backend:
+        """Return the checkpoint, ready to speak. Raises CheckpointError and UsageError."""
+        from vallecli import device as devices
+        from vallecli.families.valle.backend import ValleBackend
+
+        checkpoint = self.read(contents, options)
+        precision = devices.pick_dtype(dtype, device, checkpoint.parameters)
+        return ValleBackend(self.name, checkpoint, device=device, dtype=precision, codecs=codecs)
+
+    def export(self, contents: Contents, options: Options) -> Export:
+        """Return the checkpoint in valle's own format. Raises CheckpointError and UsageError."""
+        from vallecli.families.valle import native
+
+        checkpoint = self.read(contents, options)
+        return Export(config=native.config_json(checkpoint), tensors=native.stored_tensors(checkpoint))
+
+    def random(self, size: str, *, device: torch.device, dtype: str) -> Backend:
+        """Return a backend with random weights of a published size, and a random codec."""
+        from vallecli.families.valle.random import random_backend
+
+        return random_backend(size, device=device, dtype=dtype)
+
+    def read_preset(self, path: Path) -> Preset | None:
+        """Return the preset in an .npz file, None if it is of another family. Raises PresetError if it is damaged."""
+        from vallecli.families.valle import preset
+
+        return preset.read_preset(path) if self.name == preset.FAMILY else None
+
+
+FAMILIES = (
+    ValleFamily("native", "native", ("en", "zh", "ja", "mix"), ("en", "zh", "ja"), ("nano",)),
+    ValleFamily("amphion-v1", "amphion", ("en",)),
+    ValleFamily("vallex", "vallex", ("en", "zh", "ja", "mix"), ("en", "zh", "ja"), ("full",)),
+    ValleFamily("lifeiteng", "lifeiteng", ("en",)),
+    ValleFamily("lifeiteng-legacy", "lifeiteng_legacy", ("en",)),
+)

@@ -11,18 +11,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vallecli.errors import CheckpointError, DamagedCheckpoint, UnknownFormat
 from vallecli.checkpoints import weights
+from vallecli.checkpoints.contents import Contents
+from vallecli.errors import CheckpointError, DamagedCheckpoint, UnknownFormat
 from vallecli.families.valle import lifeiteng
-from vallecli.families.valle.checkpoint import Checkpoint, Contents
+from vallecli.families.valle.checkpoint import Checkpoint
+from vallecli.families.valle.stored import Stored
 from vallecli.text.espeak import EspeakFrontEnd
 
 ARGS, SYMBOLS, CHECKPOINTS = "args.json", "symbols.dict", "checkpoint"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 EPOCH = re.compile(r"epoch-(\d+)_step-(\d+)_loss-[\d.]+$")
-DEPTH = 3  # a weight file lies at most so many folders below args.json
-MOST = 2**20  # bytes of args.json
+DEPTH = 3  # a weight file is at most that many folders below args.json
 DEFAULTS = {"nhead": 16, "prefix_mode": 0, "share_embedding": True}  # of the base config that args.json refers to
+
+
+def recognise(contents: Contents) -> bool:
+    """Return whether there is an args.json in the folder, or above a weight file."""
+    return home(contents.path) is not None
 
 
 def home(path: Path) -> Path | None:
@@ -32,19 +38,24 @@ def home(path: Path) -> Path | None:
     return next((folder for folder in folders if (folder / ARGS).is_file()), None)
 
 
-def open_folder(path: Path, folder: Path, *, verify: bool) -> Contents:
-    """Return what is in the experiment `folder`, or in one of its weight files. Raises CheckpointError."""
+def open_contents(contents: Contents) -> Stored:
+    """Return what an experiment folder, or one of its weight files, stores. Raises CheckpointError."""
+    path = contents.path
+    folder = home(path) or path
     args = _read_args(folder / ARGS)
     if (kind := args.get("model_type", "VALLE")) != "VALLE":
         raise UnknownFormat(f"{folder} is Amphion's {kind}, and not its VALLE")
     file = find_weights(folder) if path.is_dir() else path
     preprocess = _table(folder, args, "preprocess")
     if (codec := preprocess.get("acoustic_token_extractor", "Encodec")) != "Encodec":
-        raise CheckpointError(f"{folder} speaks in codes of {codec}, which valle cannot decode")
-    symbols = folder / Path(str(preprocess.get("symbols_dict", SYMBOLS))).name  # a name, whatever path it says
-    return Contents(
+        raise CheckpointError(f"{folder} uses codes of {codec}, which valle cannot decode")
+    symbols = folder / Path(str(preprocess.get("symbols_dict", SYMBOLS))).name  # only the name counts, not its folder
+    tensors = contents.tensors(file)
+    if lifeiteng.TEXT_KEY not in tensors and lifeiteng.LEGACY_TEXT_KEY not in tensors:
+        raise UnknownFormat(f"{file} has {ARGS} of Amphion, but its {len(tensors)} tensors are of another model")
+    return Stored(
         path=path,
-        tensors=weights.tensors_of(weights.read(file, verify=verify)),
+        tensors=tensors,
         options={**_table(folder, args, "model"), "phone_extractor": preprocess.get("phone_extractor", "espeak")},
         symbols=symbols if symbols.is_file() else None,
     )
@@ -59,33 +70,33 @@ def find_weights(folder: Path) -> Path:
         if candidate.is_file():
             return candidate
     looked = " or ".join(str(path.relative_to(folder)) for path in candidates)
-    raise DamagedCheckpoint(f"{folder} has no weights: neither {looked} is there", "Download the folder again.")
+    raise DamagedCheckpoint(f"{folder} has no weights: there is no {looked}", "Download the folder again.")
 
 
-def read(contents: Contents, *, symbols: Path | None, heads: int | None, prefix_mode: int | None) -> Checkpoint:
+def read(stored: Stored, options: Mapping[str, Any]) -> Checkpoint:
     """Return the checkpoint. Raises CheckpointError."""
-    options = lifeiteng.told({**DEFAULTS, **contents.options}, heads=heads, prefix_mode=prefix_mode)
-    model, tensors = lifeiteng.convert(contents.path, contents.tensors, options, stop="argmax")
+    settings = lifeiteng.merged({**DEFAULTS, **stored.options}, options)
+    model, tensors = lifeiteng.convert(stored.path, stored.tensors, settings, stop="argmax")
     if model.n_languages or model.cross_attention or model.stage_alphas:
-        raise DamagedCheckpoint(f"{contents.path} has {ARGS} of Amphion, but the weights are of another model")
-    espeak = options["phone_extractor"] == "espeak"
+        raise DamagedCheckpoint(f"{stored.path} has {ARGS} of Amphion, but the weights are of another model")
+    espeak = settings["phone_extractor"] == "espeak"
     return Checkpoint(
-        name=contents.path.absolute().stem,
-        path=contents.path,
+        name=stored.path.absolute().stem,
+        path=stored.path,
         model=model,
         tensors=tensors,
-        front_end=EspeakFrontEnd.name if espeak else str(options["phone_extractor"]),
-        symbols=lifeiteng.symbols_of(contents, symbols, model),
+        front_end=EspeakFrontEnd.name if espeak else str(settings["phone_extractor"]),
+        symbols=lifeiteng.symbols_of(stored, options, model),
         codec=lifeiteng.CODEC,
         limits=lifeiteng.LIMITS,
     )
 
 
 def _read_args(path: Path) -> Mapping[str, Any]:
-    import json5  # takes a while to import, and is for this one family
+    import json5  # slow to import, and needed by this layout only
 
     try:
-        if path.stat().st_size > MOST:
+        if path.stat().st_size > weights.MAX_JSON_BYTES:
             raise DamagedCheckpoint(f"{path} is too long for a configuration")
         args = json5.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -98,5 +109,5 @@ def _read_args(path: Path) -> Mapping[str, Any]:
 def _table(folder: Path, args: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     table = args.get(name, {})
     if not isinstance(table, Mapping):
-        raise DamagedCheckpoint(f"{folder / ARGS} is not a configuration of Amphion: {name} is no table")
+        raise DamagedCheckpoint(f"{folder / ARGS} is not a configuration of Amphion: {name} is not an object")
     return table

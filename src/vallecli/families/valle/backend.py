@@ -1,81 +1,160 @@
-"""The two models of a checkpoint on token ids alone, for whoever brings codes and phonemes: no codec, no front end.
+"""A loaded VALL-E: the backend of all layouts of this family, and its computations on token ids.
 
-    model = TokenModel(checkpoint, device=torch.device("cpu"), dtype=torch.float32)
-    codes_T = model.generate_codes(text_S, prompt_PQ, frames=40, exclude_eos=True, greedy=True)
-    codes_TQ = model.refine(text_S, prompt_PQ, codes_T)
+    backend = vallecli.load("vallex-checkpoint.pt").backend
+    codes_T = backend.generate_codes(text_S, prompt_PQ, frames=40, exclude_eos=True, greedy=True)
+    codes_TQ = backend.refine(text_S, prompt_PQ, codes_T)
 
-Ids may be lists, numpy arrays or tensors; what comes back are tensors on the CPU, ids in int64 and logits in float32.
+For comparison with other implementations, ids may be lists, numpy arrays or tensors; results are tensors on the CPU,
+ids in int64 and logits in float32.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from vallecli.decoding import ar
-from vallecli.families.valle import refine as nar
-from vallecli.decoding.graphs import new_stepper
+from vallecli.audio.prompt import PreparedPrompt
+from vallecli.codec import equalizer
+from vallecli.codec.select import Codecs
+from vallecli.decoding import engine
+from vallecli.decoding.request import CausalOutput, CausalRequest
 from vallecli.decoding.sampling import Sampling
-from vallecli.decoding.stepper import Stepper
-from vallecli.decoding.utterance import Utterance, audio_prefix
-from vallecli.errors import DamagedCheckpoint
-from vallecli.families.valle.checkpoint import Checkpoint, build_to_speak
-from vallecli.families.valle.config import CODEBOOK_SIZE, NUM_CODEBOOKS
+from vallecli.errors import CheckpointError, DamagedCheckpoint, ForeignPreset
+from vallecli.families.base import Generated, Preset, Request, Voice
+from vallecli.families.causal import CausalBackend
+from vallecli.families.valle import refine as nar_loop
+from vallecli.families.valle.ar import Prefix, audio_prefix
+from vallecli.families.valle.checkpoint import Checkpoint, build_for_inference
+from vallecli.families.valle.config import CODEBOOK_SIZE, NUM_CODEBOOKS, ModelConfig
+from vallecli.families.valle.preset import FAMILY as PRESET_FAMILY
+from vallecli.families.valle.refine import NarInput
+from vallecli.text.base import FrontEnd
+from vallecli.text.english.arpabet import ArpabetFrontEnd
+from vallecli.text.espeak import EspeakFrontEnd
+from vallecli.text.vallex import VallexFrontEnd
+
+FRONT_ENDS = (ArpabetFrontEnd.name, VallexFrontEnd.name, EspeakFrontEnd.name)
+FRAMES_PER_TOKEN = 16  # published limit: more frames per text token than this mean that decoding went wrong
 
 Ids = Sequence[Any] | np.ndarray[Any, Any] | Tensor
 
 
-class TokenModel:
+class ValleBackend(CausalBackend):
     """The AR and the NAR of a checkpoint, on one device and in one precision.
 
-    Everywhere: `text` is (S,), prompt and target together as the checkpoint was trained; `prompt_codes` is (P, 8), P
-    may be 0 in models with BOS; `languages` is (S,), for models with language embeddings and only for these.
-    ValueError where an argument has another shape or an id is not in its table.
+    In the computations on token ids, `text` is (S,), prompt and target together as in training; `prompt_codes` is
+    (P, 8), P may be 0 in models with BOS; `languages` is (S,), for models with language embeddings only. ValueError for
+    an argument of another shape, or an id that is not in its table.
     """
 
-    def __init__(self, checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> None:
-        """Build the models; DamagedCheckpoint if the tensors are not those its configuration tells of.
-
-        torch.int8 is for CPUs; see build_to_speak.
-        """
-        self.name, self.device, self.dtype = checkpoint.name, device, dtype
-        self.config, self.limits = checkpoint.model, checkpoint.limits
+    def __init__(
+        self, family: str, checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype, codecs: Codecs
+    ) -> None:
+        """Build the models. Raises DamagedCheckpoint, and UsageError for a decoder of other codes."""
+        if checkpoint.front_end not in FRONT_ENDS:
+            raise DamagedCheckpoint(
+                f"{checkpoint.path} needs the unknown text front end {checkpoint.front_end!r}",
+                f"Known front ends: {', '.join(FRONT_ENDS)}. A newer version of valle may have it.",
+            )
         try:
-            self.sampling = Sampling(**checkpoint.sampling)  # type: ignore[arg-type]  # as config.json has them
+            sampling = Sampling(**checkpoint.sampling)  # type: ignore[arg-type]  # as in config.json
         except (TypeError, ValueError) as error:
             raise DamagedCheckpoint(f"{checkpoint.path} has unknown sampling defaults: {error}") from error
-        self.ar, self.nar = build_to_speak(checkpoint, device=device, dtype=dtype)
-        self._spare: Stepper | None = None
+        super().__init__(
+            checkpoint.name,
+            device=device,
+            dtype=dtype,
+            sampling=sampling,
+            limits=checkpoint.limits,
+            codec=codecs.stored(checkpoint.codec, checkpoint.tensors, checkpoint.path, checkpoint.name),
+        )
+        self.family, self.config = family, checkpoint.model
+        self._front_end, self._symbols, self._path = checkpoint.front_end, checkpoint.symbols, checkpoint.path
+        self._equalize = checkpoint.equalize
+        self.ar, self.nar = build_for_inference(checkpoint, device=device, dtype=dtype)
+        self.causal = self.ar
 
-    @contextmanager
-    @torch.inference_mode()
-    def stepper(self, rows: int) -> Iterator[Stepper]:
-        """Lend rows to decode in: those of the last time where they fit, for the memory they have and their graphs."""
-        spare, self._spare = self._spare, None
-        lent = spare if spare is not None and spare.rows == rows else new_stepper(self.ar, rows)
-        try:
-            yield lent
-        finally:
-            for row in range(rows):
-                lent.free(row)
-            self._spare = lent
+    @cached_property
+    def front_end(self) -> FrontEnd:
+        """Return the text front end. Raises CheckpointError if its table of symbols is missing."""
+        if self._front_end == ArpabetFrontEnd.name:
+            return ArpabetFrontEnd()
+        if self._front_end == VallexFrontEnd.name:
+            return VallexFrontEnd()
+        if self._symbols is None:
+            raise CheckpointError(
+                f"{self._path} does not say which symbols its text ids are",
+                "Give the table of symbols that was published with it, as the loader option symbols=FILE.",
+            )
+        return EspeakFrontEnd(self._symbols)
 
-    def group(self, slots: int) -> int:
-        """Return how many utterances the NAR refines in one go where so many are spoken together."""
-        return 1 if self.device.type == "cpu" else -(-slots // 2)  # a CPU is busy with one
+    @property
+    def needs_transcript(self) -> bool:  # type: ignore[override]
+        """Return whether a voice needs the words of its recording."""
+        return self.config.bos != "after_prompt"
+
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        """Return AR and NAR."""
+        return self.ar, self.nar
+
+    def make_voice(self, recording: PreparedPrompt, transcript: str | None, source: str) -> Voice:
+        """Return the voice of a recording, with its average spectrum if the checkpoint equalizes."""
+        voice = super().make_voice(recording, transcript, source)
+        return replace(voice, spectrum_C=equalizer.average_spectrum(recording.wav)) if self._equalize else voice
+
+    def preset_voice(self, preset: Preset, source: str) -> Voice:
+        """Return the voice of a preset. Raises ForeignPreset unless this checkpoint has the phonemes of VALL-E X."""
+        if preset.family != PRESET_FAMILY or self._front_end != VallexFrontEnd.name:
+            raise ForeignPreset(preset.family)
+        return Voice(preset.codes_PQ, source, phonemes=preset.phonemes)
+
+    def decode(self, generated: Generated, voice: Voice) -> npt.NDArray[np.float32]:
+        """Return the audio (N,) of one sentence, its average spectrum moved towards the prompt's if so configured."""
+        wav_N = super().decode(generated, voice)
+        return wav_N if voice.spectrum_C is None else equalizer.equalize(wav_N, voice.spectrum_C, self._equalize)
+
+    def causal_request(self, request: Request) -> CausalRequest:
+        """Return what the AR decodes for a request. Raises ValueError for a model without BOS and an empty prompt."""
+        tokens, voice = request.tokens, request.voice
+        text_S = torch.tensor(tokens.ids, device=self.device)
+        languages_S = None if tokens.languages is None else torch.tensor(tokens.languages, device=self.device)
+        return self._causal(text_S, self._voice_codes(voice), languages_S, request.sampling)
+
+    def _causal(
+        self, text_S: Tensor, prompt_PQ: Tensor, languages_S: Tensor | None, sampling: Sampling
+    ) -> CausalRequest:
+        prefix = Prefix(text_S, audio_prefix(self.config, prompt_PQ[:, 0]), languages_S)
+        return CausalRequest(prefix, sampling, max_frames(self.config, len(text_S)))
+
+    def finish(self, outputs: Sequence[tuple[Request, CausalOutput]]) -> list[Tensor]:
+        """Return all codebooks (T, 8) of some requests, by the NAR."""
+        inputs = []
+        for request, output in outputs:
+            tokens = request.tokens
+            languages_S = None if tokens.languages is None else torch.tensor(tokens.languages, device=self.device)
+            text_S, prompt_PQ = torch.tensor(tokens.ids, device=self.device), self._voice_codes(request.voice)
+            inputs.append(NarInput(text_S, prompt_PQ, output.codes_T, tokens.prompt_tokens, languages_S))
+        return nar_loop.refine_many(self.nar, inputs)
+
+    def _voice_codes(self, voice: Voice) -> Tensor:
+        return torch.from_numpy(voice.codes_PQ).long().to(self.device)
+
+    # Computations on token ids
 
     @torch.inference_mode()
     def ar_logits(self, text: Ids, prompt_codes: Ids, codes: Ids, *, languages: Ids | None = None) -> Tensor:
-        """Given codebook 1 of the speech (T,), return logits (T + 1, 1025): of its codes, and of what comes next.
+        """Given codebook 1 of the speech (T,), return logits (T + 1, 1025): of its codes, and of the next one.
 
-        Row t is computed from the codes before t, all at once and without a cache; class 1024 is EOS.
+        Row t depends on the codes before t. All rows are computed at once, without a cache. Class 1024 is EOS.
         """
         text_S, languages_S = self._text(text, languages)
         prefix_A = audio_prefix(self.config, self._prompt(prompt_codes)[:, 0])
@@ -94,32 +173,32 @@ class TokenModel:
         frames: int | None = None,
         exclude_eos: bool = False,
         languages: Ids | None = None,
-        **knobs: Any,
+        **sampling: Any,
     ) -> Tensor:
-        """Return codebook 1 of the speech (T,), decoded with the cache; `knobs` are those of `Sampling`.
+        """Return codebook 1 of the speech (T,), decoded with the cache; `sampling` are fields of Sampling.
 
-        T is at most `frames`, and just that where EOS is excluded; by default the model's own limit.
+        T is at most `frames`, and exactly `frames` if EOS is excluded; by default the model's limit.
         """
         text_S, languages_S = self._text(text, languages)
-        sampling = replace(self.sampling, **knobs)
+        chosen = replace(self.sampling, **sampling)
         if frames is not None:
-            sampling = replace(sampling, max_frames=frames, min_frames=min(sampling.min_frames, frames))
+            chosen = replace(chosen, max_frames=frames, min_frames=min(chosen.min_frames, frames))
         if exclude_eos:
-            sampling = replace(sampling, min_frames=sampling.max_frames or sys.maxsize)
-        utterance = Utterance(text_S, self._prompt(prompt_codes), sampling, languages_S)
-        with self.stepper(1) as stepper:
-            return ar.generate(stepper, utterance).codes_T.cpu()
+            chosen = replace(chosen, min_frames=chosen.max_frames or sys.maxsize)
+        request = self._causal(text_S, self._prompt(prompt_codes), languages_S, chosen)
+        with self.batcher(1) as batcher:
+            return engine.decode_one(batcher, request).codes_T.cpu()
 
     def refine(
         self, text: Ids, prompt_codes: Ids, codes: Ids, *, prompt_tokens: int = 0, languages: Ids | None = None
     ) -> Tensor:
         """Given codebook 1 of the speech (T,), return all of its codebooks (T, 8) by argmax.
 
-        `prompt_tokens` is how many ids the prompt's transcript alone has, with its begin and end: prefix modes 2 and
-        4 drop these from the text.
+        `prompt_tokens` is the number of ids of the prompt's transcript alone, with its begin and end: prefix modes 2
+        and 4 drop these from the text.
         """
         text_S, languages_S = self._text(text, languages)
-        return nar.refine(
+        return nar_loop.refine(
             self.nar,
             text_S,
             self._prompt(prompt_codes),
@@ -134,9 +213,9 @@ class TokenModel:
     ) -> Tensor:
         """Given all codebooks of the speech (T, 8), return logits (7, T, 1024) of codebooks 2 to 8.
 
-        Those of codebook k + 1 are computed from codebooks 1 to k as they are given.
+        The logits of codebook k + 1 depend on codebooks 1 to k as they are given.
         """
-        text_S, languages_S = nar.without_prompt(self.config, *self._text(text, languages), prompt_tokens)
+        text_S, languages_S = nar_loop.without_prompt(self.config, *self._text(text, languages), prompt_tokens)
         prompt_PQ = self._prompt(prompt_codes)
         codes_AQ = torch.cat([prompt_PQ, self._ids(codes, CODEBOOK_SIZE, "codes", NUM_CODEBOOKS)])
         lengths = torch.tensor([[len(text_S)], [len(prompt_PQ)], [len(codes_AQ)]], device=self.device)
@@ -153,7 +232,7 @@ class TokenModel:
         if not len(text_S):
             raise ValueError("text has no ids")
         if (languages is not None) != bool(self.config.n_languages):
-            raise ValueError(f"this model knows {self.config.n_languages} languages of text ids")
+            raise ValueError(f"this model has {self.config.n_languages} language embeddings")
         if languages is None:
             return text_S, None
         languages_S = self._ids(languages, self.config.n_languages, "languages")
@@ -177,3 +256,11 @@ class TokenModel:
         if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < classes:
             raise ValueError(f"{name} has ids outside 0 to {classes - 1}")
         return ids.long().to(self.device)
+
+
+def max_frames(config: ModelConfig, text_tokens: int) -> int:
+    """Return the number of frames at which the published code stops."""
+    limit = FRAMES_PER_TOKEN * text_tokens
+    if config.stop == "argmax" and config.bos == "none":
+        limit += 1  # lifeiteng/vall-e counts BOS as a frame
+    return limit

@@ -1,8 +1,8 @@
-"""What tells one VALL-E in the lifeiteng layout from another, and the letters of tensor shapes.
+"""Sizes and options of a VALL-E in the lifeiteng layout, and the letters of tensor shapes.
 
 Suffixes of tensors that cross a function boundary:
 B batch, S text tokens, P prompt frames, T generated frames, A audio positions (prompt, BOS and generated),
-L text and audio positions together, K cache slots, Q codebooks, V classes, H heads, D width, N samples.
+L text and audio positions together, K cache positions, Q codebooks, V classes, H heads, D width, N samples.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any, Literal, get_args
 
 NUM_CODEBOOKS = 8  # 6 kbps of EnCodec at 24 kHz
 CODEBOOK_SIZE = 1024
-EOS = CODEBOOK_SIZE  # the class that ends speech; its embedding exists but is never fed
+EOS = CODEBOOK_SIZE  # the class that ends speech; its embedding exists but is never used
 BOS = CODEBOOK_SIZE + 1  # embedding only, never predicted
 
 Bos = Literal["none", "start", "after_prompt"]
 PrefixMode = Literal[0, 1, 2, 4]
 Stop = Literal["sample", "argmax"]
-MOST_LAYERS, MOST_WIDTH, MOST_ROWS = 128, 2**13, 2**20  # far above any model: sizes may come from a damaged file
-MOST_GUIDANCE = 100.0
+MAX_LAYERS, MAX_WIDTH, MAX_ROWS = 128, 2**13, 2**20  # above any model: sizes may come from a damaged file
+MAX_GUIDANCE = 100.0
 SIZES = ("text_vocab", "d_model", "n_heads", "n_layers", "nar_d_model", "nar_n_heads", "nar_n_layers")
 
 
@@ -37,33 +37,33 @@ class ModelConfig:
     n_languages: int = 0
     """Rows of the language embeddings (VALL-E X: 3), 0 for none."""
     bos: Bos = "none"
-    """Where BOS stands among the AR's audio: nowhere, before the prompt, or (nano) between prompt and speech."""
+    """Position of BOS in the AR's audio: none, before the prompt, or (nano) between prompt and speech."""
     prefix_mode: PrefixMode = 1
-    """What the NAR sees of the prompt: in mode 0 only the codebooks known so far, otherwise all eight.
+    """Codebooks of the prompt that are visible to the NAR: in mode 0 those known so far, otherwise all eight.
 
     Modes 2 and 4 also drop the prompt's phonemes from the NAR's text."""
     tied_heads: bool = True
     """Whether the NAR's heads for codebooks 3 to 8 are the embedding tables of those codebooks."""
     stop: Stop = "sample"
-    """Whether only a sampled EOS stops the AR, or also an EOS that is the likeliest class."""
+    """Whether only a sampled EOS stops the AR, or also an EOS that is the most likely class."""
     cross_attention: bool = False
-    """Whether audio looks at the text through layers of their own (VALL-F), or text and audio share one sequence."""
+    """Whether audio attends to the text by cross-attention (VALL-F), or text and audio are one sequence."""
     stage_alphas: bool = False
-    """Whether each stage of the NAR scales the positions of the audio in its own way (lifeiteng's first layout)."""
+    """Whether the NAR has one scale of the audio positions for each stage (lifeiteng's first layout)."""
     fixed_stages: bool = False
-    """Whether the NAR's norms hold a scale and a shift for each stage (nano), or project embeddings of the stages."""
+    """Whether the NAR's norms store a scale and a shift for each stage (nano), or project stage embeddings."""
     ar_prompt_frames: int = 0
-    """How many frames of the prompt the AR hears, its first; 0 for all of them, as the NAR does."""
+    """Number of first prompt frames that the AR uses; 0 for all, as the NAR does."""
     guidance: tuple[float, ...] = ()
-    """By how much of what the prompt changes in the NAR's logits it is exaggerated, in each of the seven stages; ()
-    for not at all. Classifier-free guidance (arXiv 2207.12598): (1 + w) * with the prompt - w * without one, which the
-    NAR has to have learned."""
+    """Classifier-free guidance weight per NAR stage (arXiv 2207.12598); () disables it.
+
+    Logits are (1 + w) * with the prompt - w * without one, for which the NAR must have been trained."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError for options no model can have; they may come from a file."""
+        """Raise ValueError for impossible values; they may come from a file."""
         for name in (*SIZES, "n_languages"):
             least = 0 if name == "n_languages" else 1
-            most = MOST_LAYERS if name.endswith("layers") else MOST_WIDTH if name.endswith("model") else MOST_ROWS
+            most = MAX_LAYERS if name.endswith("layers") else MAX_WIDTH if name.endswith("model") else MAX_ROWS
             if not isinstance(value := getattr(self, name), int) or not least <= value <= most:
                 raise ValueError(f"{name} cannot be {value!r}")
         for width, heads in ((self.d_model, self.n_heads), (self.nar_d_model, self.nar_n_heads)):
@@ -76,16 +76,16 @@ class ModelConfig:
             if not isinstance(value := getattr(self, name), bool):
                 raise ValueError(f"{name} cannot be {value!r}")
         frames = self.ar_prompt_frames
-        if isinstance(frames, bool) or not isinstance(frames, int) or not 0 <= frames <= MOST_ROWS:
+        if isinstance(frames, bool) or not isinstance(frames, int) or not 0 <= frames <= MAX_ROWS:
             raise ValueError(f"ar_prompt_frames cannot be {frames!r}")
         if self.guidance and len(self.guidance) != NUM_CODEBOOKS - 1:
             raise ValueError(f"guidance has {len(self.guidance)} weights, not {NUM_CODEBOOKS - 1}")
         for weight in self.guidance:
-            if not isinstance(weight, int | float) or not 0 <= weight <= MOST_GUIDANCE:
+            if not isinstance(weight, int | float) or not 0 <= weight <= MAX_GUIDANCE:
                 raise ValueError(f"guidance cannot be {weight!r}")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as they stand in config.json."""
+        """Return the fields as in config.json."""
         return asdict(self)
 
     @classmethod

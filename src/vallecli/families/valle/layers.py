@@ -1,4 +1,4 @@
-"""The blocks both transformers are made of: norms, attention, feed-forward, positions."""
+"""The building blocks of both transformers: norms, attention, feed-forward, positions."""
 
 from __future__ import annotations
 
@@ -11,44 +11,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vallecli.decoding.cache import LayerCache, Memory
+from vallecli.decoding.linear import Linear, product
 
-ONEDNN = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-Replaced = Callable[[nn.Linear], object]  # hears of a layer whose weights are not needed more
 FFN_RATIO = 4  # feed-forward width over model width, the same in every published checkpoint
 
 
-def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Return what F.linear does, (..., D) to (..., O); in float32 on a CPU by oneDNN, without gradients.
-
-    By itself torch calls oneDNN for other precisions only, and for float32 MKL, which is half as fast on CPUs that are
-    not Intel's. `torch.backends.mkldnn.enabled = False` leaves it to torch.
-    """
-    here = ONEDNN and torch.backends.mkldnn.enabled and x.dtype == torch.float32 and x.device.type == "cpu"
-    if not here or torch.is_grad_enabled():
-        return F.linear(x, weight, bias)
-    # Without a public name: torch's compiler calls it by this one.
-    out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-    return out
-
-
-class Linear(nn.Linear):
-    """A linear layer that can be asked for some of its outputs alone."""
-
-    def forward(self, x: Tensor, part: slice = slice(None)) -> Tensor:
-        """Given (..., D), return (..., outputs of that part)."""
-        weight, bias = self.weight[part], None if self.bias is None else self.bias[part]
-        return product(x, weight, bias)
-
-
 class Stage(NamedTuple):
-    """One of the NAR's passes."""
+    """One pass of the NAR."""
 
     number: int  # from 0
-    embedding_D: Tensor | None  # what AdaptiveNorms project
+    embedding_D: Tensor | None  # input of the AdaptiveNorms
 
 
 class Norm(nn.LayerNorm):
-    """Layer norm that ignores the stage, so that AR and NAR share one layer class."""
+    """Layer norm that ignores the stage, so that AR and NAR use the same layer class."""
 
     def forward(self, x_BLD: Tensor, stage: Stage | None = None) -> Tensor:
         """Given (B, L, D), return (B, L, D)."""
@@ -56,7 +32,7 @@ class Norm(nn.LayerNorm):
 
 
 class AdaptiveNorm(nn.Module):
-    """Layer norm whose result is scaled and shifted by a projection of the stage embedding (w * LN(x) + b)."""
+    """Layer norm with a scale and a shift projected from the stage embedding: w * LN(x) + b."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -74,7 +50,7 @@ class AdaptiveNorm(nn.Module):
 
 
 class FixedNorm(nn.Module):
-    """Layer norm with a scale and a shift for each stage: all that an AdaptiveNorm comes to when it has learned."""
+    """Layer norm with a stored scale and shift for each stage: a trained AdaptiveNorm, precomputed."""
 
     def __init__(self, dim: int, stages: int) -> None:
         super().__init__()
@@ -84,9 +60,9 @@ class FixedNorm(nn.Module):
 
     @classmethod
     def of(cls, adaptive: AdaptiveNorm, stages_SD: Tensor) -> FixedNorm:
-        """Return what an AdaptiveNorm comes to in stages with these embeddings (S, D)."""
+        """Precompute an AdaptiveNorm for stages with these embeddings (S, D)."""
         weight, bias = adaptive.project.weight.float(), adaptive.project.bias.float()
-        rows = [product(stage_D, weight, bias) for stage_D in stages_SD]  # one by one, as an AdaptiveNorm computes them
+        rows = [product(stage_D, weight, bias) for stage_D in stages_SD]  # one at a time, as AdaptiveNorm does: the same rounding
         fixed = cls(stages_SD.shape[1], len(stages_SD))
         fixed.norm = adaptive.norm
         fixed.scales_and_shifts = nn.Parameter(torch.stack(rows).view(len(rows), 2, -1))
@@ -109,9 +85,9 @@ class Attention(nn.Module):
         self.out = Linear(dim, dim)
 
     def forward(self, x_BLD: Tensor, mask: Tensor | None, cache: LayerCache | None = None) -> Tensor:
-        """Given (B, L, D) and a mask (True = look, or added scores) that broadcasts to (B, H, L, K), return (B, L, D).
+        """Given (B, L, D) and a mask (boolean, True = attend, or additive) that broadcasts to (B, H, L, K), return (B, L, D).
 
-        With a cache, keys and values are first written to it and the whole filled part is looked at.
+        With a cache, keys and values are first written to it, and attention reads the whole filled part.
         """
         rows, length, dim = x_BLD.shape
         qkv = self.qkv(x_BLD)
@@ -124,7 +100,7 @@ class Attention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Multi-head attention of audio to text; the fused weights are laid out as in Attention."""
+    """Multi-head attention from audio to text; the fused weights have the layout of Attention."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
@@ -133,7 +109,7 @@ class CrossAttention(nn.Module):
         self.out = Linear(dim, dim)
 
     def memorize(self, text_BSD: Tensor, mask_B11S: Tensor) -> Memory:
-        """Given the text (B, S, D) and where there is some, return its keys and values."""
+        """Given the text (B, S, D) and its mask, return keys and values."""
         rows, letters, dim = text_BSD.shape
         both = self.qkv(text_BSD, slice(dim, None))
         keys, values = both.view(rows, letters, 2, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
@@ -149,7 +125,7 @@ class CrossAttention(nn.Module):
 
 
 class Layer(nn.Module):
-    """A pre-norm transformer layer; norms that hear of the stage make it a NAR layer."""
+    """A pre-norm transformer layer; norms that use the stage make it a NAR layer."""
 
     def __init__(self, dim: int, heads: int, norm: Callable[[int], nn.Module]) -> None:
         super().__init__()
@@ -174,7 +150,7 @@ class Layer(nn.Module):
 
 
 class CrossLayer(Layer):
-    """A layer of VALL-F: between attention among the audio and the feed-forward, audio looks at the text."""
+    """A layer of VALL-F: self-attention over the audio, cross-attention to the text, feed-forward."""
 
     def __init__(self, dim: int, heads: int, norm: Callable[[int], nn.Module]) -> None:
         super().__init__(dim, heads, norm)
@@ -197,13 +173,13 @@ class CrossLayer(Layer):
 
 
 def memorize(layers: nn.ModuleList, text_BSD: Tensor, text_len_B: Tensor) -> list[Memory | None]:
-    """Given the text (B, S, D) and its lengths, return what each layer looks it up in; None for layers without."""
+    """Given the text (B, S, D) and its lengths, return the memory of each layer; None without cross-attention."""
     mask = key_mask(text_BSD.shape[1], text_len_B)[:, None, None]
     return [layer.cross.memorize(text_BSD, mask) if isinstance(layer, CrossLayer) else None for layer in layers]
 
 
 class Positions(nn.Module):
-    """Sinusoids, sine and cosine interleaved, times a learned scalar alpha, or one of several."""
+    """Sinusoidal positions, sine and cosine interleaved, scaled by a learned alpha (one, or one for each stage)."""
 
     table: Tensor
 
@@ -214,18 +190,18 @@ class Positions(nn.Module):
         self.register_buffer("table", self._rows(length), persistent=False)
 
     def _rows(self, length: int) -> Tensor:
-        # On the CPU even where a module is made on the meta device: a checkpoint has nothing to fill the table with.
+        # On the CPU even if the module is on the meta device: no checkpoint stores this table.
         rates = torch.exp(torch.arange(0, self.dim, 2, device="cpu") * (-math.log(10_000.0) / self.dim))
         angles = torch.arange(length, device="cpu")[:, None] * rates
         return torch.stack([angles.sin(), angles.cos()], -1).view(length, self.dim)
 
     def forward(self, length: int, alpha: int = 0) -> Tensor:
-        """Return the vectors (length, D) of positions 0 to length - 1, however many they are."""
+        """Return the vectors (length, D) of positions 0 to length - 1; the table grows if needed."""
         self.reserve(length)
         return self.alpha[alpha] * self.table[:length]
 
     def at(self, positions_B: Tensor) -> Tensor:
-        """Return the vectors (B, D) of positions that were reserved before."""
+        """Return the vectors (B, D) of positions within the table; see reserve."""
         return self.alpha * self.table[positions_B]
 
     def reserve(self, length: int) -> None:
@@ -236,5 +212,5 @@ class Positions(nn.Module):
 
 
 def key_mask(length: int, lengths_B: Tensor) -> Tensor:
-    """Return (B, length), True where a right-padded row holds something."""
+    """Return (B, length), True where a right-padded row is not padding."""
     return torch.arange(length, device=lengths_B.device) < lengths_B[:, None]

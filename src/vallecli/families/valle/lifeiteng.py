@@ -1,8 +1,8 @@
 """The layouts of lifeiteng/vall-e: icefall's `.pt` files, and the key names that VALL-E X and Amphion share.
 
-A checkpoint is a dict with the state dict under `model` and the trainer's options beside it. Until March 2023 (commit
-b83653a) AR and NAR shared the text embedding and there were other names; `modernize` translates them. What the text
-ids mean stands in a table apart from the file: `symbols`.
+A checkpoint is a dict with the state dict under `model` and the trainer's options next to it. Until March 2023 (commit
+b83653a) AR and NAR shared the text embedding and other names were used; `modernize` translates them. The meaning of
+the text ids is in a separate file, the table of symbols.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vallecli.constants import FRAME_RATE
+from vallecli.checkpoints.contents import Contents
+from vallecli.checkpoints.modules import check_tensors
 from vallecli.errors import CheckpointError, DamagedCheckpoint, UsageError
-from vallecli.checkpoints import weights
-from vallecli.families.valle.checkpoint import Checkpoint, Contents, Limits, check_tensors
+from vallecli.families.causal import Limits
+from vallecli.families.valle.checkpoint import Checkpoint
+from vallecli.families.valle.stored import Stored
 from vallecli.families.valle.symbols import read_symbols
 from vallecli.families.valle.config import BOS, NUM_CODEBOOKS, ModelConfig, Stop
 from vallecli.text.espeak import EspeakFrontEnd
@@ -42,70 +44,77 @@ RENAMES = (
 STAGE_KEY = "nar_stage_embeddings.{}.word_embeddings.weight"
 TEXT_KEY = "ar_text_embedding.word_embeddings.weight"
 LEGACY_TEXT_KEY = "text_embedding.word_embeddings.weight"
-LEGACY = {"prefix_mode": 0}  # the first layout knew no other
+LANGUAGE_KEY = "ar_language_embedding.word_embeddings.weight"  # in VALL-E X only
 TABLE = "unique_text_tokens.k2symbols"
 CODEC = {"kind": "encodec"}
-LIMITS = Limits(max_prompt_frames=10 * FRAME_RATE, max_text_chars=150)  # it was trained on up to 14 s, prompt included
+LIMITS = Limits(max_prompt_frames=750, max_text_chars=150)  # 10 s; it was trained on up to 14 s, prompt included
 
 
-def open_file(path: Path, *, verify: bool) -> Contents:
-    """Return what a trainer's file or a state dict alone holds. Raises CheckpointError."""
-    held = weights.read(path, verify=verify)
+def recognise(contents: Contents) -> bool:
+    """Return whether a file has the tensor names of this layout, without language embeddings."""
+    return TEXT_KEY in contents.own_tensors and LANGUAGE_KEY not in contents.own_tensors
+
+
+def open_contents(contents: Contents) -> Stored:
+    """Return what a trainer's file, or a state dict alone, stores. Raises CheckpointError."""
+    held = contents.raw(contents.path)
     trained = isinstance(held, Mapping) and "model" in held
     options = {name: value for name, value in held.items() if name != "model"} if trained else {}
-    table = path.parent / Path(str(options.get("text_tokens", TABLE))).name  # a name, whatever path it says
-    return Contents(
-        path=path,
-        tensors=weights.tensors_of(held),
+    return Stored(
+        path=contents.path,
+        tensors=contents.own_tensors,
         options=options,
-        symbols=table if table.is_file() else None,
+        symbols=contents.beside(str(options.get("text_tokens", TABLE))),  # only the name counts, not its folder
     )
 
 
-def read(contents: Contents, *, symbols: Path | None, heads: int | None, prefix_mode: int | None) -> Checkpoint:
-    """Return the checkpoint of a .pt file of either layout, or of a state dict alone. Raises CheckpointError.
+def read(stored: Stored, options: Mapping[str, Any]) -> Checkpoint:
+    """Return the checkpoint of a .pt file, or of a state dict alone. Raises CheckpointError.
 
-    A state dict alone does not tell heads and prefix mode: UsageError if they are not given either.
+    A state dict alone does not store heads and prefix mode: UsageError if the options do not give them either.
     """
-    legacy = LEGACY_TEXT_KEY in contents.tensors
-    stored = {**contents.options, **LEGACY} if legacy else contents.options
-    options = told(stored, heads=heads, prefix_mode=prefix_mode)
-    if lacks := untold(options):
+    return read_with(stored, merged(stored.options, options), options, stop="argmax")
+
+
+def read_with(stored: Stored, settings: Mapping[str, Any], options: Mapping[str, Any], *, stop: Stop) -> Checkpoint:
+    """Return the checkpoint, given the trainer's settings. UsageError if some are missing."""
+    if missing := missing_settings(settings):
         raise UsageError(
-            f"{contents.path} does not tell enough: {'; '.join(lacks.values())}",
-            "Give the options, or the file that the trainer wrote.",
+            f"{stored.path} does not store everything: {'; '.join(missing.values())}",
+            "Give these loader options, or the file that the trainer wrote.",
         )
-    model, tensors = convert(contents.path, contents.tensors, options, stop="sample" if legacy else "argmax")
+    model, tensors = convert(stored.path, stored.tensors, settings, stop=stop)
     return Checkpoint(
-        name=contents.path.absolute().stem,
-        path=contents.path,
+        name=stored.path.absolute().stem,
+        path=stored.path,
         model=model,
         tensors=tensors,
         front_end=EspeakFrontEnd.name,
-        symbols=symbols_of(contents, symbols, model),
+        symbols=symbols_of(stored, options, model),
         codec=CODEC,
         limits=LIMITS,
     )
 
 
-def told(options: Mapping[str, Any], *, heads: int | None, prefix_mode: int | None) -> dict[str, Any]:
-    """Return the stored options with what the user gives instead."""
-    given = {"nhead": heads, "prefix_mode": prefix_mode}
-    return {**options, **{name: value for name, value in given.items() if value is not None}}
+def merged(stored: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the trainer's settings, with loader options in their place."""
+    mode = options.get("prefix_mode")
+    given = {"nhead": options.get("heads"), "prefix_mode": None if mode is None else int(mode)}
+    return {**stored, **{name: value for name, value in given.items() if value is not None}}
 
 
-def untold(options: Mapping[str, Any]) -> dict[str, str]:
-    """Return the options that are not stored and that no shape tells, each with a sentence on what supplies it."""
+def missing_settings(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return the settings that are not stored and that no shape shows, each with a sentence on the loader option."""
     sentences = {
-        "nhead": "the number of attention heads is not stored (--heads N; 16 in every published checkpoint)",
-        "prefix_mode": "the prefix mode of the NAR is not stored (--prefix-mode 0, 1, 2 or 4; mostly 1)",
+        "nhead": "the number of attention heads is not stored (option heads=N; 16 in every published checkpoint)",
+        "prefix_mode": "the prefix mode of the NAR is not stored (option prefix_mode=0, 1, 2 or 4; mostly 1)",
     }
-    return {name: sentence for name, sentence in sentences.items() if name not in options}
+    return {name: sentence for name, sentence in sentences.items() if name not in settings}
 
 
-def symbols_of(contents: Contents, given: Path | None, model: ModelConfig) -> tuple[str, ...] | None:
-    """Return the table that was given, else the one that lies beside the weights. Raises DamagedCheckpoint."""
-    path = given or contents.symbols
+def symbols_of(stored: Stored, options: Mapping[str, Any], model: ModelConfig) -> tuple[str, ...] | None:
+    """Return the table that was given, else the one next to the weights. Raises DamagedCheckpoint."""
+    path = options.get("symbols") or stored.symbols
     return None if path is None else read_symbols(path, model.text_vocab)
 
 

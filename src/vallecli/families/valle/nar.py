@@ -11,15 +11,14 @@ import functools
 import torch
 from torch import Tensor, nn
 
+from vallecli.decoding.linear import Linear, Replaced
 from vallecli.families.valle.config import CODEBOOK_SIZE, EOS, NUM_CODEBOOKS, ModelConfig
 from vallecli.families.valle.layers import (
     AdaptiveNorm,
     CrossLayer,
     FixedNorm,
     Layer,
-    Linear,
     Positions,
-    Replaced,
     Stage,
     key_mask,
     memorize,
@@ -65,14 +64,14 @@ class NAR(nn.Module):
     ) -> Tensor:
         """Given prompt and speech in one array of codes, return logits (B, A, 1024) of codebook `stage` + 1.
 
-        Of the speech, only codebooks 1 to `stage` are read; what the prompt shows is told by the prefix mode.
+        Of the speech, only codebooks 1 to `stage` are read; the prefix mode decides which of the prompt.
         Text and codes are padded on the right. Models with language embeddings need the language of every text token.
         """
-        letters, positions = text_BS.shape[1], codes_BAQ.shape[1]
+        text_length, positions = text_BS.shape[1], codes_BAQ.shape[1]
         text = self.text_embedding(text_BS)
         if self.language_embedding is not None:
             text = text + self.language_embedding(languages_BS)
-        text = text + self.text_positions(letters)
+        text = text + self.text_positions(text_length)
         alpha = stage - 1 if self.config.stage_alphas else 0
         audio = self._embed_audio(codes_BAQ, prompt_len_B, stage) + self.audio_positions(positions, alpha)
         memories = memorize(self.layers, text, text_len_B)
@@ -80,7 +79,7 @@ class NAR(nn.Module):
             x, present = audio, key_mask(positions, audio_len_B)
         else:
             x = torch.cat([text, audio], 1)
-            present = torch.cat([key_mask(letters, text_len_B), key_mask(positions, audio_len_B)], 1)
+            present = torch.cat([key_mask(text_length, text_len_B), key_mask(positions, audio_len_B)], 1)
         now = Stage(stage - 1, None if self.stage_embeddings is None else self.stage_embeddings.weight[stage - 1])
         for layer, memory in zip(self.layers, memories, strict=True):
             x = layer(x, present[:, None, None], now, memory=memory)
@@ -89,9 +88,9 @@ class NAR(nn.Module):
 
     @torch.no_grad()
     def fix_stages(self, *, replaced: Replaced) -> None:
-        """Project the stages once and for all: of the adaptive norms, which are large, speech needs no more than that.
+        """Replace adaptive norms by FixedNorms: inference needs only their projections of the seven stages.
 
-        `replaced` hears of each projection.
+        `replaced` receives each projection layer, whose weights are no longer needed.
         """
         if self.stage_embeddings is None:
             return
@@ -103,11 +102,11 @@ class NAR(nn.Module):
                     replaced(child.project)
 
     def _embed_audio(self, codes_BAQ: Tensor, prompt_len_B: Tensor, stage: int) -> Tensor:
-        """Return the sum (B, A, D) of the embeddings of the codebooks each frame shows."""
+        """Return the sum (B, A, D) of the embeddings of the codebooks that are visible in each frame."""
         tables = list(self.audio_embeddings)
         summed = torch.stack([table(codes_BAQ[..., q]) for q, table in enumerate(tables[:stage])]).sum(0)
         if self.config.prefix_mode == 0:
             return summed
         in_prompt = key_mask(codes_BAQ.shape[1], prompt_len_B)[..., None]
         rest = torch.stack([table(codes_BAQ[..., q]) for q, table in enumerate(tables) if q >= stage]).sum(0)
-        return summed + rest * in_prompt  # codebooks that only the prompt shows
+        return summed + rest * in_prompt  # codebooks that are visible in the prompt only

@@ -1,58 +1,59 @@
-"""Our own format: a folder with config.json and model.safetensors.
+"""VALL-E in valle's own format; see families.native.
 
-config.json: {format: "vallecli-1", name, model: {ModelConfig}, codec: {kind, ...}, front_end, symbols, limits,
-sampling, equalize}. model.safetensors: tensors under `ar.`, `nar.` and, where the codec comes along, `codec.`; half
-precision allowed, tied tensors stored once.
+config.json: {format, name, model: {ModelConfig}, codec: {kind, ...}, front_end, symbols, limits, sampling, equalize}.
+model.safetensors: tensors under `ar.`, `nar.` and, if the codec is included, `codec.`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
+from vallecli.checkpoints.contents import Contents
+from vallecli.checkpoints.modules import check_tensors, state_to_store
+from vallecli.checkpoints.weights import read_safetensors
 from vallecli.errors import DamagedCheckpoint
-from vallecli.families.valle.checkpoint import Checkpoint, Contents, Limits, check_tensors
-from vallecli.families.valle.symbols import read_symbols
-from vallecli.checkpoints.weights import AGAIN, read_safetensors
+from vallecli.families.causal import Limits
+from vallecli.families.native import CONFIG, FIRST_FAMILY, TENSORS, config_of, write
+from vallecli.families.valle.checkpoint import Checkpoint, build
 from vallecli.families.valle.config import ModelConfig
-
-FORMAT = "vallecli-1"
-CONFIG, TENSORS = "config.json", "model.safetensors"
+from vallecli.families.valle.stored import Stored
+from vallecli.families.valle.symbols import read_symbols
 
 
 def load(folder: Path) -> Checkpoint:
-    """Read a checkpoint folder. DamagedCheckpoint tells what is wrong with it."""
-    return read(open_folder(folder))
+    """Read a checkpoint folder. Raises DamagedCheckpoint."""
+    contents = Contents(folder)
+    if not recognise(contents):
+        raise DamagedCheckpoint(f"{folder} is not a checkpoint in valle's own format", "Give a complete folder.")
+    return read(open_contents(contents), {})
 
 
-def is_folder(folder: Path) -> bool:
-    """Return whether there is a config.json; an experiment of Amphion may have one beside its args.json."""
-    return (folder / CONFIG).is_file() and not (folder / "args.json").exists()
+def recognise(contents: Contents) -> bool:
+    """Return whether there is a config.json in this format."""
+    return config_of(contents, FIRST_FAMILY) is not None
 
 
-def open_folder(folder: Path) -> Contents:
-    """Return what is in a checkpoint folder. Raises DamagedCheckpoint."""
-    config = _read_config(folder / CONFIG)
-    if not (folder / TENSORS).is_file():
+def open_contents(contents: Contents) -> Stored:
+    """Return what is stored in a checkpoint folder. Raises DamagedCheckpoint."""
+    config, folder = config_of(contents, FIRST_FAMILY) or {}, contents.folder
+    if contents.beside(TENSORS) is None:
         raise DamagedCheckpoint(f"{folder} has no {TENSORS}", "Give a complete checkpoint folder.")
-    return Contents(path=folder, tensors=read_safetensors(folder / TENSORS), options=config)
+    return Stored(path=folder, tensors=read_safetensors(folder / TENSORS), options=config)
 
 
-def read(
-    contents: Contents, *, symbols: Path | None = None, heads: int | None = None, prefix_mode: int | None = None
-) -> Checkpoint:
-    """Return the checkpoint, with what the user wants otherwise than it is stored. Raises DamagedCheckpoint."""
-    config, path = contents.options, contents.path / CONFIG
-    given = {"n_heads": heads, "nar_n_heads": heads, "prefix_mode": prefix_mode}
-    otherwise = {name: value for name, value in given.items() if value is not None}
+def read(stored: Stored, options: Mapping[str, Any]) -> Checkpoint:
+    """Return the checkpoint; loader options override what is stored. Raises DamagedCheckpoint."""
+    config, path = stored.options, stored.path / CONFIG
+    heads, prefix_mode, symbols = options.get("heads"), options.get("prefix_mode"), options.get("symbols")
+    given = {"n_heads": heads, "nar_n_heads": heads, "prefix_mode": None if prefix_mode is None else int(prefix_mode)}
+    overrides = {name: value for name, value in given.items() if value is not None}
     try:
-        model = ModelConfig.from_dict({**config["model"], **otherwise})
+        model = ModelConfig.from_dict({**config["model"], **overrides})
         for name, kind in {"name": str, "front_end": str, "codec": dict}.items():
             if not isinstance(config[name], kind):
                 raise ValueError(f"{name} cannot be {config[name]!r}")
@@ -60,9 +61,9 @@ def read(
             raise ValueError(f"equalize cannot be {equalize!r}")
         return Checkpoint(
             name=config["name"],
-            path=contents.path,
+            path=stored.path,
             model=model,
-            tensors=check_tensors(contents.path / TENSORS, contents.tensors),
+            tensors=check_tensors(stored.path / TENSORS, stored.tensors),
             front_end=config["front_end"],
             symbols=read_symbols(symbols, model.text_vocab) if symbols else _symbols(config),
             codec=config["codec"],
@@ -80,67 +81,33 @@ def _symbols(config: Mapping[str, Any]) -> tuple[str, ...] | None:
     if symbols is None:
         return None
     if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
-        raise ValueError("symbols is not a list of texts")
+        raise ValueError("symbols is not a list of strings")
     return tuple(symbols)
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DamagedCheckpoint(f"{path.parent} has no {CONFIG}", "Give a complete checkpoint folder.") from error
-    except (ValueError, OSError, RecursionError) as error:
-        raise DamagedCheckpoint(f"{path} is damaged: {error}", AGAIN) from error
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
-        raise DamagedCheckpoint(f"{path} does not say that it is in the format {FORMAT}")
-    return config
-
-
-def save(
-    folder: Path,
-    *,
-    name: str,
-    model: ModelConfig,
-    tensors: Mapping[str, Tensor],
-    front_end: str,
-    codec: Mapping[str, Any],
-    limits: Limits,
-    sampling: Mapping[str, float],
-    symbols: tuple[str, ...] | None = None,
-    equalize: float = 0.0,
-    dtype: torch.dtype = torch.float32,
-) -> None:
-    """Write a checkpoint folder with its tensors in `dtype`; tied tensors must be there once (state_to_store)."""
-    folder.mkdir(parents=True, exist_ok=True)
-    config = {
-        "format": FORMAT,
-        "name": name,
-        "model": model.to_dict(),
-        "codec": dict(codec),
-        "front_end": front_end,
-        "symbols": symbols,
-        "limits": vars(limits),
-        "sampling": dict(sampling),
-        "equalize": equalize,
+def config_json(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return the content of config.json for a checkpoint."""
+    return {
+        "name": checkpoint.name,
+        "model": checkpoint.model.to_dict(),
+        "codec": dict(checkpoint.codec),
+        "front_end": checkpoint.front_end,
+        "symbols": checkpoint.symbols,
+        "limits": vars(checkpoint.limits),
+        "sampling": dict(checkpoint.sampling),
+        "equalize": checkpoint.equalize,
     }
-    parts = {name: folder / f"{name}.part" for name in (TENSORS, CONFIG)}
-    try:
-        save_file(_apart({key: tensor.to(dtype).contiguous() for key, tensor in tensors.items()}), parts[TENSORS])
-        text = json.dumps(config, indent=2, ensure_ascii=False)
-        parts[CONFIG].write_text(text + "\n", encoding="utf-8")
-        parts[TENSORS].chmod(parts[CONFIG].stat().st_mode)  # safetensors lets only the owner read it
-        for name, part in parts.items():
-            part.replace(folder / name)
-    finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
 
 
-def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors without memory in common, which safetensors does not store."""
-    seen: set[int] = set()
-    apart = {}
-    for name, tensor in tensors.items():
-        apart[name] = tensor.clone() if tensor.data_ptr() in seen else tensor
-        seen.add(tensor.data_ptr())
-    return apart
+def stored_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """Return the tensors of a checkpoint, checked against its models, tied ones once. Raises DamagedCheckpoint."""
+    tensors = {name: tensor for name, tensor in checkpoint.tensors.items() if name.startswith("codec.")}
+    for prefix, model in zip(("ar", "nar"), build(checkpoint), strict=True):
+        tensors |= {f"{prefix}.{name}": tensor for name, tensor in state_to_store(model).items()}
+    return tensors
+
+
+def save(folder: Path, checkpoint: Checkpoint, *, dtype: torch.dtype = torch.float32) -> None:
+    """Write a checkpoint folder with its tensors in `dtype`; tied tensors must be there once. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write(folder, config_json(checkpoint), checkpoint.tensors, dtype=dtype)

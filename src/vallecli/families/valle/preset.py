@@ -1,46 +1,46 @@
-"""VALL-E X's voice presets: .npz files with the codes of a prompt and the phonemes of what it says."""
+"""Voice presets of VALL-E X: .npz files with the codes of a prompt and the phonemes of its words."""
 
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import numpy.typing as npt
 
-from vallecli.constants import CODEBOOK_SIZE, NUM_CODEBOOKS
 from vallecli.errors import PresetError
+from vallecli.families.base import Preset
+from vallecli.families.valle.config import CODEBOOK_SIZE, NUM_CODEBOOKS
 from vallecli.text.base import Phonemes
 from vallecli.text.vallex import VOCABULARY_SIZE
 
-LANGUAGES = ("zh", "ja", "en")  # as `lang_code` counts them, unlike the model
+FAMILY = "vallex"
+LANGUAGES = ("zh", "ja", "en")  # the numbers of `lang_code`; the model has others
 LARGEST = 2**22  # bytes of an array: ten times those of a minute
-DAMAGES = (OSError, EOFError, ValueError, RuntimeError, MemoryError, BadZipFile, zlib.error)  # as its readers tell it
+DAMAGES = (OSError, EOFError, ValueError, RuntimeError, MemoryError, BadZipFile, zlib.error)  # what its readers raise
 
 
-@dataclass(frozen=True)
-class Preset:
-    """A published voice: prompt codes (P, 8), and what they say."""
+def read_preset(path: str | PathLike[str]) -> Preset | None:
+    """Read a preset; None for an .npz file with other arrays.
 
-    codes_PQ: npt.NDArray[np.int16]
-    phonemes: Phonemes
-
-
-def is_preset(path: str | PathLike[str]) -> bool:
-    """Tell by its ending whether a prompt is a preset, not a recording."""
-    return Path(path).suffix.lower() == ".npz"
-
-
-def read_preset(path: str | PathLike[str]) -> Preset:
-    """Read a preset. Raises PresetError for a file that cannot be read or holds something else."""
+    Raises PresetError for a file that cannot be read, or whose arrays have other shapes or values.
+    """
+    if "audio_tokens.npy" not in _names(path):
+        return None
     codes_1PQ = _read(path, "audio_tokens", shape=(1, None, NUM_CODEBOOKS), below=CODEBOOK_SIZE)
     ids_1S = _read(path, "text_tokens", shape=(1, None), below=VOCABULARY_SIZE)
     language = LANGUAGES[int(_read(path, "lang_code", shape=(), below=len(LANGUAGES)))]
-    return Preset(codes_1PQ[0].astype(np.int16), Phonemes(tuple(ids_1S[0].tolist()), language))
+    return Preset(FAMILY, codes_1PQ[0].astype(np.int16), Phonemes(tuple(ids_1S[0].tolist()), language))
+
+
+def _names(path: str | PathLike[str]) -> list[str]:
+    try:
+        with ZipFile(path) as archive:
+            return archive.namelist()
+    except DAMAGES as error:
+        raise PresetError(path, getattr(error, "strerror", None) or str(error) or "it is damaged") from error
 
 
 def _read(path: str | PathLike[str], key: str, *, shape: tuple[int | None, ...], below: int) -> npt.NDArray[Any]:

@@ -15,8 +15,8 @@ from vallecli.families.valle.nar import NAR
 
 
 @dataclass(frozen=True, eq=False)
-class Draft:
-    """Speech of which only codebook 1 is there, and what it was made from; see `refine`."""
+class NarInput:
+    """Codebook 1 of the speech (T,), and the text (S,) and prompt (P, 8) it was decoded from; see `refine`."""
 
     text_S: Tensor
     prompt_PQ: Tensor
@@ -28,7 +28,7 @@ class Draft:
 def without_prompt(
     config: ModelConfig, text_S: Tensor, languages_S: Tensor | None, prompt_tokens: int
 ) -> tuple[Tensor, Tensor | None]:
-    """Return text and languages as the NAR reads them: without the prompt's tokens, where its mode drops them."""
+    """Return text and languages for the NAR: prefix modes 2 and 4 drop the prompt's tokens."""
     if config.prefix_mode not in (2, 4) or not prompt_tokens:
         return text_S, languages_S
     kept = torch.cat([text_S[:1], text_S[prompt_tokens - 1 :]])
@@ -47,32 +47,32 @@ def refine(
 ) -> Tensor:
     """Given text (S,), prompt codes (P, 8) and the speech's codebook 1 (T,), return its codes (T, 8) by argmax.
 
-    Guided stages, which the model's config tells, also take a pass over the speech without its prompt.
-    `prompt_tokens` says how many tokens a front end makes of the prompt's transcript alone, with its begin and end
-    marks; prefix modes 2 and 4 drop them from the text, all but the first. `on_stage` hears 1 to 7.
+    Stages with a guidance weight (ModelConfig.guidance) need a second pass without the prompt. `prompt_tokens` is the
+    number of tokens of the prompt's transcript alone, with its begin and end marks; prefix modes 2 and 4 drop them
+    from the text, all but the first. `on_stage` receives 1 to 7.
     """
-    draft = Draft(text_S, prompt_PQ, codes_T, prompt_tokens, languages_S)
-    return refine_many(model, [draft], on_stage=on_stage)[0]
+    item = NarInput(text_S, prompt_PQ, codes_T, prompt_tokens, languages_S)
+    return refine_many(model, [item], on_stage=on_stage)[0]
 
 
 @torch.inference_mode()
-def refine_many(model: NAR, drafts: Sequence[Draft], *, on_stage: Callable[[int], None] | None = None) -> list[Tensor]:
-    """Return what `refine` makes of each draft, by passes over all of them at once."""
-    read = [without_prompt(model.config, d.text_S, d.languages_S, d.prompt_tokens) for d in drafts]
+def refine_many(model: NAR, inputs: Sequence[NarInput], *, on_stage: Callable[[int], None] | None = None) -> list[Tensor]:
+    """Return the codes (T, 8) of each input, as `refine`, by passes over all inputs at once."""
+    read = [without_prompt(model.config, item.text_S, item.languages_S, item.prompt_tokens) for item in inputs]
     known = [(text_S, languages_S) for text_S, languages_S in read if languages_S is not None]
     text_BS = pad_sequence([text_S for text_S, _ in read], batch_first=True)
     languages_BS = pad_sequence([languages_S for _, languages_S in known], batch_first=True) if known else None
-    codes_BAQ = pad_sequence([_prompt_and_draft(draft) for draft in drafts], batch_first=True)
+    codes_BAQ = pad_sequence([_prompt_and_speech(item) for item in inputs], batch_first=True)
     lengths = [
-        (len(text_S), len(d.prompt_PQ), len(d.prompt_PQ) + len(d.codes_T))
-        for (text_S, _), d in zip(read, drafts, strict=True)
+        (len(text_S), len(item.prompt_PQ), len(item.prompt_PQ) + len(item.codes_T))
+        for (text_S, _), item in zip(read, inputs, strict=True)
     ]
     text_len_B, prompt_len_B, audio_len_B = torch.tensor(lengths, device=codes_BAQ.device).T
     positions = codes_BAQ.shape[1]
     speech_BA = key_mask(positions, audio_len_B) & ~key_mask(positions, prompt_len_B)
     spans = [slice(prompt, end) for _, prompt, end in lengths]
     guidance = model.config.guidance or (0.0,) * (NUM_CODEBOOKS - 1)
-    for stage in range(1, NUM_CODEBOOKS if any(len(draft.codes_T) for draft in drafts) else 1):
+    for stage in range(1, NUM_CODEBOOKS if any(len(item.codes_T) for item in inputs) else 1):
         logits_BAV = model(
             text_BS, text_len_B, codes_BAQ, prompt_len_B, audio_len_B, stage=stage, languages_BS=languages_BS
         )
@@ -96,10 +96,10 @@ def refine_many(model: NAR, drafts: Sequence[Draft], *, on_stage: Callable[[int]
     return [codes_AQ[span] for codes_AQ, span in zip(codes_BAQ, spans, strict=True)]
 
 
-def _prompt_and_draft(draft: Draft) -> Tensor:
-    """Return the codes (P + T, 8) of the prompt and, below them, of the speech as far as they are known."""
-    prompt, frames = len(draft.prompt_PQ), len(draft.codes_T)
-    codes_AQ = draft.codes_T.new_zeros(prompt + frames, NUM_CODEBOOKS)
-    codes_AQ[:prompt] = draft.prompt_PQ
-    codes_AQ[prompt:, 0] = draft.codes_T
+def _prompt_and_speech(item: NarInput) -> Tensor:
+    """Return the codes (P + T, 8) of the prompt and then of the speech, with zeros where they are not known yet."""
+    prompt, frames = len(item.prompt_PQ), len(item.codes_T)
+    codes_AQ = item.codes_T.new_zeros(prompt + frames, NUM_CODEBOOKS)
+    codes_AQ[:prompt] = item.prompt_PQ
+    codes_AQ[prompt:, 0] = item.codes_T
     return codes_AQ

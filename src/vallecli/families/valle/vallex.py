@@ -1,40 +1,50 @@
 """VALL-E X (Plachtaa): the lifeiteng layout with language embeddings and BOS.
 
-The reference keeps its options in code, so a file without them is read with those of the published checkpoint. Its
-text ids are those of a table in its front end, and it decodes with Vocos.
+The reference keeps its settings in code, so a file without them gets those of the published checkpoint. Its table of
+text ids is part of the front end, and it decodes with Vocos.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any
 
-from vallecli.constants import FRAME_RATE
+from vallecli.checkpoints.contents import Contents
 from vallecli.errors import DamagedCheckpoint
+from vallecli.families.causal import Limits
 from vallecli.families.valle import lifeiteng
-from vallecli.families.valle.checkpoint import Checkpoint, Contents, Limits
+from vallecli.families.valle.checkpoint import Checkpoint
+from vallecli.families.valle.lifeiteng import open_contents
+from vallecli.families.valle.stored import Stored
 from vallecli.text.vallex import LANGUAGES, VallexFrontEnd
 
-LANGUAGE_KEY = "ar_language_embedding.word_embeddings.weight"
 PUBLISHED = {"nhead": 16, "prefix_mode": 1, "share_embedding": True}
 CODEC = {"kind": "vocos"}
-LIMITS = Limits(max_prompt_frames=15 * FRAME_RATE, max_text_chars=150)  # the reference takes prompts of up to 15 s
+LIMITS = Limits(max_prompt_frames=15 * 75, max_text_chars=150)  # the reference accepts prompts of up to 15 s
+
+__all__ = ["open_contents"]
 
 
-def read(contents: Contents, *, symbols: Path | None, heads: int | None, prefix_mode: int | None) -> Checkpoint:
-    """Return the checkpoint of a .pt file or a state dict alone. Raises CheckpointError.
+def recognise(contents: Contents) -> bool:
+    """Return whether a file has language embeddings."""
+    return lifeiteng.LANGUAGE_KEY in contents.own_tensors
 
-    `symbols` is not used: the table is part of the front end.
+
+def read(stored: Stored, options: Mapping[str, Any]) -> Checkpoint:
+    """Return the checkpoint of a .pt file, or of a state dict alone. Raises CheckpointError.
+
+    The option `symbols` has no effect: the table is part of the front end.
     """
-    options = lifeiteng.told({**PUBLISHED, **contents.options}, heads=heads, prefix_mode=prefix_mode)
-    model, tensors = lifeiteng.convert(contents.path, contents.tensors, options, stop="sample")
+    settings = lifeiteng.merged({**PUBLISHED, **stored.options}, options)
+    model, tensors = lifeiteng.convert(stored.path, stored.tensors, settings, stop="sample")
     if model.n_languages != len(LANGUAGES):
         raise DamagedCheckpoint(
-            f"{contents.path} is not a VALL-E X checkpoint: it knows {model.n_languages} languages instead of "
+            f"{stored.path} is not a VALL-E X checkpoint: it has {model.n_languages} languages instead of "
             f"{len(LANGUAGES)}"
         )
     return Checkpoint(
-        name=contents.path.absolute().stem,
-        path=contents.path,
+        name=stored.path.absolute().stem,
+        path=stored.path,
         model=model,
         tensors=tensors,
         front_end=VallexFrontEnd.name,

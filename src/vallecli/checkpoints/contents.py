@@ -1,0 +1,75 @@
+"""What is at the path of a checkpoint, before any family has understood it: files, and their contents when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from vallecli.checkpoints import weights
+from vallecli.errors import DamagedCheckpoint
+
+MAX_DEPTH = 5  # folders that are searched below the path
+
+
+class Contents:
+    """A file or a folder. Nothing is read before it is asked for, and each file once.
+
+    With `verify`, checksums of archives are verified, which reads them whole; otherwise tensors are only mapped.
+    """
+
+    def __init__(self, path: Path, *, verify: bool = False) -> None:
+        """Raise DamagedCheckpoint if there is nothing at the path."""
+        if not path.exists():
+            raise DamagedCheckpoint(f"{path} does not exist", "Give the file or the folder of a checkpoint.")
+        self.path, self.verify = path, verify
+        self._raw: dict[Path, Any] = {}
+
+    @property
+    def name(self) -> str:
+        """Return what the checkpoint is called, by its path."""
+        return self.path.absolute().stem
+
+    @property
+    def file(self) -> Path | None:
+        """Return the file, None for a folder."""
+        return None if self.path.is_dir() else self.path
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder, for a file the one that it is in."""
+        return self.path if self.path.is_dir() else self.path.absolute().parent
+
+    @cached_property
+    def files(self) -> tuple[Path, ...]:
+        """Return all files of the folder and of folders below it, sorted; for a file that file alone."""
+        if self.file is not None:
+            return (self.file,)
+        found = (path for depth in range(1, MAX_DEPTH + 1) for path in self.path.glob("/".join("*" * depth)))
+        return tuple(sorted(path for path in found if path.is_file()))
+
+    def beside(self, name: str) -> Path | None:
+        """Return a file of that name in the folder, None if there is none. Only the last part of the name counts."""
+        path = self.folder / Path(name).name
+        return path if path.is_file() else None
+
+    def json(self, name: str) -> dict[str, Any] | None:
+        """Return the JSON object in a file of the folder, None without that file. Raises DamagedCheckpoint."""
+        path = self.beside(name)
+        return None if path is None else weights.read_json(path)
+
+    def raw(self, path: Path) -> Any:
+        """Return the contents of a weight file. Raises CheckpointError."""
+        if path not in self._raw:
+            self._raw[path] = weights.read(path, verify=self.verify)
+        return self._raw[path]
+
+    def tensors(self, path: Path) -> Mapping[str, Any]:
+        """Return the state dict of a weight file, {} if it has none. Raises CheckpointError."""
+        return weights.state_dict(self.raw(path))
+
+    @cached_property
+    def own_tensors(self) -> Mapping[str, Any]:
+        """Return the state dict of the file, {} for a folder. Raises CheckpointError."""
+        return {} if self.file is None else self.tensors(self.file)

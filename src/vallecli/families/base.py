@@ -1,0 +1,305 @@
+"""The seam between families of checkpoints and everything else. This module does not import torch.
+
+A Family recognises, describes and loads checkpoints of one published layout. What it loads is a Backend: it turns a
+recording into a Voice, a text into Requests, Requests into codes, and codes into audio.
+
+Suffixes of tensors and arrays that cross a function boundary: B batch, S text tokens, P prompt frames, T generated
+frames, Q codebooks, C frequency bands, N samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from vallecli.errors import PresetError, UsageError
+from vallecli.text.base import AUTO, Phonemes, Tokens
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from vallecli.audio.prompt import PreparedPrompt
+    from vallecli.checkpoints.contents import Contents
+    from vallecli.codec.base import AudioGrid
+    from vallecli.codec.select import Codecs
+    from vallecli.decoding.sampling import Sampling
+
+Tag = TypeVar("Tag")  # the caller's identification of a request
+
+# Loader options
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """A loader option for a value that a checkpoint does not store: `--option NAME=VALUE`."""
+
+    kind: Literal["int", "float", "choice", "file"]
+    help: str
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+
+    def parse(self, name: str, value: Any) -> Any:
+        """Return a written value in its type: int, float, str or Path. Raises UsageError."""
+        try:
+            if isinstance(value, bool):
+                raise ValueError
+            if self.kind == "file":
+                return Path(value)
+            if self.kind == "choice":
+                if str(value) not in self.choices:
+                    raise ValueError
+                return str(value)
+            number = int(value) if self.kind == "int" else float(value)
+            if self.minimum is not None and not self.minimum <= number < float("inf"):
+                raise ValueError
+        except (TypeError, ValueError) as error:
+            wanted = {
+                "int": "a whole number",
+                "float": "a number",
+                "choice": f"one of {', '.join(self.choices)}",
+                "file": "a path",
+            }[self.kind]
+            least = "" if self.minimum is None else f" of at least {self.minimum:g}"
+            raise UsageError(f"option {name} is {value!r}", f"It should be {wanted}{least}.") from error
+        return number
+
+
+Options = Mapping[str, Any]  # name -> value, parsed
+
+# Voices, requests and their results
+
+
+@dataclass(frozen=True)
+class Voice:
+    """A speaker, as the codes of a prompt (P, Q); made once, usable for any text with the same checkpoint."""
+
+    codes_PQ: npt.NDArray[np.int16]
+    source: str
+    """Where it came from, for messages."""
+    transcript: str | None = None
+    """The words of the prompt, for families that need them."""
+    phonemes: Phonemes | None = None
+    """Replaces the transcript in voices from a preset."""
+    spectrum_C: npt.NDArray[np.float32] | None = None
+    """Average spectrum of the recording in dB, for checkpoints that equalize; see codec.equalizer."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Request:
+    """One sentence, ready for the models."""
+
+    text: str
+    tokens: Tokens
+    voice: Voice
+    sampling: Sampling
+    index: int
+    """Position of the sentence in its text."""
+    sentences: int
+    """Number of sentences of that text."""
+    first: bool
+    """Whether no sentence with words comes before it: the others begin with a pause."""
+
+
+@dataclass(frozen=True, eq=False)
+class Generated:
+    """The codes (T, Q) of one sentence; `stop_reason` is "eos", or "max_frames" if it was cut off."""
+
+    codes_TQ: Tensor
+    stop_reason: str
+
+
+def sentence_seed(seed: int, index: int) -> int:
+    """Return the seed of sentence number `index`: 63 bits, unrelated from one sentence to the next."""
+    return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+# Presets: published voices in files
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A published voice of one family: prompt codes (P, Q) and the phonemes of its words."""
+
+    family: str
+    codes_PQ: npt.NDArray[np.int16]
+    phonemes: Phonemes
+
+
+# The seam
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What a checkpoint is, as far as it can be known without reading the values of its tensors."""
+
+    family: str
+    config: Mapping[str, object]
+    """Sizes and options of the models, text front end and codec."""
+    grid: AudioGrid
+    languages: tuple[str, ...]
+    tensors: Mapping[str, tuple[int, ...]]
+    """Shapes under the published names."""
+    missing: tuple[str, ...] = ()
+    """Sentences that name what is not stored, and the option that supplies it."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """A checkpoint in valle's own format: the content of config.json and the tensors of model.safetensors."""
+
+    config: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+
+
+class Backend(Protocol):
+    """A loaded checkpoint, on one device and in one precision."""
+
+    name: str
+    device: torch.device
+    dtype: torch.dtype
+    sampling: Sampling
+    """Default sampling parameters of this checkpoint."""
+
+    @property
+    def family(self) -> str:
+        """Name of the family."""
+
+    @property
+    def grid(self) -> AudioGrid:
+        """Rates of the codec."""
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Languages of a text, apart from automatic detection."""
+
+    @property
+    def needs_transcript(self) -> bool:
+        """Whether a voice needs the words of its recording."""
+
+    @property
+    def max_prompt_seconds(self) -> float:
+        """Longest prompt that the models can use."""
+
+    def prepare(self) -> None:
+        """Load the text front end and the codec. Raises CheckpointError and DependencyMissing for missing parts."""
+
+    def make_voice(self, recording: PreparedPrompt, transcript: str | None, source: str) -> Voice:
+        """Return the voice of a recording at the grid's rate, of its first `max_prompt_seconds`."""
+
+    def preset_voice(self, preset: Preset, source: str) -> Voice:
+        """Return the voice of a preset. Raises ForeignPreset for one of another family."""
+
+    def requests(
+        self, text: str, voice: Voice, sampling: Sampling, *, language: str = AUTO, accent: str | None = None
+    ) -> Iterator[Request]:
+        """Yield the sentences of a text. Raises TextError, and UsageError for an unknown language."""
+
+    def generate(
+        self,
+        requests: Iterable[tuple[Tag, Request]],
+        *,
+        slots: int,
+        on_frame: Callable[[Tag, int], None] | None = None,
+        on_error: Callable[[Tag, Exception], None] | None = None,
+    ) -> Iterator[tuple[Tag, Generated]]:
+        """Yield the codes of each request as it is done, with up to `slots` requests at the same time.
+
+        The next request is fetched when a slot is free. A request's codes do not depend on the others. `on_frame`
+        receives the number of frames of a request as it grows, `on_error` the error of one that failed.
+        """
+
+    def decode(self, generated: Generated, voice: Voice) -> npt.NDArray[np.float32]:
+        """Return the audio (N,) of one sentence, N = T * hop."""
+
+
+class Family(Protocol):
+    """One published layout of checkpoints."""
+
+    name: str
+    options: Mapping[str, Option]
+    languages: tuple[str, ...]
+    """All languages that any checkpoint of this family can know."""
+    accents: tuple[str, ...]
+    """Languages whose accent can be asked for; () if the family has no accents."""
+    sizes: tuple[str, ...]
+    """Names of published sizes that `random` can build."""
+
+    def recognise(self, contents: Contents) -> bool:
+        """Return whether the contents are of this family, by names of files and tensors. Raises CheckpointError."""
+
+    def describe(self, contents: Contents) -> Description:
+        """Return what the checkpoint is, without reading the values of its tensors. Raises CheckpointError."""
+
+    def load(
+        self, contents: Contents, options: Options, *, device: torch.device, dtype: str, codecs: Codecs
+    ) -> Backend:
+        """Return the checkpoint, ready to speak. Raises CheckpointError and UsageError.
+
+        `dtype` is a name of device.DTYPES or "auto". Codec and front end are loaded at first use.
+        """
+
+    def export(self, contents: Contents, options: Options) -> Export:
+        """Return the checkpoint in valle's own format. Raises CheckpointError and UsageError."""
+
+    def random(self, size: str, *, device: torch.device, dtype: str) -> Backend:
+        """Return a backend with random weights of a published size, and a random codec."""
+
+    def read_preset(self, path: Path) -> Preset | None:
+        """Return the preset in an .npz file, None if it is of another family. Raises PresetError if it is damaged."""
+
+
+# What this version knows
+
+
+def families() -> tuple[Family, ...]:
+    """Return all families, in the order in which they are asked whether they recognise a checkpoint."""
+    from vallecli.families import llama, valle
+
+    return (*valle.FAMILIES, *llama.FAMILIES)
+
+
+def known_options() -> dict[str, Option]:
+    """Return the loader options of all families by name; a name means the same in each."""
+    return {name: option for family in families() for name, option in family.options.items()}
+
+
+def known_languages() -> tuple[str, ...]:
+    """Return the languages of all families."""
+    return tuple(dict.fromkeys(language for family in families() for language in family.languages))
+
+
+def known_accents() -> tuple[str, ...]:
+    """Return the accents of all families."""
+    return tuple(dict.fromkeys(accent for family in families() for accent in family.accents))
+
+
+def is_preset(path: str | PathLike[str]) -> bool:
+    """Return whether a prompt is a preset and not a recording, by its ending."""
+    return Path(path).suffix.lower() == ".npz"
+
+
+def read_preset(path: str | PathLike[str]) -> Preset:
+    """Return the preset in a file, of whatever family. Raises PresetError."""
+    for family in families():
+        if (preset := family.read_preset(Path(path))) is not None:
+            return preset
+    raise PresetError(path, "it has none of the arrays of a published preset")
+
+
+def parse_options(family: Family, written: Mapping[str, Any]) -> dict[str, Any]:
+    """Return loader options in their types. UsageError for one that the family does not have."""
+    from vallecli.settings import suggest
+
+    for name in written:
+        if name not in family.options:
+            hint = suggest(name, list(family.options)) if family.options else "This family has no loader options."
+            raise UsageError(f"a {family.name} checkpoint has no option {name!r}", hint)
+    return {name: family.options[name].parse(name, value) for name, value in written.items() if value is not None}

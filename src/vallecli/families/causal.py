@@ -1,0 +1,236 @@
+"""What all families with an autoregressive model share: voices, requests, decoding by the engine, audio.
+
+A family derives its backend from CausalBackend and adds its models: `causal` for the engine, `causal_request` for what
+a request gives to it, and `finish` for the remaining codebooks.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vallecli import device as devices
+from vallecli.audio import prompt
+from vallecli.audio.prompt import PreparedPrompt
+from vallecli.codec.base import AudioGrid, Codec
+from vallecli.codec.select import CodecSpec
+from vallecli.decoding import engine
+from vallecli.decoding.batcher import ContinuousBatcher
+from vallecli.decoding.graphs import new_batcher
+from vallecli.decoding.overlap import one_thread_each
+from vallecli.decoding.request import CausalModel, CausalOutput, CausalRequest
+from vallecli.decoding.sampling import Sampling
+from vallecli.errors import EmptyText, ForeignPreset
+from vallecli.families.base import Generated, Preset, Request, Tag, Voice, sentence_seed
+from vallecli.text.base import AUTO, FrontEnd
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a model was trained on, and so what it can be given."""
+
+    max_prompt_frames: int
+    max_text_chars: int
+    """Of one sentence."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for limits below 1; they may come from a file."""
+        for name, limit in vars(self).items():
+            if not isinstance(limit, int) or limit < 1:
+                raise ValueError(f"{name} cannot be {limit!r}")
+
+
+class CausalBackend(ABC):
+    """A `families.base.Backend` whose first codebook is decoded by the engine.
+
+    Codec and front end are loaded at first use, so that a checkpoint whose codec is not installed can still compute on
+    token ids.
+    """
+
+    family: str
+    causal: CausalModel
+    needs_transcript: bool = True
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        sampling: Sampling,
+        limits: Limits,
+        codec: CodecSpec,
+    ) -> None:
+        self.name, self.device, self.dtype = name, device, dtype
+        self.sampling, self.limits = sampling, limits
+        self._codec = codec
+        self._spare: ContinuousBatcher | None = None
+
+    # What a family adds
+
+    @property
+    @abstractmethod
+    def front_end(self) -> FrontEnd:
+        """Return the text front end. Raises CheckpointError and DependencyMissing."""
+
+    @abstractmethod
+    def causal_request(self, request: Request) -> CausalRequest:
+        """Return what the engine decodes for a request. Raises ValueError for one that the model cannot start."""
+
+    @abstractmethod
+    def finish(self, outputs: Sequence[tuple[Request, CausalOutput]]) -> list[Tensor]:
+        """Given the first codebook of some requests, return all codebooks (T, Q) of each."""
+
+    @property
+    @abstractmethod
+    def modules(self) -> tuple[torch.nn.Module, ...]:
+        """Return the language models."""
+
+    # What all families share
+
+    @property
+    def grid(self) -> AudioGrid:
+        """Return the rates of the codec."""
+        return self._codec.grid
+
+    @cached_property
+    def codec(self) -> Codec:
+        """Return the codec, in float32: audio has finer steps than logits. Raises CheckpointError."""
+        codec = self._codec.load()
+        codec.eval().to(self.device)
+        loaded: Codec = codec
+        return loaded
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Return the languages of the front end."""
+        return self.front_end.languages
+
+    @property
+    def max_prompt_seconds(self) -> float:
+        """Return the length of the longest prompt."""
+        return self.limits.max_prompt_frames / self.grid.frame_rate
+
+    @property
+    def parameters(self) -> int:
+        """Return the number of parameters of the language models."""
+        return sum(tensor.numel() for module in self.modules for tensor in module.parameters())
+
+    def prepare(self) -> None:
+        """Load the front end and the codec. Raises CheckpointError and DependencyMissing."""
+        _ = self.codec, self.front_end
+
+    def make_voice(self, recording: PreparedPrompt, transcript: str | None, source: str) -> Voice:
+        """Return the voice of a recording at the grid's rate, of its first `max_prompt_seconds`."""
+        recording = prompt.shorten(recording, source, self.max_prompt_seconds)
+        wav_BN = torch.from_numpy(recording.wav)[None].to(self.device)
+        codes_PQ = self.codec.encode(wav_BN)[0, : self.limits.max_prompt_frames]
+        return Voice(codes_to_int16(codes_PQ), source, transcript if self.needs_transcript else None)
+
+    def preset_voice(self, preset: Preset, source: str) -> Voice:
+        """Raise ForeignPreset: by default, a family has no presets."""
+        raise ForeignPreset(preset.family)
+
+    def requests(
+        self, text: str, voice: Voice, sampling: Sampling, *, language: str = AUTO, accent: str | None = None
+    ) -> Iterator[Request]:
+        """Yield the sentences of a text, each with a seed derived from its position; see Backend.requests."""
+        said = (voice.phonemes or voice.transcript or "") if self.needs_transcript else None
+        sentences = self.front_end.sentences(text, self.limits.max_text_chars, language=language)
+        first = True
+        for index, sentence in enumerate(sentences):
+            try:
+                tokens = self.front_end.encode(sentence.text, language=sentence.language, said=said, accent=accent)
+            except EmptyText:  # one sentence without words does not silence the others
+                continue
+            yield Request(
+                text=sentence.text,
+                tokens=tokens,
+                voice=voice,
+                sampling=replace(sampling, seed=sentence_seed(sampling.seed, index)),
+                index=index,
+                sentences=len(sentences),
+                first=first,
+            )
+            first = False
+        if first:
+            raise EmptyText
+
+    def generate(
+        self,
+        requests: Iterable[tuple[Tag, Request]],
+        *,
+        slots: int,
+        on_frame: Callable[[Tag, int], None] | None = None,
+        on_error: Callable[[Tag, Exception], None] | None = None,
+    ) -> Iterator[tuple[Tag, Generated]]:
+        """Yield the codes of each request as it is done; see Backend.generate."""
+
+        def report(pair: tuple[Tag, Request], frames: int) -> None:
+            if on_frame is not None:
+                on_frame(pair[0], frames)
+
+        def fail(pair: tuple[Tag, Request], error: Exception) -> None:
+            if on_error is None:
+                raise error
+            on_error(pair[0], error)
+
+        def finish(outputs: list[tuple[tuple[Tag, Request], CausalOutput]]) -> list[Tensor]:
+            return self.finish([(request, output) for (_, request), output in outputs])
+
+        def causal_requests() -> Iterator[tuple[tuple[Tag, Request], CausalRequest]]:
+            for pair in requests:
+                try:
+                    causal = self.causal_request(pair[1])
+                except Exception as error:
+                    fail(pair, error)
+                    continue
+                yield pair, causal
+
+        with self.batcher(slots) as batcher, self._helpers(slots) as helpers:
+            outputs = engine.decode(batcher, causal_requests(), on_frame=report, on_error=fail)
+            done = engine.finish_in_groups(
+                outputs, finish, group=self.group(slots), helpers=helpers, ahead=batcher.rows, on_error=fail
+            )
+            for (tag, _), output, codes_TQ in done:
+                yield tag, Generated(codes_TQ, str(output.stop_reason))
+
+    def decode(self, generated: Generated, voice: Voice) -> npt.NDArray[np.float32]:
+        """Return the audio (N,) of one sentence."""
+        wav_N: npt.NDArray[np.float32] = self.codec.decode(generated.codes_TQ[None])[0].float().cpu().numpy()
+        return wav_N
+
+    @contextmanager
+    @torch.inference_mode()
+    def batcher(self, rows: int) -> Iterator[ContinuousBatcher]:
+        """Lend a batcher: the previous one if its size fits, to reuse its memory and CUDA graphs."""
+        spare, self._spare = self._spare, None
+        lent = spare if spare is not None and spare.rows == rows else new_batcher(self.causal, rows)
+        try:
+            yield lent
+        finally:
+            for row in range(rows):
+                lent.free(row)
+            self._spare = lent
+
+    def group(self, slots: int) -> int:
+        """Return how many requests `finish` gets at once when `slots` are decoded together."""
+        return 1 if self.device.type == "cpu" else -(-slots // 2)  # one request keeps a CPU busy
+
+    def _helpers(self, slots: int) -> AbstractContextManager[int]:
+        """Yield the number of threads that can finish requests while this one takes decode steps."""
+        small = self.parameters < devices.FULL_SIZE
+        return one_thread_each() if slots > 1 and small and self.device.type == "cpu" else nullcontext(0)
+
+
+def codes_to_int16(codes: Tensor) -> npt.NDArray[np.int16]:
+    """Return codes as a numpy array on the CPU."""
+    return codes.cpu().numpy().astype(np.int16)

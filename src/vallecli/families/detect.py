@@ -1,0 +1,62 @@
+"""Which family a file or folder belongs to, by its contents and not by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vallecli.checkpoints.contents import Contents
+from vallecli.checkpoints.weights import SUFFIXES
+from vallecli.errors import UnknownFormat
+from vallecli.families.base import Backend, Description, Family, families, parse_options
+
+if TYPE_CHECKING:
+    import torch
+
+    from vallecli.codec.select import Codecs
+
+CONFIGURATIONS = ("config.json", "args.json")  # a folder may be given by its configuration
+
+
+def detect(path: Path, *, verify: bool) -> tuple[Family, Contents]:
+    """Return the family and the contents of a file or folder. UnknownFormat says what was found instead.
+
+    `verify` makes the readers verify checksums. Raises CheckpointError.
+    """
+    contents = Contents(path.parent if path.name in CONFIGURATIONS and path.is_file() else path, verify=verify)
+    for family in families():
+        if family.recognise(contents):
+            return family, contents
+    names = ", ".join(family.name for family in families())
+    if contents.file is None:
+        found = [file.relative_to(path).as_posix() for file in contents.files]
+        hint = f"Give the folder that was downloaded or converted, or a weight file in it. Known formats: {names}."
+        weights = [name for name in found if name.endswith(SUFFIXES)]
+        seen = f"it has {_some(weights or found)}" if found else "it is empty"
+        raise UnknownFormat(f"{path} is not a checkpoint in a known format: {seen}", hint)
+    tensors = contents.own_tensors
+    seen = f"{len(tensors)} tensors, such as {_some(sorted(tensors))}" if tensors else "no tensors by name"
+    raise UnknownFormat(f"{path} is not a checkpoint in a known format: it has {seen}", f"Known formats: {names}.")
+
+
+def describe(path: Path) -> Description:
+    """Return what a file or folder is, without reading values or verifying checksums. Raises CheckpointError."""
+    family, contents = detect(path, verify=False)
+    return family.describe(contents)
+
+
+def load(
+    path: Path, options: Mapping[str, Any], *, device: torch.device, dtype: str, codecs: Codecs
+) -> Backend:
+    """Return the checkpoint in a file or folder, its checksums verified. Raises CheckpointError and UsageError.
+
+    `options` are loader options as written, for example {"heads": "16"}; see Family.load for the others.
+    """
+    family, contents = detect(path, verify=True)
+    return family.load(contents, parse_options(family, options), device=device, dtype=dtype, codecs=codecs)
+
+
+def _some(names: list[str]) -> str:
+    """Return the first few names, and the number of the others."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
