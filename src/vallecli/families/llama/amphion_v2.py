@@ -238,8 +238,10 @@ def our_nar(published: Published, config: AmphionV2Config) -> dict[str, Tensor]:
     levels_LD = published.take(f"{STACK}.embed_cond.weight", NUM_CODEBOOKS, width)[1:].float()
 
     def norm(name: str) -> Tensor:
-        weight = published.take(f"{name}.to_weight.weight", width, width).float()
-        return F.linear(levels_LD, weight, published.take(f"{name}.to_weight.bias", width).float())
+        weight = published.take(f"{name}.to_weight.weight", width, width)
+        weights_LD = F.linear(levels_LD, weight.float(), published.take(f"{name}.to_weight.bias", width).float())
+        published.release([weight])
+        return weights_LD
 
     ours = {"phone_embedding.weight": published.take("phone_embedder.weight", config.phones, width)}
     for codebook in range(NUM_CODEBOOKS):

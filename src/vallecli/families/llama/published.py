@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from vallecli.checkpoints.modules import check_tensors
+from vallecli.checkpoints.modules import assign, check_tensors, convert
 from vallecli.checkpoints.weights import MappedFiles
+from vallecli.decoding.linear import quantize
 from vallecli.errors import DamagedCheckpoint
 from vallecli.families.llama.layers import MAX_LAYERS, LlamaConfig
 
@@ -87,11 +88,36 @@ class Published:
         if len(parts) == 1:
             return parts[0]
         fused = torch.cat(list(parts))
-        self._mapped.release(parts)
+        self.release(parts)
         return fused
+
+    def release(self, tensors: Sequence[Tensor]) -> None:
+        """Release the memory of tensors that have been read for the last time."""
+        self._mapped.release(tensors)
 
     def finish(self) -> None:
         """Raise DamagedCheckpoint if tensors are left over: a model with further parts would compute other things."""
         if self._tensors:
             names = ", ".join(sorted(self._tensors)[:3])
             raise DamagedCheckpoint(f"{self.path} has {len(self._tensors)} tensors of unknown use, such as {names}")
+
+
+def fill(
+    model: nn.Module,
+    layers: nn.ModuleList,
+    tensors: Mapping[str, Tensor],
+    path: Path,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> None:
+    """Assign tensors under our names to a model from `skeletons`, and move it to a device and a precision.
+
+    With torch.int8, the matrices inside the layers are stored in 8 bits, and everything else in float32.
+    """
+    assign(model, tensors, "", path)
+    if dtype == torch.int8:
+        mapped = MappedFiles()
+        quantize(layers, replaced=lambda linear: mapped.release(list(linear.parameters())))
+    convert(model, device, torch.float32 if dtype == torch.int8 else dtype)
+    model.eval()
