@@ -95,6 +95,10 @@ class Published:
         """Release the memory of tensors that have been read for the last time."""
         self._mapped.release(tensors)
 
+    def drop(self, pattern: str) -> None:
+        """Ignore the remaining tensors whose names match."""
+        self._tensors = {name: tensor for name, tensor in self._tensors.items() if not re.fullmatch(pattern, name)}
+
     def finish(self) -> None:
         """Raise DamagedCheckpoint if tensors are left over: a model with further parts would compute other things."""
         if self._tensors:
