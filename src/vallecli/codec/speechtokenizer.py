@@ -75,7 +75,7 @@ class SpeechTokenizerConfig:
             if type(value) is not int or not least <= value <= greatest:
                 raise ValueError(f"{name} cannot be {value!r}; it must be a whole number from {least} to {greatest}")
         listed = isinstance(self.strides, tuple) and 1 <= len(self.strides) <= 8
-        if not listed or not all(type(n) is int and 1 <= n for n in self.strides) or self.hop > MAX_HOP:
+        if not listed or not all(type(n) is int and n >= 1 for n in self.strides) or self.hop > MAX_HOP:
             raise ValueError(f"strides cannot be {self.strides!r}: 1 to 8 numbers, with a product up to {MAX_HOP}")
         if self.width > MAX_WIDTH:
             raise ValueError(f"n_filters {self.n_filters} and {len(self.strides)} strides make {self.width} channels")
@@ -214,7 +214,7 @@ class SpeechTokenizer(nn.Module):
         contents = read(path)
         generator = contents.get("generator") if isinstance(contents, Mapping) else None
         tensors = state_dict(generator if isinstance(generator, Mapping) else contents)
-        if sum(tensor.nbytes for tensor in tensors.values() if isinstance(tensor, Tensor)) > path.stat().st_size:
+        if sum(t.numel() * t.element_size() for t in tensors.values() if isinstance(t, Tensor)) > path.stat().st_size:
             raise DamagedCheckpoint(f"{path} is refused: its tensors are larger than the file")
         beside = path.with_name(CONFIG)
         source = config_path or (beside if beside.is_file() else None)
@@ -374,10 +374,9 @@ def infer_config(path: Path, tensors: Mapping[str, Any]) -> SpeechTokenizerConfi
     n_strides = count(r"decoder\.model\.\d+\.convtr\.convtr\.weight_v")
     if count(r"decoder\.model\.\d+\.shortcut\.conv\.conv\.weight_v") != n_strides:  # dilations are not in the shapes
         raise DamagedCheckpoint(f"{path} does not have one residual layer per stride", f"Add its {CONFIG}.")
-    upsample = [shape(f"decoder.model.{3 + 3 * i}.convtr.convtr.weight_v", 3) for i in range(n_strides)]
     return SpeechTokenizerConfig(
         n_filters=width >> n_strides,
-        strides=tuple(kernel // 2 for _, _, kernel in upsample),
+        strides=tuple(shape(f"decoder.model.{3 + 3 * i}.convtr.convtr.weight_v", 3)[2] // 2 for i in range(n_strides)),
         dimension=dimension,
         bidirectional=any(name.endswith("_reverse") for name in tensors),
         residual_kernel_size=shape("decoder.model.4.block.1.conv.conv.weight_v", 3)[2],
