@@ -283,7 +283,9 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         SpeechTokenizer.from_weights(tmp_path / "absent.pt")
     for contents in ({}, [torch.zeros(3)], {"generator": 3}, {"generator": {}}, {0: torch.zeros(1)}):
         torch.save(contents, path)
-        with pytest.raises(DamagedCheckpoint, match="does not contain SpeechTokenizer's weights|int 'generator' among"):
+        with pytest.raises(
+            DamagedCheckpoint, match=r"does not contain SpeechTokenizer's weights|int 'generator' among"
+        ):
             SpeechTokenizer.from_weights(path)
 
 
