@@ -66,7 +66,9 @@ def bound(synthesizer: Synthesizer, texts: dict[Path, str], out: Path) -> tuple[
     recordings, resynthesis = [], []
     for recording, text in texts.items():
         wav = out / f"{recording.stem}.resynthesis.wav"
-        whole_N = prompt.prepare(files.read(recording), recording, max_seconds=math.inf).wav
+        rate = synthesizer.sample_rate
+        wav_N = files.read_audio(recording, sample_rate=rate)
+        whole_N = prompt.prepare(wav_N, recording, sample_rate=rate, max_seconds=math.inf).wav
         codes_1TQ = synthesizer.codec.encode(torch.from_numpy(whole_N)[None].to(synthesizer.device))
         soundfile.write(wav, synthesizer.codec.decode(codes_1TQ)[0].cpu().numpy(), synthesizer.sample_rate)
         source = str(recording.resolve())

@@ -104,7 +104,9 @@ def encode_recording(recording: Path, *, run: Path, versions: int) -> int:
     if targets[-1].exists():
         return 0
     codec, front_end = _tools(run)
-    wav = prompt.prepare(files.read(recording), recording, max_seconds=math.inf).wav
+    rate = codec.grid.sample_rate
+    wav_N = files.read_audio(recording, sample_rate=rate)
+    wav = prompt.prepare(wav_N, recording, sample_rate=rate, max_seconds=math.inf).wav
     text = recording.with_suffix(".txt").read_text()
     try:
         transcript = Transcript.of(text, front_end)

@@ -16,11 +16,10 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import soxr
 import torch
 
 from vallecli import device as devices
-from vallecli.audio import prompt
+from vallecli.audio import effects, prompt
 from vallecli.audio import transcribe as asr
 from vallecli.audio.prompt import PreparedPrompt
 from vallecli.checkpoints import lookup
@@ -182,7 +181,7 @@ class Synthesizer:
         """Return a recording at the rate of this checkpoint."""
         if recording.sample_rate == self.sample_rate:
             return recording
-        wav_N = soxr.resample(recording.wav, recording.sample_rate, self.sample_rate, quality="HQ")
+        wav_N = effects.resample(recording.wav, recording.sample_rate, self.sample_rate)
         return PreparedPrompt(wav_N, self.sample_rate, recording.seconds, recording.notes, cut=recording.cut)
 
     def _transcript(self, recording: PreparedPrompt, name: str, given: str | None, *, transcribe: bool) -> str:

@@ -40,7 +40,7 @@ def test_unsafe_names(tmp_path: Path, output: str, said: str) -> None:
 
 
 def test_a_name_without_a_format(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="names no format"):
+    with pytest.raises(UsageError, match="unsupported file ending"):
         Names(tmp_path).take_output("a.mp4", 1)
 
 

@@ -1,1 +1,1 @@
-"""Recordings in, speech out: files, prompts, pipes and players, without torch."""
+"""Reading, preparing, writing, streaming and playing audio. No module here imports torch."""

@@ -1,62 +1,62 @@
-"""Audio files: read anything that libsndfile reads, as mono; write speech, whole or not at all."""
+"""Audio files: reads every format of libsndfile as mono; writes complete files or none."""
 
 from __future__ import annotations
 
 import io
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import soundfile
-import soxr
 
-from vallecli.audio.stream import Wav, Writer, encoder_into
+from vallecli.atomic import replace_file
+from vallecli.audio.effects import resample
+from vallecli.audio.stream import Encoder, Wav, Writer, new_encoder
 from vallecli.errors import AudioNotFound, DamagedAudio, NotAudio, OutputExists, OutputNotWritable, UsageError
 
 FORMATS = {".wav": "wav", ".flac": "flac", ".ogg": "ogg", ".raw": "raw"}  # file ending -> format
-RATES = range(4_000, 768_001)  # sample rates that recorders have; others are damaged headers
-BLOCK = 1 << 20  # samples read at once, over all channels: 4 MB
-PIPE_BYTES = 1 << 28  # most that is read from a pipe, which cannot be rewound: 256 MB
+SAMPLE_RATES = range(4_000, 768_001)  # Hz, of all recorders; others come from damaged headers
+READ_BLOCK = 1 << 20  # samples of all channels that are read at once: 4 MiB in float32
+MAX_PIPE_BYTES = 1 << 28  # 256 MiB: a pipe cannot be rewound, so it is read into memory
 
 
-def read(path: str | os.PathLike[str], *, sample_rate: int, max_seconds: float | None = None) -> Wav:
-    """Return an audio file as mono float32 (N,) at `sample_rate`: the mean of its channels, resampled by soxr.
+def read_audio(path: str | os.PathLike[str], *, sample_rate: int, max_seconds: float | None = None) -> Wav:
+    """Read an audio file as mono float32 (N,) at `sample_rate` in Hz: the mean of its channels, resampled.
 
-    Of a file longer than `max_seconds` only that much is read. Raises AudioNotFound if it cannot be opened, NotAudio
-    if libsndfile finds no audio in it, and DamagedAudio for samples that are NaN or infinite.
+    At most `max_seconds` are read. Raises AudioNotFound for a file that cannot be opened, NotAudio for one that
+    libsndfile cannot read or that has no samples, and DamagedAudio for samples that are NaN or infinite.
     """
     path = Path(path)
     try:
         with path.open("rb") as file:
-            source = file.fileno() if file.seekable() else io.BytesIO(file.read(PIPE_BYTES))
+            source = file.fileno() if file.seekable() else io.BytesIO(file.read(MAX_PIPE_BYTES))
             with soundfile.SoundFile(source, closefd=False) as sound:
-                rate = sound.samplerate
-                if rate not in RATES:
-                    raise NotAudio(path, f"its sample rate is given as {rate} Hz")
-                frames = sound.frames if max_seconds is None else min(sound.frames, int(max_seconds * rate))
+                file_rate = sound.samplerate
+                if file_rate not in SAMPLE_RATES:
+                    raise NotAudio(path, f"its header has a sample rate of {file_rate} Hz")
+                frames = sound.frames if max_seconds is None else min(sound.frames, int(max_seconds * file_rate))
                 mono_N = _read_mono(sound, frames)
     except OSError as error:
         raise AudioNotFound(path, _reason(error)) from error
     except soundfile.LibsndfileError as error:
         raise NotAudio(path, _reason(error)) from error
     if len(mono_N) == 0:
-        raise NotAudio(path, "it holds no samples")
+        raise NotAudio(path, "it has no samples")
     if not np.isfinite(mono_N).all():
         raise DamagedAudio(path)
-    return mono_N if rate == sample_rate else soxr.resample(mono_N, rate, sample_rate, quality="HQ")
+    return resample(mono_N, file_rate, sample_rate)
 
 
 def _read_mono(sound: Any, frames: int) -> Wav:
-    """Return the mean over channels (N,), N up to `frames`, with only a block of all channels in memory at a time."""
+    """Return the mean of all channels (N,), N <= frames, with one block of all channels in memory at a time."""
     blocks = [np.zeros(0, np.float32)]
     while frames > 0:
-        block = sound.read(min(frames, max(1, BLOCK // sound.channels)), dtype="float32", always_2d=True)
-        if len(block) == 0:  # the header promised more than there is
+        block = sound.read(min(frames, max(1, READ_BLOCK // sound.channels)), dtype="float32", always_2d=True)
+        if len(block) == 0:  # a truncated file has fewer samples than its header states
             break
         blocks.append(block.mean(axis=1))
         frames -= len(block)
@@ -64,24 +64,23 @@ def _read_mono(sound: Any, frames: int) -> Wav:
 
 
 def _reason(error: OSError | soundfile.LibsndfileError) -> str:
-    """Return what went wrong, fit for the middle of a sentence."""
+    """Return the reason of an error, in lower case and without a final dot."""
     text = error.error_string if isinstance(error, soundfile.LibsndfileError) else error.strerror or str(error)
     return str(text).rstrip(".").lower()
 
 
 def format_of(path: Path) -> str:
-    """Return the format that a file's ending names, or raise UsageError."""
-    form = FORMATS.get(path.suffix.lower())
-    if form is None:
+    """Return the output format for a file's ending: wav, flac, ogg or raw. Raises UsageError for another ending."""
+    format = FORMATS.get(path.suffix.lower())
+    if format is None:
         raise UsageError(
-            f"{path}: the ending {path.suffix or '(none)'} names no format that can be written",
-            f"End the name in {', '.join(FORMATS)}.",
+            f"{path}: unsupported file ending {path.suffix or '(none)'}", f"Supported endings: {', '.join(FORMATS)}."
         )
-    return form
+    return format
 
 
 def check_writable(path: Path, *, force: bool) -> None:
-    """Raise OutputExists or OutputNotWritable if a file cannot be put there."""
+    """Raise OutputExists or OutputNotWritable if a file cannot be written at `path`."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
@@ -91,86 +90,65 @@ def check_writable(path: Path, *, force: bool) -> None:
     if mode is not None:
         if stat.S_ISDIR(mode):
             raise OutputNotWritable(path, "it is a folder")
-        if not stat.S_ISREG(mode):  # renaming onto it would replace it
-            raise OutputNotWritable(path, "it is not a file but a device or a pipe")
+        if not stat.S_ISREG(mode):  # the final rename would replace it
+            raise OutputNotWritable(path, "it is a device or a pipe")
         if not force:
             raise OutputExists(path)
     if not path.parent.is_dir():
-        raise OutputNotWritable(path, f"there is no folder {path.parent}")
+        raise OutputNotWritable(path, f"the folder {path.parent} does not exist")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise OutputNotWritable(path, f"the folder {path.parent} is read-only")
 
 
-class _Named:
-    """An encoder whose troubles carry the name of the file that was asked for."""
+class _NamedWriter:
+    """A writer that raises OutputNotWritable with the path of the output, not of the temporary file."""
 
-    def __init__(self, file: BinaryIO, form: str, path: Path, sample_rate: int) -> None:
-        self.path = path
-        with _naming(path):
-            self.encoder = encoder_into(file, form, sample_rate=sample_rate)
+    def __init__(self, encoder: Encoder, path: Path) -> None:
+        self.encoder, self.path = encoder, path
 
     def write(self, wav_N: Wav) -> None:
-        with _naming(self.path):
+        try:
             self.encoder.write(wav_N)
-
-    def finish(self) -> None:
-        with _naming(self.path):
-            self.encoder.finish()
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise OutputNotWritable(path, _reason(error)) from error
+        except (OSError, soundfile.LibsndfileError) as error:
+            raise OutputNotWritable(self.path, _reason(error)) from error
 
 
 @contextmanager
 def open_output(
-    path: str | os.PathLike[str], *, sample_rate: int, form: str | None = None, force: bool = False
+    path: str | os.PathLike[str], *, sample_rate: int, format: str | None = None, force: bool = False
 ) -> Iterator[Writer]:
-    """Give a writer of pieces to a file that appears, whole, when the body has ended well, and not otherwise.
+    """Yield a writer to a file that appears when the body has succeeded; see `atomic.replace_file`.
 
-    The format is that of the file's ending, or `form`: wav, flac, ogg or raw. The pieces go to a temporary file in the
-    same folder, which is renamed at the end and removed on any exception, Ctrl-C too. Raises OutputExists (without
-    `force`), OutputNotWritable, or UsageError for an unknown ending.
+    `sample_rate` is in Hz. The format is `format` (wav, flac, ogg or raw) or that of the file's ending. Raises
+    OutputExists without `force`, also for a file that appeared during the body; OutputNotWritable; and UsageError for
+    an unknown ending. Errors of the body are passed on as they are.
     """
     path = Path(path)
-    form = form or format_of(path)
+    format = format or format_of(path)
     check_writable(path, force=force)
-    target = Path(os.path.realpath(path))  # a link stays a link
-    temporary = target.with_name(f".valle-{secrets.token_hex(8)}.part")
+    body_error: BaseException | None = None
     try:
-        with _naming(path):
-            file = temporary.open("x+b")
-        try:
-            encoder = _Named(file, form, path, sample_rate)
+        with replace_file(path, overwrite=force) as file:
+            encoder = new_encoder(file, format, sample_rate=sample_rate)
             try:
-                yield encoder
-            except BaseException:
+                yield _NamedWriter(encoder, path)
+            except BaseException as error:
+                body_error = error
                 with suppress(Exception):
-                    encoder.finish()  # libsndfile has to let go of the descriptor before it is closed
+                    encoder.finish()  # libsndfile has to release the descriptor before the file is closed
                 raise
             encoder.finish()
-            with _naming(path):
-                file.flush()
-                os.fsync(file.fileno())  # a loss of power must not leave an empty file under this name
-        finally:
-            with suppress(OSError):  # it would try once more to write what could not be written
-                file.close()
-        if not force and target.exists():  # it came while we were busy
-            raise OutputExists(path)
-        with _naming(path):
-            temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    except (OSError, soundfile.LibsndfileError) as error:
+        if error is body_error:
+            raise
+        if isinstance(error, FileExistsError):
+            raise OutputExists(path) from error
+        raise OutputNotWritable(path, _reason(error)) from error
 
 
-def write(
-    path: str | os.PathLike[str], wav_N: Wav, *, sample_rate: int, form: str | None = None, force: bool = False
+def write_audio(
+    path: str | os.PathLike[str], wav_N: Wav, *, sample_rate: int, format: str | None = None, force: bool = False
 ) -> None:
     """Write float audio (N,) in -1..1 to a file; see `open_output` for formats and errors."""
-    with open_output(path, sample_rate=sample_rate, form=form, force=force) as out:
-        out.write(wav_N)
+    with open_output(path, sample_rate=sample_rate, format=format, force=force) as output:
+        output.write(wav_N)

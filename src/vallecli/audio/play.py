@@ -1,4 +1,4 @@
-"""Playing audio, through whichever player is installed."""
+"""Playback by an installed audio player."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from vallecli.audio import files
+from vallecli.audio.files import write_audio
 from vallecli.audio.stream import Wav
-from vallecli.errors import PlayerError
+from vallecli.errors import PlayerError, PlayerMissing
 
-# A player and what makes it play one WAV file, silently, without a window, and leave; the likeliest first.
+# Players with the options to play one WAV file without a window and messages, and then exit; tried in this order.
 PLAYERS = (
     ("ffplay", "-nodisp", "-autoexit", "-loglevel", "error"),
-    ("afplay",),  # macOS has it
+    ("afplay",),  # part of macOS
     ("paplay",),
     ("aplay", "-q"),
     ("play", "-q"),  # sox
@@ -22,28 +22,31 @@ PLAYERS = (
 
 
 def find_player() -> list[str]:
-    """Return the command, its file name missing, of the first player on the PATH, or raise PlayerError."""
+    """Return the command of the first player on the PATH, without the file name. Raises PlayerMissing."""
     for name, *options in PLAYERS:
         found = shutil.which(name)
         if found is not None:
             return [found, *options]
     names = ", ".join(name for name, *_ in PLAYERS)
-    raise PlayerError(
+    raise PlayerMissing(
         f"there is no audio player: none of {names} is on the PATH",
-        "Install ffmpeg (ffplay), alsa-utils (aplay) or sox (play), or leave --play out.",
+        "Install ffmpeg (ffplay), alsa-utils (aplay) or sox (play).",
     )
 
 
 def play(wav_N: Wav, sample_rate: int, *, player: list[str] | None = None) -> None:
-    """Play float audio (N,) and return when it has ended. Raises PlayerError."""
+    """Play float audio (N,) at `sample_rate` in Hz and return when it has ended. Raises PlayerError and PlayerMissing.
+
+    `player` is a command from `find_player`.
+    """
     command = player or find_player()
     with tempfile.TemporaryDirectory(prefix="valle-") as folder:
         path = Path(folder) / "speech.wav"
-        files.write(path, wav_N, sample_rate=sample_rate)
+        write_audio(path, wav_N, sample_rate=sample_rate)
         done = subprocess.run(
             [*command, str(path)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
     if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        reason = said[-1] if said else f"it ended with {done.returncode}"
+        messages = done.stderr.decode(errors="replace").strip().splitlines()
+        reason = messages[-1] if messages else f"exit code {done.returncode}"
         raise PlayerError(f"{Path(command[0]).name} could not play: {reason}", "Is a loudspeaker connected?")

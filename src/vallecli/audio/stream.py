@@ -1,4 +1,4 @@
-"""Speech out, piece by piece: 16-bit samples as WAV, FLAC, OGG or raw, into a file or down a pipe."""
+"""Audio output in pieces: 16-bit samples as WAV, FLAC, Ogg Vorbis or raw PCM, to a file or a pipe."""
 
 from __future__ import annotations
 
@@ -17,45 +17,49 @@ from vallecli.audio import ogg
 from vallecli.errors import VallecliError
 
 Wav = npt.NDArray[np.float32]
+"""Mono float audio (N,), full scale is -1..1."""
 
-SAMPLE_BYTES = 2  # 16 bits
-HEADER_BYTES = 44  # RIFF, fmt and data headers
-# A pipe's header is gone before its length is known. This is what sox writes then: sox, ffmpeg, libsndfile and Python's
-# wave module all read on to the end; 0 means an empty file to most, and 0xFFFFFFFF makes sox warn.
+SAMPLE_BYTES = 2  # bytes of a 16-bit sample
+FULL_SCALE = 32_767  # the 16-bit value of 1.0
+HEADER_BYTES = 44  # RIFF, fmt and data headers of a WAV file
+# The header of a pipe is sent before the length is known. sox writes this number of bytes in that case; sox, ffmpeg,
+# libsndfile and Python's wave module then read up to the end. Most programs take 0 for an empty file, and sox warns of
+# 0xFFFFFFFF.
 UNKNOWN_BYTES = 0x7FFFF000
-SUBTYPES = {"flac": ("FLAC", "PCM_16"), "ogg": ("OGG", "VORBIS")}  # format -> libsndfile's names for it
-OGG_SERIAL = 1  # any number will do
-# Samples encoded at once: Vorbis needs a whole call on the stack in libsndfile, and its bytes depend on the calls.
-BLOCK = 24_000
+SNDFILE_FORMATS = {"flac": ("FLAC", "PCM_16"), "ogg": ("OGG", "VORBIS")}  # format -> container, subtype
+OGG_SERIAL = 1  # stream number; any constant works
+# Samples per call of libsndfile: its Vorbis encoder copies a whole call to the stack, and its output depends on how
+# the samples are divided into calls.
+ENCODER_BLOCK = 24_000
 
 
 class Writer(Protocol):
-    """Where pieces of audio go."""
+    """An output for audio in pieces."""
 
     def write(self, wav_N: Wav) -> None:
-        """Add float audio (N,) in -1..1; what lies beyond is clipped."""
+        """Append float audio (N,); values outside of -1..1 are clipped."""
 
 
 class Encoder(Writer, Protocol):
-    """A writer into a file that has something left to do at the end."""
+    """A writer to a file that has to be finished."""
 
     def finish(self) -> None:
-        """Write what comes last; the file itself stays open."""
+        """Write what is buffered and complete the headers; the file stays open."""
 
 
 def pcm16(wav_N: Wav) -> npt.NDArray[np.int16]:
-    """Given float audio (N,), return 16-bit samples (N,), clipped to their range and never wrapped.
+    """Given float audio (N,), return little-endian 16-bit samples (N,), clipped to full scale.
 
-    Raises VallecliError for NaN and infinite samples, which only a model whose numbers overflow can make.
+    Raises VallecliError for NaN and infinite samples, which come from overflows in a model.
     """
     if not np.isfinite(wav_N).all():
-        raise VallecliError("the audio that was made holds samples that are NaN or infinite", "Try --dtype float32.")
-    samples: npt.NDArray[np.int16] = np.clip(np.rint(wav_N * 32767.0), -32768, 32767).astype("<i2")
+        raise VallecliError("the generated audio has samples that are NaN or infinite", "Compute in float32.")
+    samples: npt.NDArray[np.int16] = np.clip(np.rint(wav_N * float(FULL_SCALE)), -32768, 32767).astype("<i2")
     return samples
 
 
 def wav_header(data_bytes: int, sample_rate: int) -> bytes:
-    """Return the 44 bytes that begin a WAV file of mono 16-bit samples."""
+    """Return the 44 bytes of header of a mono 16-bit WAV file with `data_bytes` of samples at `sample_rate` in Hz."""
     return struct.pack(
         "<4sI4s4sIHHIIHH4sI",
         *(b"RIFF", data_bytes + HEADER_BYTES - 8, b"WAVE"),
@@ -64,8 +68,8 @@ def wav_header(data_bytes: int, sample_rate: int) -> bytes:
     )
 
 
-class _Samples:
-    """16-bit little-endian samples, after a WAV header if one is wanted; every piece is sent at once."""
+class _PcmEncoder:
+    """16-bit little-endian samples, optionally after a WAV header; each piece is flushed."""
 
     def __init__(self, file: BinaryIO, sample_rate: int, *, header: bool) -> None:
         self.file, self.sample_rate = file, sample_rate
@@ -73,7 +77,7 @@ class _Samples:
         self.data_bytes = 0
         if header:
             file.write(wav_header(UNKNOWN_BYTES, sample_rate))
-            file.flush()  # a player at the other end may open its window
+            file.flush()  # a player can start before the first piece
 
     def write(self, wav_N: Wav) -> None:
         data = pcm16(wav_N).tobytes()
@@ -82,62 +86,62 @@ class _Samples:
         self.data_bytes += len(data)
 
     def finish(self) -> None:
-        """Put the length, now that it is known, into the header of a file."""
+        """Write the final length to the header."""
         if self.header and self.data_bytes < UNKNOWN_BYTES:
             self.file.seek(0)
             self.file.write(wav_header(self.data_bytes, self.sample_rate))
 
 
-class _Compressed:
-    """FLAC or Ogg Vorbis by libsndfile, into a real file."""
+class _SndfileEncoder:
+    """FLAC or Ogg Vorbis by libsndfile, to a file with a descriptor."""
 
-    def __init__(self, file: BinaryIO, form: str, sample_rate: int) -> None:
+    def __init__(self, file: BinaryIO, format: str, sample_rate: int) -> None:
         self.file = file
-        self.rest = np.zeros(0, np.int16)
-        self.container, subtype = SUBTYPES[form]
-        # By descriptor: libsndfile cannot report what goes wrong inside a Python file object.
+        self.buffer_N = np.zeros(0, np.int16)
+        self.container, subtype = SNDFILE_FORMATS[format]
+        # By descriptor: libsndfile does not report errors of a Python file object.
         self.sound: Any = soundfile.SoundFile(
             file.fileno(), "w", sample_rate, 1, subtype, format=self.container, closefd=False
         )
 
     def write(self, wav_N: Wav) -> None:
-        samples = np.concatenate([self.rest, pcm16(wav_N)])
-        whole = len(samples) // BLOCK * BLOCK
-        for block in samples[:whole].reshape(-1, BLOCK):
-            self.sound.write(block)
-        self.rest = samples[whole:]
+        samples_N = np.concatenate([self.buffer_N, pcm16(wav_N)])
+        whole = len(samples_N) // ENCODER_BLOCK * ENCODER_BLOCK
+        for block_N in samples_N[:whole].reshape(-1, ENCODER_BLOCK):
+            self.sound.write(block_N)
+        self.buffer_N = samples_N[whole:]
 
     def finish(self) -> None:
         try:
-            self.sound.write(self.rest)
+            self.sound.write(self.buffer_N)
         finally:
             self.sound.close()
         if self.container == "OGG":
             ogg.set_serial(self.file, OGG_SERIAL)
 
 
-def encoder_into(file: BinaryIO, form: str, *, sample_rate: int) -> Encoder:
-    """Return an encoder of wav, flac, ogg or raw into an empty file that is open for reading, writing and seeking."""
-    if form in SUBTYPES:
-        return _Compressed(file, form, sample_rate)
-    return _Samples(file, sample_rate, header=form == "wav")
+def new_encoder(file: BinaryIO, format: str, *, sample_rate: int) -> Encoder:
+    """Return an encoder of wav, flac, ogg or raw to an empty file that is open for reading, writing and seeking."""
+    if format in SNDFILE_FORMATS:
+        return _SndfileEncoder(file, format, sample_rate)
+    return _PcmEncoder(file, sample_rate, header=format == "wav")
 
 
 @contextmanager
-def open_stream(pipe: BinaryIO, *, sample_rate: int, form: str = "wav") -> Iterator[Writer]:
-    """Give a writer into a pipe, such as sys.stdout.buffer: wav and raw go out piece by piece, flac and ogg at the end.
+def open_stream(pipe: BinaryIO, *, sample_rate: int, format: str = "wav") -> Iterator[Writer]:
+    """Yield a writer to a pipe such as sys.stdout.buffer, at `sample_rate` in Hz.
 
-    A reader that closes early raises BrokenPipeError, Python's own: `cli/app.py` ends quietly with 141 on it, as
-    a shell reports a program that SIGPIPE ended.
+    wav and raw are sent piece by piece; flac and ogg are sent when the body has succeeded, because their encoders
+    need to seek. Raises BrokenPipeError when the reader has closed the pipe.
     """
-    if form not in SUBTYPES:
-        yield _Samples(pipe, sample_rate, header=form == "wav")
+    if format not in SNDFILE_FORMATS:
+        yield _PcmEncoder(pipe, sample_rate, header=format == "wav")
         return
-    with tempfile.TemporaryFile() as file:  # their encoders go back to the start when they are done
-        encoder = encoder_into(file, form, sample_rate=sample_rate)
+    with tempfile.TemporaryFile() as file:
+        encoder = new_encoder(file, format, sample_rate=sample_rate)
         try:
             yield encoder
-        finally:  # whatever happens: libsndfile holds the descriptor
+        finally:  # on errors, too: libsndfile holds the descriptor
             encoder.finish()
         file.seek(0)
         shutil.copyfileobj(file, pipe)

@@ -1,25 +1,24 @@
-"""What a recording says, by a Whisper model in faster-whisper."""
+"""Transcription of a recording by a Whisper model in faster-whisper."""
 
 from __future__ import annotations
 
-import soxr
-
+from vallecli.audio.effects import resample
 from vallecli.audio.stream import Wav
 from vallecli.errors import CheckpointError, EmptyTranscript
 from vallecli.extras import extra
 
-MODEL = "small"  # of the multilingual ones: smaller ones mishear names, larger ones take minutes on a CPU
-WHISPER_RATE = 16_000  # samples a second
+MODEL = "small"  # multilingual; smaller models misspell names, larger ones take minutes on a CPU
+WHISPER_RATE = 16_000  # Hz
 ENDINGS = ".,!?-…~。，！？"
 
 
 def transcribe(wav_N: Wav, sample_rate: int) -> str:
-    """Given speech (N,), return its words, with a punctuation mark at the end.
+    """Given speech (N,) at `sample_rate` in Hz, return its words, with a punctuation mark at the end.
 
-    The model is fetched once, by faster-whisper into the cache it shares with huggingface_hub. Raises ExtraMissing,
-    CheckpointError if the model can be had neither here nor there, and EmptyTranscript if no words are heard.
+    faster-whisper downloads the model once, into the cache of huggingface_hub. Raises ExtraMissing, CheckpointError if
+    the model is neither in the cache nor downloadable, and EmptyTranscript if no words are recognized.
     """
-    with extra("asr", "--transcribe"):
+    with extra("asr", "transcription"):
         from faster_whisper import WhisperModel
 
     try:
@@ -27,12 +26,11 @@ def transcribe(wav_N: Wav, sample_rate: int) -> str:
     except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise CheckpointError(
-            f"the model that transcribes, faster-whisper {MODEL}, cannot be loaded: {reason}",
-            "Connect once to fetch it, or give --prompt-text.",
+            f"the transcription model, faster-whisper {MODEL}, cannot be loaded: {reason}",
+            "Connect to the network once to download it, or give the transcript.",
         ) from error
-    resampled = soxr.resample(wav_N, sample_rate, WHISPER_RATE)
-    segments, _ = model.transcribe(resampled, condition_on_previous_text=False)
-    said = " ".join(segment.text.strip() for segment in segments).strip()
-    if not any(char.isalnum() for char in said):
+    segments, _ = model.transcribe(resample(wav_N, sample_rate, WHISPER_RATE), condition_on_previous_text=False)
+    transcript = " ".join(segment.text.strip() for segment in segments).strip()
+    if not any(char.isalnum() for char in transcript):
         raise EmptyTranscript
-    return said if said[-1] in ENDINGS else f"{said}."
+    return transcript if transcript[-1] in ENDINGS else f"{transcript}."
