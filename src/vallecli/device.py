@@ -1,4 +1,4 @@
-"""Where and in which precision to compute: from the words of `--device` and `--dtype` to torch's own."""
+"""Device and precision, from their names to torch's objects."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 
 from vallecli.errors import DeviceError, UsageError
 
-FULL_SIZE = 100_000_000  # parameters; nano has 12 million, the published checkpoints have 370 million
+FULL_SIZE = 100_000_000  # parameters; nano has 12 million, the published checkpoints 220 to 370 million
 DTYPES = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
@@ -16,16 +16,18 @@ DTYPES = {
 
 
 def pick(name: str) -> torch.device:
-    """Return the device for auto, cpu, cuda, cuda:N or mps; DeviceError tells what is there when it is not."""
-    if name == "auto":  # mps has to be asked for: it has not been measured
+    """Return the device for auto, cpu, cuda, cuda:N or mps. DeviceError lists the devices of this machine."""
+    if name == "auto":  # mps is used on request only: it has not been measured
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     kind, colon, index = name.partition(":")
     if kind not in ("cpu", "cuda", "mps") or (colon and not (kind == "cuda" and index.isdecimal())):
         raise UsageError(f"there is no kind of device called {name!r}", "Give auto, cpu, cuda, cuda:N or mps.")
     if kind == "cuda" and int(index or 0) >= _cuda_count():
-        raise DeviceError(f"{name} is not there", f"Here is: {', '.join(available())}. --device auto takes the best.")
+        raise DeviceError(
+            f"there is no device {name}", f"This machine has: {', '.join(available())}; auto uses the best."
+        )
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise DeviceError("mps is not there", f"Here is: {', '.join(available())}. --device auto takes the best.")
+        raise DeviceError("there is no device mps", f"This machine has: {', '.join(available())}; auto uses the best.")
     return torch.device(kind, int(index or 0)) if kind == "cuda" else torch.device(kind)
 
 
@@ -40,16 +42,16 @@ def _cuda_count() -> int:
 
 
 def pick_dtype(name: str, device: torch.device, parameters: int) -> torch.dtype:
-    """Return the precision of language models of so many parameters; torch.int8 stands for weights in 8 bits.
+    """Return the precision of language models with that many parameters; torch.int8 means weights in 8 bits.
 
-    auto is bfloat16 for full-size models on a CUDA device that computes in it, where half the bytes are half the time,
-    and float32 for all else: small models gain nothing, and on a CPU exactness is given up only on request. Raises
-    UsageError for an unknown name, and for int8 on anything but a CPU.
+    auto is bfloat16 for full-size models on a CUDA device that supports it, where half the bytes take half the time,
+    and float32 otherwise: small models gain nothing, and on a CPU less precision is used on request only. Raises
+    UsageError for an unknown name, and for int8 on other devices than a CPU.
     """
     if name not in ("auto", *DTYPES):
         raise UsageError(f"there is no precision called {name!r}", f"Give one of auto, {', '.join(DTYPES)}.")
     if name == "int8" and device.type != "cpu":
-        raise UsageError(f"int8 is for the CPU, not for {device}", "Give --dtype bfloat16 or auto.")
+        raise UsageError(f"int8 needs a CPU, not {device}", "Use bfloat16 or auto.")
     if name == "auto":
         return torch.bfloat16 if parameters >= FULL_SIZE and _computes_in_bfloat16(device) else torch.float32
     return DTYPES[name]

@@ -1,19 +1,19 @@
-"""Every error a user can meet, with the next thing to do and the exit code scripts see.
+"""All errors that users can meet: a message, a hint that says what to do next, and the exit code for scripts.
 
-VallecliError                       1  a bug, or nothing better is known
-├── UsageError                      2  the command line itself is wrong
-│   └── RegistryError                  a list of checkpoints is
-├── InputError                      3  a file or a text we were given is unusable
+VallecliError                       1  a bug, or nothing more specific is known
+├── UsageError                      2  contradictory or unknown arguments
+│   └── RegistryError                  in a list of checkpoints
+├── InputError                      3  a file or a text that cannot be used
 │   ├── AudioError                     recordings
 │   │   ├── AudioNotFound
 │   │   ├── NotAudio
 │   │   ├── PromptTooShort
-│   │   ├── PromptTooLong              for its transcript
+│   │   ├── PromptTooLong              to use all of its transcript
 │   │   ├── SilentPrompt
 │   │   └── DamagedAudio               NaN or infinite samples
 │   ├── TextError                      texts
 │   │   ├── EmptyText
-│   │   ├── TranscriptMissing          what a prompt says, for checkpoints that need it
+│   │   ├── TranscriptMissing          for checkpoints that need the words of the prompt
 │   │   ├── EmptyTranscript
 │   │   └── TextEncodingError
 │   ├── PresetError                    published voice presets
@@ -26,25 +26,29 @@ VallecliError                       1  a bug, or nothing better is known
 │       ├── OutputExists
 │       ├── OutputNotWritable
 │       ├── FolderInUse                    of a batch, by another run
-│       ├── FolderGone                     while it was being written to
-│       └── FolderNotWritable              or no longer
+│       ├── FolderGone                     removed during the run
+│       └── FolderNotWritable
 ├── CheckpointError                 4  missing, damaged or offline
 │   ├── UnknownCheckpoint
-│   ├── MissingCheckpoint              known, and not on this machine
-│   ├── UnknownFormat                  in no layout that valle reads
+│   ├── MissingCheckpoint              known, but not on this machine
+│   ├── UnknownFormat                  of no family that valle reads
 │   ├── DamagedCheckpoint
-│   └── SourceError                    a place that did not give its files
+│   └── SourceError                    a server that did not deliver the files
 │       ├── SourceGone
 │       ├── AccessDenied
 │       └── Unreachable
 ├── DeviceError                     5  no such device, or out of memory
-│   ├── PlayerError                    nothing that plays audio
-│   ├── ExtraMissing                   packages that only some checkpoints need
-│   ├── EspeakMissing
+│   ├── OutOfMemory
+│   ├── PlayerError                    the audio player failed
 │   └── WorkerLost                     of a cluster
-└── RowsFailed                      6  of a batch, all of whose other rows are done
+├── RowsFailed                      6  rows of a batch; all others are done
+└── DependencyMissing               7  an optional package or program is not installed
+    ├── ExtraMissing                   Python packages of an extra
+    ├── EspeakMissing
+    └── PlayerMissing
 
-Interrupted (Ctrl-C) leaves with 130. This module imports nothing of ours.
+Ctrl-C exits with 130. This module imports no other module of the package. Hints name no command-line option: the
+command line adds those (cli/hints.py).
 """
 
 from __future__ import annotations
@@ -56,12 +60,12 @@ from os import PathLike
 
 Path = str | PathLike[str]
 
-# What a disk may say at any time, whichever file it is about.
+# Errors of the disk, not of one file.
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 class VallecliError(Exception):
-    """A message for people, a hint that says what to do next, and an exit code for scripts."""
+    """A message, a hint that says what to do next, and an exit code for scripts."""
 
     exit_code = 1
 
@@ -72,13 +76,13 @@ class VallecliError(Exception):
 
 
 class UsageError(VallecliError):
-    """The command line asks for something contradictory or unknown."""
+    """Contradictory or unknown arguments."""
 
     exit_code = 2
 
 
 class RegistryError(UsageError):
-    """A list of checkpoints with something in it that cannot be meant."""
+    """An invalid entry in a list of checkpoints."""
 
     def __init__(self, path: Path, entry: str, problem: str) -> None:
         super().__init__(
@@ -87,7 +91,7 @@ class RegistryError(UsageError):
 
 
 class InputError(VallecliError):
-    """A file or text that was given cannot be used."""
+    """A file or text that cannot be used."""
 
     exit_code = 3
 
@@ -97,10 +101,10 @@ class AudioError(InputError):
 
 
 class AudioNotFound(AudioError):
-    """A recording that is not there or cannot be opened."""
+    """A recording that does not exist or cannot be opened."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"cannot open {path}: {reason}", "Check the name of the recording and who may read it.")
+        super().__init__(f"cannot open {path}: {reason}", "Check the name of the recording and its permissions.")
 
 
 class NotAudio(AudioError):
@@ -111,27 +115,27 @@ class NotAudio(AudioError):
 
 
 class PromptTooShort(AudioError):
-    """A recording with less speech than a voice can be read from."""
+    """A recording with too little speech for a voice."""
 
     def __init__(self, path: Path, seconds: float, minimum: float) -> None:
         super().__init__(
-            f"{path} holds {seconds:.1f} s of speech, at least {minimum:g} s are needed",
+            f"{path} has {seconds:.1f} s of speech, at least {minimum:g} s are needed",
             "Record 3 to 10 seconds of one speaker.",
         )
 
 
 class PromptTooLong(AudioError):
-    """A recording with a transcript of all of it, of which the models can hear the beginning only."""
+    """A recording whose transcript covers more than the models can use."""
 
     def __init__(self, path: Path, seconds: float) -> None:
         super().__init__(
-            f"{path} is too long: only its first {seconds:.1f} s of speech can be used, and its transcript says more",
-            "Shorten both, or add --transcribe, which writes down what is used.",
+            f"{path} is too long: only its first {seconds:.1f} s of speech can be used, but its transcript covers more",
+            "Shorten both, or have the part that is used transcribed.",
         )
 
 
 class SilentPrompt(AudioError):
-    """A recording in which nothing can be heard."""
+    """A recording without audible sound."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"{path} is silent", "Check the microphone, or choose a passage with speech in it.")
@@ -141,7 +145,7 @@ class DamagedAudio(AudioError):
     """A recording with samples that are not finite numbers."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(f"{path} holds samples that are NaN or infinite", "Export the recording again as 16-bit PCM.")
+        super().__init__(f"{path} has samples that are NaN or infinite", "Export the recording again as 16-bit PCM.")
 
 
 class TextError(InputError):
@@ -152,16 +156,16 @@ class EmptyText(TextError):
     """A text without a single word in it."""
 
     def __init__(self) -> None:
-        super().__init__("there is nothing to say: the text has no words", "Give a text with letters or numbers in it.")
+        super().__init__("the text has no words", "Give a text with letters or numbers.")
 
 
 class TranscriptMissing(TextError):
-    """A prompt of which nobody told what it says, for a checkpoint that has to know."""
+    """A prompt without a transcript, for a checkpoint that needs one."""
 
     def __init__(self, recording: Path, beside: Path) -> None:
         super().__init__(
-            f"this checkpoint has to know what {recording} says",
-            f"Give --prompt-text, or write it into {beside}, or add --transcribe.",
+            f"this checkpoint needs the words of {recording}",
+            f"Give a transcript, write it to {beside}, or have the recording transcribed.",
         )
 
 
@@ -169,7 +173,7 @@ class EmptyTranscript(TextError):
     """A transcript without a single word in it."""
 
     def __init__(self) -> None:
-        super().__init__("the transcript of the prompt has no words", "Write down what is said in the recording.")
+        super().__init__("the transcript of the prompt has no words", "Write what is said in the recording.")
 
 
 class TextEncodingError(TextError):
@@ -183,16 +187,16 @@ class PresetError(InputError):
     """A file that is not a published voice preset, or a damaged one."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path} is not a VALL-E X preset: {reason}", "Give a preset's .npz file, or a recording.")
+        super().__init__(f"{path} is not a voice preset: {reason}", "Give a preset's .npz file, or a recording.")
 
 
 class ForeignPreset(InputError):
-    """A VALL-E X preset for a checkpoint that has other phonemes and codes."""
+    """A preset of another family than the checkpoint, with other phonemes and codes."""
 
-    def __init__(self) -> None:
+    def __init__(self, family: str) -> None:
         super().__init__(
-            "presets are for VALL-E X, and this checkpoint has other phonemes",
-            "Give a recording as --prompt, or a VALL-E X checkpoint.",
+            f"this is a voice of {family} checkpoints, and this checkpoint has other phonemes or codes",
+            f"Give a recording, or use a {family} checkpoint.",
         )
 
 
@@ -201,22 +205,22 @@ class TableError(InputError):
 
 
 class RowError(InputError):
-    """A row of a table with something in it that cannot be meant."""
+    """An invalid row of a table."""
 
 
 class DuplicateRow(RowError):
-    """A row with an id or an output that an earlier one has."""
+    """A row with the id or output of an earlier one."""
 
     def __init__(self, what: str, value: str, row: int) -> None:
-        super().__init__(f"{what} {value!r} is that of row {row} already", f"Give each row {what} of its own.")
+        super().__init__(f"{what} {value!r} is already used by row {row}", f"Each row needs a different {what}.")
 
 
 class UnsafeName(RowError):
-    """An output whose name some system would not take, or that leaves its folder."""
+    """An output whose name is not portable, or that is outside the output folder."""
 
     def __init__(self, output: str, reason: str) -> None:
         super().__init__(
-            f"{output!r} cannot be an output: {reason}", "Give letters, digits, dots, - and _, and / for a subfolder."
+            f"{output!r} cannot be an output: {reason}", "Use letters, digits, dots, - and _, and / for a subfolder."
         )
 
 
@@ -225,92 +229,92 @@ class OutputError(InputError):
 
 
 class OutputExists(OutputError):
-    """An output that is already there."""
+    """An output that already exists."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(f"{path} already exists", "Choose another name, or add --force to overwrite it.")
+        super().__init__(f"{path} already exists", "Choose another name, or allow it to be overwritten.")
 
 
 class OutputNotWritable(OutputError):
     """An output whose folder is missing or read-only."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"cannot write {path}: {reason}", "Choose another place with -o.")
+        super().__init__(f"cannot write {path}: {reason}", "Choose another place.")
 
 
 class FolderInUse(OutputError):
-    """An output folder to which another run writes just now."""
+    """An output folder that another run is writing to."""
 
     def __init__(self, folder: Path, results: str) -> None:
         super().__init__(
-            f"another run is writing {results} in {folder}", "Wait for it, or give another folder by --out-dir."
+            f"another run is writing {results} in {folder}", "Wait for it, or choose another output folder."
         )
 
 
 class FolderGone(OutputError):
-    """An output folder that was removed or replaced while it was being written to."""
+    """An output folder that was removed or replaced during the run."""
 
     def __init__(self, results: Path) -> None:
         super().__init__(
-            f"{results} was taken away while it was being written to",
-            "Type the same command again: it does what is not there any more.",
+            f"{results} was removed while it was being written to",
+            "Run the same command again: it makes what is missing.",
         )
 
 
 class FolderNotWritable(OutputError):
-    """An output folder in which nothing more can be written."""
+    """An output folder that nothing more can be written to."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(
-            f"cannot write {path}: {reason}", "Make room, and type the same command again: it goes on from there."
+            f"cannot write {path}: {reason}", "Free some space and run the same command again: it resumes."
         )
 
 
 class CheckpointError(VallecliError):
-    """A checkpoint that is missing, damaged or out of reach."""
+    """A checkpoint that is missing, damaged or unreachable."""
 
     exit_code = 4
 
 
 class UnknownCheckpoint(CheckpointError):
-    """A checkpoint name that is not in the registry and not a path."""
+    """A name that is neither in the registry nor a path."""
 
 
 class MissingCheckpoint(CheckpointError):
-    """A checkpoint, or the weights of its codec, that is known by name and not on this machine."""
+    """A known checkpoint, or the weights of its codec, that is not on this machine."""
 
     def __init__(self, name: str, *, offline: bool = False) -> None:
         pull, add = f"valle checkpoints pull {name}", f"valle checkpoints add FILE --as {name}"
         super().__init__(
             f"{name} is not on this machine",
-            f"Once there is a network: {pull}, or bring its file: {add}" if offline else pull,
+            f"With a network: {pull}; or with a copy of its file: {add}" if offline else pull,
         )
 
 
 class UnknownFormat(CheckpointError):
-    """A file or folder in no layout that can be read."""
+    """A file or folder of no family that can be read."""
 
 
 class DamagedCheckpoint(CheckpointError):
-    """A checkpoint whose files do not hold what they should."""
+    """A checkpoint whose files are incomplete, damaged or malicious."""
 
 
 class SourceError(CheckpointError):
-    """A place on the network that did not give the files of a checkpoint."""
+    """A server that did not deliver the files of a checkpoint."""
 
 
 class SourceGone(SourceError):
-    """A repository, a revision or a file that is no longer there."""
+    """A repository, a revision or a file that no longer exists."""
 
     def __init__(self, name: str, source: str, reason: str) -> None:
         super().__init__(
             f"{source} does not have it: {reason}",
-            f"If you have the file from elsewhere: valle checkpoints add FILE --as {name}",
+            f"If you have a copy of the file: valle checkpoints add FILE --as {name}",
         )
 
 
 class AccessDenied(SourceError):
-    """A repository that wants to know who asks."""
+    """A repository that needs authentication."""
 
     def __init__(self, name: str, source: str, status: int) -> None:
         super().__init__(
@@ -320,54 +324,38 @@ class AccessDenied(SourceError):
 
 
 class Unreachable(SourceError):
-    """A place that does not answer, or whose answer broke off."""
+    """A server that does not answer, or whose answer was interrupted."""
 
     def __init__(self, name: str, source: str, reason: str) -> None:
         super().__init__(
             f"{source} cannot be reached: {reason}",
-            f"Check the network, then type it again: valle checkpoints pull {name}",
+            f"Check the network, then try again: valle checkpoints pull {name}",
         )
 
 
 class DeviceError(VallecliError):
-    """A device that is not there, or that has too little memory."""
+    """A device that does not exist, or that has too little memory."""
 
     exit_code = 5
 
 
+class OutOfMemory(DeviceError):
+    """Too little memory, of the machine or of a GPU."""
+
+
 class PlayerError(DeviceError):
-    """A player of audio that is missing or does not work."""
-
-
-class ExtraMissing(DeviceError):
-    """Packages that this machine lacks, because only some checkpoints need them."""
-
-    def __init__(self, extra: str, purpose: str, module: str) -> None:
-        super().__init__(
-            f"{purpose} needs packages that are not installed ({module})", f'Type: pip install "vallecli[{extra}]"'
-        )
-
-
-class EspeakMissing(DeviceError):
-    """The espeak-ng library, which is no Python package, is not on this machine."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(
-            f"this checkpoint needs espeak-ng: {reason}",
-            "Type: apt install espeak-ng (Debian, Ubuntu) or brew install espeak-ng (macOS). On Windows install its "
-            ".msi and let PHONEMIZER_ESPEAK_LIBRARY name its libespeak-ng.dll; so too for a library elsewhere.",
-        )
+    """An audio player that failed."""
 
 
 class WorkerLost(DeviceError):
-    """A worker of a cluster that died again and again over the same rows."""
+    """A worker of a cluster that died repeatedly on the same rows."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"the worker died: {reason}", "Give it more memory, or cut the row in pieces.")
+        super().__init__(f"the worker died: {reason}", "Give it more memory, or split the row.")
 
 
 class RowsFailed(VallecliError):
-    """A batch of which all is done that could be, and some rows could not."""
+    """A batch with failed rows; all others are done."""
 
     exit_code = 6
 
@@ -375,25 +363,57 @@ class RowsFailed(VallecliError):
         super().__init__(f"{failed} of {rows} rows failed", hint)
 
 
+class DependencyMissing(VallecliError):
+    """An optional package or program that is not installed."""
+
+    exit_code = 7
+
+
+class ExtraMissing(DependencyMissing):
+    """Python packages of an extra that are not installed."""
+
+    def __init__(self, extra: str, purpose: str, module: str) -> None:
+        super().__init__(
+            f"{purpose} needs packages that are not installed ({module})", f'Run: pip install "vallecli[{extra}]"'
+        )
+
+
+class EspeakMissing(DependencyMissing):
+    """The espeak-ng library, which is no Python package, is not installed."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"this checkpoint needs espeak-ng: {reason}",
+            "Run: apt install espeak-ng (Debian, Ubuntu) or brew install espeak-ng (macOS). On Windows, install its "
+            ".msi and set PHONEMIZER_ESPEAK_LIBRARY to its libespeak-ng.dll; the same for a library in another place.",
+        )
+
+
+class PlayerMissing(DependencyMissing):
+    """No audio player is installed."""
+
+
 def explain(error: Exception) -> VallecliError | None:
-    """Return what an error of any library means to the user, or None where it can only be a bug of ours."""
+    """Return the meaning of any library's error for the user, or None if it can only be a bug in valle."""
     if isinstance(error, VallecliError):
         return error
     if _out_of_memory(error):
-        return DeviceError(
+        return OutOfMemory(
             "there is not enough memory",
-            "Try --device cpu, a smaller checkpoint, shorter sentences or a smaller --max-seconds.",
+            "Use the CPU, a smaller checkpoint, shorter sentences or fewer of them at the same time.",
         )
     if isinstance(error, OSError) and error.errno in DISK:
-        return OutputError(f"cannot write: {os.strerror(error.errno).lower()}", "Choose another disk, or make room.")
+        return OutputError(
+            f"cannot write: {os.strerror(error.errno).lower()}", "Choose another disk, or free some space."
+        )
     return None
 
 
 def _out_of_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError):
         return True
-    torch = sys.modules.get("torch")  # not imported for this: if it is not there, it is not to blame
+    torch = sys.modules.get("torch")  # it is not imported for this: an error of torch needs torch
     if torch is None or not isinstance(error, RuntimeError):
         return False
-    # On a CPU torch has no class of its own for it.
+    # torch has no class for it on a CPU.
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -1,7 +1,7 @@
-"""Settings of `valle speak`: flag > environment > valle.toml > default, each knowing where its value came from.
+"""Settings of the commands: flag > environment > valle.toml > default; each value knows its source.
 
-A flag such as `--top-k 20` can be kept as `VALLE_TOP_K=20` in the environment, or as `top_k = 20` in a `valle.toml`
-of the current folder or, for every folder, in the user's configuration folder (`~/.config/vallecli` on Linux).
+The flag `--top-k 20` can also be `VALLE_TOP_K=20` in the environment, or `top_k = 20` in a `valle.toml` of the current
+folder or, for all folders, of the user's configuration folder (`~/.config/vallecli` on Linux).
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vallecli.constants import FRAME_RATE
 from vallecli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,12 +23,12 @@ FILE_NAME = "valle.toml"
 ENVIRONMENT_PREFIX = "VALLE_"
 DEFAULT = "default"
 
-SamplingT = TypeVar("SamplingT", bound="DataclassInstance")  # decoding.sampling.Sampling, which would bring torch
+SamplingT = TypeVar("SamplingT", bound="DataclassInstance")  # decoding.sampling.Sampling; its import needs torch
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What holds for this run; None leaves the choice to the checkpoint, or to chance for the seed."""
+    """The settings of a run; None leaves the value to the checkpoint; for the seed, a random one is chosen."""
 
     checkpoint: str = "nano"
     device: str = "auto"
@@ -39,23 +38,26 @@ class Settings:
     temperature: float | None = None
     top_k: int | None = None
     top_p: float | None = None
+    top_n_sigma: float | None = None
     max_seconds: float | None = None
+    sample_rate: int | None = None
     offline: bool = False
-    sources: Mapping[str, str] = field(default_factory=dict)  # name -> where its value came from
+    sources: Mapping[str, str] = field(default_factory=dict)  # name -> source of its value
 
     def source(self, name: str) -> str:
-        """Return where the value of `name` came from: a flag, a variable, a file or "default"."""
+        """Return the source of the value of `name`: a flag, a variable, a file or "default"."""
         return self.sources.get(name, DEFAULT)
 
-    def sampling(self, own: SamplingT, *, seed: int) -> SamplingT:
-        """Return the checkpoint's own sampling, with what is wanted otherwise."""
-        wanted: dict[str, Any] = {"temperature": self.temperature, "top_k": self.top_k, "top_p": self.top_p}
+    def sampling(self, defaults: SamplingT, *, seed: int, frame_rate: float) -> SamplingT:
+        """Return the checkpoint's default sampling, with the settings that were given."""
+        values: dict[str, Any] = {name: getattr(self, name) for name in SAMPLING}
         if self.max_seconds is not None:
-            wanted["max_frames"] = max(1, int(self.max_seconds * FRAME_RATE))
-        given = {name: value for name, value in wanted.items() if value is not None}
-        return replace(own, greedy=self.greedy, seed=seed, **given)
+            values["max_frames"] = max(1, int(self.max_seconds * frame_rate))
+        given = {name: value for name, value in values.items() if value is not None}
+        return replace(defaults, greedy=self.greedy, seed=seed, **given)
 
 
+SAMPLING = ("temperature", "top_k", "top_p", "top_n_sigma")  # settings that are fields of Sampling
 NAMES = [entry.name for entry in fields(Settings) if entry.name != "sources"]
 
 
@@ -65,7 +67,7 @@ def resolve(
     environment: Mapping[str, str] | None = None,
     files: Sequence[Path] | None = None,
 ) -> Settings:
-    """Given flags (None where not given), return the settings. UsageError names the source of a value that is wrong."""
+    """Given flags (None if not given), return the settings. UsageError names the source of an invalid value."""
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for name, raw, source in _candidates(
@@ -77,13 +79,13 @@ def resolve(
 
 
 def default_files() -> list[Path]:
-    """Return the places of valle.toml that are looked at, the strongest first."""
+    """Return the possible places of valle.toml, the strongest first."""
     return [Path(FILE_NAME), config_folder() / FILE_NAME]
 
 
 def config_folder() -> Path:
-    """Return the user's configuration folder, whether it is there or not."""
-    from typer import get_app_dir  # knows the customs of Linux, macOS and Windows
+    """Return the user's configuration folder, whether it exists or not."""
+    from typer import get_app_dir  # knows the conventions of Linux, macOS and Windows
 
     return Path(get_app_dir("vallecli"))
 
@@ -97,7 +99,7 @@ def _candidates(
             yield name, flags[name], "--" + name.replace("_", "-")
     for name in NAMES:
         variable = ENVIRONMENT_PREFIX + name.upper()
-        if environment.get(variable):  # an empty variable counts as unset, as is the custom
+        if environment.get(variable):  # an empty variable counts as unset
             yield name, environment[variable], variable
     for path in files:
         for name, value in _read(path).items():
@@ -118,9 +120,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def suggest(name: str, known: Sequence[str]) -> str:
-    """Return a hint for a mistyped name: the nearest one, or else all of them."""
+    """Return a hint for a mistyped name: the nearest one, or all of them."""
     near = difflib.get_close_matches(name, known, n=1)
-    return f"Did you mean {near[0]}?" if near else f"Known are: {', '.join(known)}."
+    return f"Did you mean {near[0]}?" if near else f"Possible values: {', '.join(known)}."
 
 
 def _boolean(raw: Any) -> bool:
@@ -153,6 +155,16 @@ def _word(raw: Any) -> str:
     return raw
 
 
+MIN_RATE, MAX_RATE = 4_000, 192_000  # Hz
+
+
+def _sample_rate(raw: Any) -> int:
+    value = int(_at_least(int, MIN_RATE)(raw))
+    if value > MAX_RATE:
+        raise ValueError(raw)
+    return value
+
+
 DTYPES = ["auto", "float32", "bfloat16", "float16", "int8"]
 
 
@@ -162,7 +174,7 @@ def _dtype(raw: Any) -> str:
     return str(raw)
 
 
-CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {  # name -> (raw to value, what it should be)
+CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {  # name -> (parser, description of valid values)
     "checkpoint": (_word, "a name or a path"),
     "device": (_word, "auto, cpu, cuda, cuda:N or mps"),
     "dtype": (_dtype, "one of " + ", ".join(DTYPES)),
@@ -171,13 +183,15 @@ CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {  # name -> (raw to value
     "temperature": (_at_least(float, 0, exclusive=True), "a number above 0"),
     "top_k": (_at_least(int, 1), "a whole number from 1"),
     "top_p": (_fraction, "a number above 0 and at most 1"),
+    "top_n_sigma": (_at_least(float, 0), "a number from 0"),
     "max_seconds": (_at_least(float, 0, exclusive=True), "a number of seconds above 0"),
+    "sample_rate": (_sample_rate, f"a whole number of Hz from {MIN_RATE} to {MAX_RATE}"),
     "offline": (_boolean, "true or false"),
 }
 
 
 def value_of(name: str, raw: Any) -> Any:
-    """Return the value of a setting as it was written. ValueError tells what it should be."""
+    """Return the value of a setting, given as it was written. ValueError describes valid values."""
     check, expected = CHECKS[name]
     try:
         return check(raw)

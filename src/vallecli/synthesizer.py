@@ -27,7 +27,8 @@ from vallecli.codec.select import Codecs, CodecWeights
 from vallecli.decoding.sampling import Sampling
 from vallecli.errors import PromptTooLong, TranscriptMissing, explain
 from vallecli.families import detect
-from vallecli.families.base import Backend, Generated, Preset, Request, Voice, is_preset, read_preset
+from vallecli.families.base import Backend, Generated, Preset, Request, Voice
+from vallecli.families.catalog import is_preset, read_preset
 from vallecli.families.causal import codes_to_int16
 from vallecli.text.base import AUTO
 

@@ -1,4 +1,4 @@
-"""What is at the path of a checkpoint, before any family has understood it: files, and their contents when asked for."""
+"""The files of a checkpoint, before any family has recognised it. Files are read on demand."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any
 from vallecli.checkpoints import weights
 from vallecli.errors import DamagedCheckpoint
 
+CONFIGURATIONS = ("config.json", "args.json")  # a folder may be given by its configuration
 MAX_DEPTH = 5  # folders that are searched below the path
 
 
 class Contents:
-    """A file or a folder. Nothing is read before it is asked for, and each file once.
+    """A file or a folder. Each file is read on demand, and once.
 
     With `verify`, checksums of archives are verified, which reads them whole; otherwise tensors are only mapped.
     """
@@ -23,7 +24,8 @@ class Contents:
         """Raise DamagedCheckpoint if there is nothing at the path."""
         if not path.exists():
             raise DamagedCheckpoint(f"{path} does not exist", "Give the file or the folder of a checkpoint.")
-        self.path, self.verify = path, verify
+        self.path = path.parent if path.name in CONFIGURATIONS and path.is_file() else path
+        self.verify = verify
         self._raw: dict[Path, Any] = {}
 
     @property

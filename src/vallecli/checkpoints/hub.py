@@ -1,6 +1,6 @@
-"""Fetch, find, check and remove the files of checkpoints: the one place that calls huggingface_hub.
+"""Download, find, check and remove the files of checkpoints: the only module that calls huggingface_hub.
 
-Files of repositories lie in the hub's own cache, which other programs share; the others in `local.folder()`.
+Files of repositories are in the hub's own cache, which other programs share; all others are in `local.folder()`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import logging as hub_logging
 
 from vallecli.checkpoints import local
+from vallecli.checkpoints.local import InstalledCheckpoint, LocalFile
+from vallecli.checkpoints.spec import CheckpointSpec, File, Source
 from vallecli.errors import (
     DISK,
     AccessDenied,
@@ -35,100 +37,103 @@ from vallecli.errors import (
     SourceGone,
     Unreachable,
 )
-from vallecli.checkpoints.spec import CheckpointSpec, File, Source
-from vallecli.checkpoints.local import Held, Present
 
-TIMEOUT = 10  # seconds to wait for a source's first answer
+TIMEOUT = 10  # seconds to wait for the first answer of a source
 
-# What a failing source may raise. Which HTTP library the hub's client stands on depends on its version, but its
-# own error always derives from that library's.
+# What a failing source may raise. The HTTP library of the hub's client depends on the client's version, but the
+# client's own error always derives from that library's.
 FAILURES: tuple[type[Any], ...] = (OSError, *HfHubHTTPError.__bases__, EntryNotFoundError)
 
 
-def offline(wanted: bool) -> bool:
-    """Return whether the network is out of bounds: by the user's wish, or by HF_HUB_OFFLINE."""
-    return wanted or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+def offline(requested: bool) -> bool:
+    """Return whether the network must not be used: because the user says so, or because of HF_HUB_OFFLINE."""
+    return requested or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
-def locate(spec: CheckpointSpec) -> Present | None:
-    """Return the checkpoint if all its files are on this machine; the network is not asked.
+def locate(spec: CheckpointSpec) -> InstalledCheckpoint | None:
+    """Return the checkpoint if all its files are on this machine; the network is not used.
 
     Raises DamagedCheckpoint for files that cannot be the right ones: empty, of another size, links to elsewhere.
     """
-    present = lookup(spec)
-    return None if present is None else local.check(present)
+    installed = lookup(spec)
+    return None if installed is None else local.check(installed)
 
 
-def lookup(spec: CheckpointSpec) -> Present | None:
-    """Do what `locate` does, without a look at the files."""
-    cached = (present for source in spec.sources if (present := _cached(spec, source)) is not None)
+def lookup(spec: CheckpointSpec) -> InstalledCheckpoint | None:
+    """Return the same as `locate`, without checking the files."""
+    cached = (installed for source in spec.sources if (installed := _cached(spec, source)) is not None)
     return local.lookup(spec.name) or next(cached, None)
 
 
-def verify(present: Present) -> Iterator[tuple[Held, str | None]]:
-    """Hash each file of a checkpoint; yield it with what is wrong with it, if anything is."""
-    for held in present.files:
-        yield held, local.wrong(held, present.bounds, deep=True)
+def verify(installed: InstalledCheckpoint) -> Iterator[tuple[LocalFile, str | None]]:
+    """Hash each file of a checkpoint; yield it with the reason why it is refused, None if it is right."""
+    for item in installed.files:
+        yield item, local.problem_with(item, installed.bounds, check_hash=True)
 
 
-def pull(spec: CheckpointSpec, *, offline_wanted: bool = False, note: Callable[[str], None]) -> tuple[Present, bool]:
-    """Return the checkpoint with its files fetched and checked, and whether anything had to be fetched.
+def pull(
+    spec: CheckpointSpec, *, offline_requested: bool = False, report: Callable[[str], None]
+) -> tuple[InstalledCheckpoint, bool]:
+    """Return the checkpoint with its files downloaded and checked, and whether a download was needed.
 
-    The sources are tried in turn; `note` is told of each that fails. Raises MissingCheckpoint when offline, and
-    otherwise the most telling SourceError or DamagedCheckpoint when no source is left.
+    The sources are tried in turn; `report` receives the notice on the licence before a download, and a message for
+    each source that fails. Raises MissingCheckpoint when offline, and when all sources fail the SourceError or
+    DamagedCheckpoint that the user can do most about.
     """
     try:
-        present = lookup(spec)
-        for held, reason in verify(present) if present is not None else ():
+        installed = lookup(spec)
+        for item, reason in verify(installed) if installed is not None else ():
             if reason is not None:
-                raise local.damaged(spec.name, held.path, reason)
+                raise local.damaged(spec.name, item.path, reason)
     except DamagedCheckpoint as error:
-        if offline(offline_wanted):
+        if offline(offline_requested):
             raise
-        note(f"{error.message}; fetching it again")
+        report(f"{error.message}; downloading it again")
         remove(spec)
-        present = None
-    if present is not None:
-        return present, False
-    if offline(offline_wanted):
+        installed = None
+    if installed is not None:
+        return installed, False
+    if offline(offline_requested):
         raise MissingCheckpoint(spec.name, offline=True)
-    return _pull(spec, note), True
+    if spec.licence_notice is not None:
+        report(spec.licence_notice)
+    return _pull(spec, report), True
 
 
-def _pull(spec: CheckpointSpec, note: Callable[[str], None]) -> Present:
-    """Try the sources in turn, but not a second time a host that does not answer."""
+def _pull(spec: CheckpointSpec, report: Callable[[str], None]) -> InstalledCheckpoint:
+    """Try the sources in turn, but a host that does not answer only once."""
     failures: list[CheckpointError] = []
-    silent: set[str] = set()
+    unreachable: set[str] = set()
     for source in spec.sources:
         host = urlsplit(source.url or _endpoint()).netloc
-        if host in silent:
+        if host in unreachable:
             continue
         if failures:
-            note(f"{failures[-1].message}; trying {source}")
+            report(f"{failures[-1].message}; trying {source}")
         try:
-            return _fetch_url(spec, source) if source.url else _fetch_repo(spec, source)
+            return _download_url(spec, source) if source.url else _download_repo(spec, source)
         except (SourceGone, AccessDenied, Unreachable, DamagedCheckpoint) as error:
             failures.append(error)
             if isinstance(error, Unreachable) and _status(error) is None:
-                silent.add(host)
-    hopeful = [AccessDenied, Unreachable, DamagedCheckpoint, SourceGone]  # most first: what the user can do about
-    chosen = min(failures, key=lambda error: hopeful.index(type(error)))
+                unreachable.add(host)
+    by_usefulness = [AccessDenied, Unreachable, DamagedCheckpoint, SourceGone]  # first: the user can do most about it
+    chosen = min(failures, key=lambda error: by_usefulness.index(type(error)))
     if chosen is not failures[-1]:
-        note(failures[-1].message)
+        report(failures[-1].message)
     raise chosen
 
 
 def remove(spec: CheckpointSpec) -> bool:
-    """Remove the checkpoint's files, wherever they lie; return whether there were any."""
+    """Remove the files of the checkpoint from all places; return whether there were any."""
     own = local.folder() / spec.name
-    there = own.exists()
+    found = own.exists()
     shutil.rmtree(own, ignore_errors=True)
     _partial(spec).unlink(missing_ok=True)
     for source in spec.sources:
         for snapshot in _snapshots(source):
             for file in source.files:
-                there |= _discard(snapshot / file.path)
-    return there
+                found |= _discard(snapshot / file.path)
+    return found
 
 
 # Repositories of the hub
@@ -139,7 +144,8 @@ def _endpoint() -> str:
     return (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
 
 
-def _cached(spec: CheckpointSpec, source: Source) -> Present | None:
+def _cached(spec: CheckpointSpec, source: Source) -> InstalledCheckpoint | None:
+    """Return the files of a source if the hub's cache has all of them."""
     if not source.repo:
         return None
     paths = []
@@ -148,47 +154,48 @@ def _cached(spec: CheckpointSpec, source: Source) -> Present | None:
         if not isinstance(path, str):  # None, or a marker for a file that the repository is known to lack
             return None
         paths.append(Path(path))
-    return _present(spec, source, paths)
+    return _installed(spec, source, paths)
 
 
-def _present(spec: CheckpointSpec, source: Source, paths: list[Path]) -> Present:
-    """Return what the cache holds of a source."""
+def _installed(spec: CheckpointSpec, source: Source, paths: list[Path]) -> InstalledCheckpoint:
+    """Return a checkpoint, given the path of each file of a source in the hub's cache."""
     root = paths[0].parents[len(Path(source.files[0].path).parts) - 1]
-    held = tuple(Held(file, path, _digest(file, path)) for file, path in zip(source.files, paths, strict=True))
-    return Present(spec.name, root, held, str(source), bounds=Path(constants.HF_HUB_CACHE))
+    files = tuple(LocalFile(file, path, _digest(file, path)) for file, path in zip(source.files, paths, strict=True))
+    return InstalledCheckpoint(spec.name, root, files, str(source), bounds=Path(constants.HF_HUB_CACHE))
 
 
 def _digest(file: File, path: Path) -> str | None:
-    """Return the hash a cached file must have: the registry's, or else the one under which the hub published it."""
+    """Return the expected hash of a cached file: the registry's, else the one under which the hub stores it."""
     if file.sha256 is not None:
         return file.sha256
     blob = path.readlink().name if path.is_symlink() else ""
     return blob if len(blob) in (40, 64) and set(blob) <= set("0123456789abcdef") else None
 
 
-def _fetch_repo(spec: CheckpointSpec, source: Source) -> Present:
-    """Download what the cache lacks of a source; a file that is not the right one is removed from the cache."""
+def _download_repo(spec: CheckpointSpec, source: Source) -> InstalledCheckpoint:
+    """Download the files of a source that the cache lacks; a file that is refused is removed from the cache."""
     paths = []
     for file in source.files:
         place: dict[str, Any] = {"repo_type": source.repo_type, "revision": source.revision, "endpoint": _endpoint()}
-        with _told(spec, source):
-            # One quick question first: the client itself would go on asking a dead network for half a minute, and
-            # a file that says it is another one need not be downloaded to be refused.
+        with _translated(spec, source):
+            # One quick request first: the client itself retries a dead network for half a minute, and a file that is
+            # announced with another hash need not be downloaded.
             published = get_hf_file_metadata(hf_hub_url(source.repo, file.path, **place), timeout=TIMEOUT)
             if file.sha256 is not None and len(published.etag or "") == 64 and published.etag != file.sha256:
-                raise _other_file(spec, source, file, "it is announced with another hash")
+                raise _refused(spec, source, file, "it is announced with another hash")
             path = Path(hf_hub_download(source.repo, file.path, **place))
-        if reason := local.wrong(Held(file, path, _digest(file, path)), Path(constants.HF_HUB_CACHE), deep=True):
+        local_file = LocalFile(file, path, _digest(file, path))
+        if reason := local.problem_with(local_file, Path(constants.HF_HUB_CACHE), check_hash=True):
             _discard(path)
-            raise _other_file(spec, source, file, reason)
+            raise _refused(spec, source, file, reason)
         paths.append(path)
-    return _present(spec, source, paths)
+    return _installed(spec, source, paths)
 
 
-def _other_file(spec: CheckpointSpec, source: Source, file: File, reason: str) -> DamagedCheckpoint:
+def _refused(spec: CheckpointSpec, source: Source, file: File, reason: str) -> DamagedCheckpoint:
     return DamagedCheckpoint(
-        f"{source} gives a {file.path} that is refused: {reason}",
-        f"Nothing of it was kept. If you have the right file: valle checkpoints add FILE --as {spec.name}",
+        f"{source} has a {file.path} that is refused: {reason}",
+        f"It was deleted. If you have the right file: valle checkpoints add FILE --as {spec.name}",
     )
 
 
@@ -202,32 +209,32 @@ def _snapshots(source: Source) -> list[Path]:
 
 
 def _discard(path: Path) -> bool:
-    """Remove a file of the cache and all that it links to inside of the cache; return whether it was there."""
+    """Remove a file of the cache and everything inside of the cache that it links to; return whether it existed."""
     cache = Path(constants.HF_HUB_CACHE).resolve()
-    there = False
+    found = False
     while path.is_symlink() or path.is_file():
-        there = True
+        found = True
         target = path.parent / path.readlink() if path.is_symlink() else None
         path.unlink()
         if target is None or not target.parent.resolve().is_relative_to(cache):
             break
         path = target
-    return there
+    return found
 
 
 # Single files
 
 
-def _fetch_url(spec: CheckpointSpec, source: Source) -> Present:
-    """Download one file, going on where an earlier try broke off, and install it."""
+def _download_url(spec: CheckpointSpec, source: Source) -> InstalledCheckpoint:
+    """Download one file, continuing an interrupted download, and install it."""
     [file] = source.files
     partial = _partial(spec)
-    with _told(spec, source):
+    with _translated(spec, source):
         partial.parent.mkdir(parents=True, exist_ok=True)
         try:
             _download(source.url, partial, file)
         except BaseException:
-            if partial.exists() and not partial.stat().st_size:  # nothing to go on from
+            if partial.exists() and not partial.stat().st_size:  # nothing to continue from
                 partial.unlink()
             raise
 
@@ -236,8 +243,8 @@ def _fetch_url(spec: CheckpointSpec, source: Source) -> Present:
         partial.replace(stage / file.path)
 
     try:
-        if reason := local.wrong(Held(file, partial, file.sha256), partial.parent, deep=True):
-            raise _other_file(spec, source, file, reason)
+        if reason := local.problem_with(LocalFile(file, partial, file.sha256), partial.parent, check_hash=True):
+            raise _refused(spec, source, file, reason)
         return local.install(spec.name, str(source), move_into)
     finally:
         partial.unlink(missing_ok=True)
@@ -248,7 +255,7 @@ def _partial(spec: CheckpointSpec) -> Path:
 
 
 def _download(url: str, partial: Path, file: File) -> None:
-    """Add to the partial file what it lacks; if that fails, what came stays for the next try."""
+    """Append the missing part to a partial file; after a failure, what was received stays for the next try."""
     with partial.open("ab") as out:
         resumed = out.tell()
         try:
@@ -256,7 +263,7 @@ def _download(url: str, partial: Path, file: File) -> None:
         except HfHubHTTPError as error:
             if not resumed or _status(error) != 416:
                 raise
-            out.truncate(0)  # there is nothing behind it: it is whole already, or of another file
+            out.truncate(0)  # no bytes follow: it is complete already, or part of another file
             http_get(url, out, expected_size=file.size, displayed_filename=file.path)
 
 
@@ -264,8 +271,8 @@ def _download(url: str, partial: Path, file: File) -> None:
 
 
 @contextmanager
-def _told(spec: CheckpointSpec, source: Source) -> Iterator[None]:
-    """Turn what the client and the network raise in the body into errors of ours; keep the client's own talk back."""
+def _translated(spec: CheckpointSpec, source: Source) -> Iterator[None]:
+    """Translate exceptions of the client and the network to SourceErrors; silence the client's own messages."""
     verbosity = hub_logging.get_verbosity()
     hub_logging.set_verbosity(logging.ERROR)
     try:
@@ -296,7 +303,7 @@ def _explained(error: Exception, spec: CheckpointSpec, source: Source) -> Checkp
 
 
 def _status(error: BaseException | None) -> int | None:
-    """Return the HTTP status that an error, or one behind it, tells of."""
+    """Return the HTTP status of an error or of one of its causes, None if there was no answer."""
     while error is not None:
         response = getattr(error, "response", None)
         if response is not None:

@@ -1,74 +1,88 @@
-"""Take in a checkpoint that was brought by hand: recognised by its hash, or else by what is in it."""
+"""Add a checkpoint from files that the user supplies: identified by their hashes, else by their contents."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from vallecli.checkpoints import local
-from vallecli.errors import CheckpointError, DamagedCheckpoint, InputError
+from vallecli.checkpoints.local import InstalledCheckpoint, LocalFile
 from vallecli.checkpoints.spec import CheckpointSpec, File
-from vallecli.checkpoints.local import Held, Present
+from vallecli.errors import CheckpointError, DamagedCheckpoint, InputError
 
 OTHER_HASH = "its hash is not a published one"
 
 
-def add(path: Path, spec: CheckpointSpec, *, note: Callable[[str], None]) -> Present:
-    """Copy the file, or the folder of several, into the store as the checkpoint of `spec`.
+class Described(Protocol):
+    """The part of families.base.Description that this module reads."""
 
-    What has the hash of a published file is taken, and so is what `describe` finds to be of the same family.
-    Raises InputError for a path that is not there, and DamagedCheckpoint for what matches neither.
+    @property
+    def family(self) -> str:
+        """Name of the family."""
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Sentences on what is not stored."""
+
+
+Describe = Callable[[Path], Described]  # what a file or folder is by its contents; raises CheckpointError
+
+
+def add(path: Path, spec: CheckpointSpec, *, report: Callable[[str], None], describe: Describe) -> InstalledCheckpoint:
+    """Copy a file, or a folder of several, and install it as the checkpoint of `spec`.
+
+    Files with published hashes are accepted, and so is a checkpoint that `describe` finds to be of the same family;
+    then `report` receives messages on it. Raises InputError for a path that does not exist or lacks files, and
+    DamagedCheckpoint for files that are neither.
     """
     if not path.exists():
-        raise InputError(f"{path} is not there", "Give the file of the checkpoint.")
+        raise InputError(f"{path} does not exist", "Give the file of the checkpoint.")
     listed = spec.sources[0].files
     if path.is_file() and len(listed) > 1:
         names = ", ".join(file.path for file in listed)
-        raise InputError(f"{spec.name} has several files: {names}", "Give the folder that holds them.")
+        raise InputError(f"{spec.name} has several files: {names}", "Give the folder that has them.")
 
     def fill(stage: Path) -> None:
         copies = [_copy(path, stage, file) for file in listed]
         for file, copy in zip(listed, copies, strict=True):
-            # A copy is looked at, and not what was given: that may change meanwhile.
-            if reason := local.wrong(Held(File(path=file.path), copy, None), stage, deep=False):
+            # The copy is checked, not the original, which may change meanwhile.
+            local_file = LocalFile(File(path=file.path), copy, None)
+            if reason := local.problem_with(local_file, stage, check_hash=False):
                 raise _refused(path, spec, f"{file.path}: {reason}")
-        if not all(_published(copy, spec) for copy in copies):
-            _same_family(path, stage if len(copies) > 1 else copies[0], spec, note)
+        if not all(spec.has_hash(local.sha256(copy)) for copy in copies):
+            contents = stage if len(copies) > 1 else copies[0]
+            for message in _check_family(path, contents, spec, describe):
+                report(message)
 
     return local.install(spec.name, f"{path.resolve()}", fill)
 
 
 def _copy(path: Path, stage: Path, file: File) -> Path:
-    source, target = path if path.is_file() else path / file.path, stage / file.path
-    if not source.is_file():
+    """Copy one file, which may also be in a folder without the subfolders of the repository."""
+    target = stage / file.path
+    source = next((s for s in (path / file.path, path / target.name) if s.is_file()), None) if path.is_dir() else path
+    if source is None:
         raise InputError(f"{path} has no {file.path}", "Give the folder with all files of the checkpoint.")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         shutil.copyfile(source, target)
     except PermissionError as error:
-        raise InputError(f"cannot read {source}: permission denied", "Check who may read it.") from error
+        raise InputError(f"cannot read {source}: permission denied", "Check its permissions.") from error
     return target
 
 
-def _published(copy: Path, spec: CheckpointSpec) -> bool:
-    digest = local.sha256(copy)
-    return any(file.sha256 == digest for source in spec.sources for file in source.files)
-
-
-def _same_family(path: Path, copy: Path, spec: CheckpointSpec, note: Callable[[str], None]) -> None:
-    """Raise DamagedCheckpoint unless what is in the file is of the family that is wanted."""
-    from vallecli.families.valle.detect import describe
-
+def _check_family(path: Path, copy: Path, spec: CheckpointSpec, describe: Describe) -> list[str]:
+    """Return messages on a copy of the right family. Raises DamagedCheckpoint for any other."""
     try:
         description = describe(copy)
     except CheckpointError as error:
         raise _refused(path, spec, f"{OTHER_HASH}, and {error.message.replace(str(copy), 'it')}") from error
     if description.family != spec.family:
-        raise _refused(path, spec, f"{OTHER_HASH}, and by its content it is {description.family}")
-    note(f"{path} is none of the published files; it was taken as {spec.name} by what is in it")
-    for sentence in description.missing:
-        note(sentence)
+        raise _refused(path, spec, f"{OTHER_HASH}, and its contents are of the family {description.family}")
+    accepted = f"{path} is none of the published files; it was accepted as {spec.name} because of its contents"
+    return [accepted, *description.missing]
 
 
 def _refused(path: Path, spec: CheckpointSpec, reason: str) -> DamagedCheckpoint:

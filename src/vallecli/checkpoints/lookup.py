@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from vallecli.checkpoints import registry
+from vallecli.checkpoints.local import InstalledCheckpoint
+from vallecli.checkpoints.spec import CheckpointSpec
 from vallecli.errors import MissingCheckpoint, UnknownCheckpoint
 from vallecli.settings import suggest
 
@@ -18,27 +20,34 @@ CODECS = {  # kind of a codec -> its entry in the registry
 def find(name: str, *, offline: bool = False) -> Path:
     """Return the file or the folder of a checkpoint given by name or path.
 
-    UnknownCheckpoint suggests a near name, MissingCheckpoint the command that fetches a known one, and
-    DamagedCheckpoint tells what is wrong with files that were fetched. The network is never asked.
+    UnknownCheckpoint suggests a similar name, MissingCheckpoint the command that downloads a known checkpoint, and
+    DamagedCheckpoint says why downloaded files are refused.
     """
     if name in registry.BUILT_IN:
         return registry.BUILT_IN[name]
     specs = registry.load()
-    if name not in specs:
-        if Path(name).exists():
-            return Path(name)
-        raise UnknownCheckpoint(
-            f"there is no checkpoint called {name!r}, and no file or folder of that name",
-            suggest(name, [*registry.BUILT_IN, *specs]),
-        )
-    from vallecli.checkpoints import hub  # its import takes a tenth of a second, which nano and paths do not need
-
-    present = hub.locate(specs[name])
-    if present is None:
-        raise MissingCheckpoint(name, offline=offline)
-    return present.path
+    if name in specs:
+        return _installed(specs[name], offline=offline).path
+    if Path(name).exists():
+        return Path(name)
+    raise UnknownCheckpoint(
+        f"there is no checkpoint called {name!r}, and no file or folder of that name",
+        suggest(name, [*registry.BUILT_IN, *specs]),
+    )
 
 
 def codec_weights(kind: str) -> Path:
-    """Return the weights of a codec or decoder that does not come with its checkpoints. Raises CheckpointError."""
-    return find(CODECS[kind])
+    """Return the weight file of a codec or decoder that is not stored with its checkpoints. Raises CheckpointError."""
+    from vallecli.checkpoints.weights import SUFFIXES
+
+    paths = [item.path for item in _installed(registry.get(CODECS[kind]), offline=False).files]
+    return next((path for path in paths if path.suffix in SUFFIXES), paths[0])
+
+
+def _installed(spec: CheckpointSpec, *, offline: bool) -> InstalledCheckpoint:
+    from vallecli.checkpoints import hub  # its import takes a tenth of a second, which nano and paths do not need
+
+    installed = hub.locate(spec)
+    if installed is None:
+        raise MissingCheckpoint(spec.name, offline=offline)
+    return installed

@@ -15,13 +15,13 @@ from vallecli.settings import config_folder, suggest
 
 BUILT_IN = {"nano": Path(__file__).parents[1] / "data" / "nano"}  # name -> its folder in the package
 FILE_NAME = "checkpoints.toml"
-PACKAGED = Path(__file__).parents[1] / "data" / FILE_NAME  # in a wheel; else at the repository's root
+PACKAGED = Path(__file__).parents[1] / "data" / FILE_NAME  # in a wheel; otherwise it is at the root of the repository
 
 
 def get(name: str) -> CheckpointSpec:
-    """Return what is known of a checkpoint that can be fetched; UnknownCheckpoint suggests a near name."""
+    """Return the entry of a checkpoint. UnknownCheckpoint suggests a similar name."""
     if name in BUILT_IN:
-        raise UnknownCheckpoint(f"{name} is built in: it is neither fetched nor removed", f"--checkpoint {name}")
+        raise UnknownCheckpoint(f"{name} is built in", "It is neither downloaded nor removed, and always available.")
     specs = load()
     if name not in specs:
         raise UnknownCheckpoint(f"there is no checkpoint called {name!r}", suggest(name, list(specs)))
@@ -29,7 +29,7 @@ def get(name: str) -> CheckpointSpec:
 
 
 def with_needs(names: Sequence[str]) -> list[CheckpointSpec]:
-    """Return the named checkpoints and all they need, each once. Raises UnknownCheckpoint."""
+    """Return the entries of these names and of all that they need, each once. Raises UnknownCheckpoint."""
     found: dict[str, CheckpointSpec] = {}
     waiting = list(names)
     while waiting:
@@ -41,22 +41,22 @@ def with_needs(names: Sequence[str]) -> list[CheckpointSpec]:
 
 
 def load(files: Sequence[Path] | None = None) -> dict[str, CheckpointSpec]:
-    """Return the entries of the registry files by name, a later file's before an earlier one's. Raises RegistryError.
+    """Return the entries of registry files by name; an entry replaces those of the same name in earlier files.
 
-    By default these are the file that comes with valle and, if there is one, the user's own.
+    By default these are the file that comes with valle and the user's file, if it exists. Raises RegistryError.
     """
     own = config_folder() / FILE_NAME
     specs: dict[str, CheckpointSpec] = {}
-    for path in [_shipped(), *([own] if own.exists() else [])] if files is None else files:
+    for path in [_packaged(), *([own] if own.exists() else [])] if files is None else files:
         specs |= {spec.name: spec for spec in _read(path)}
         for spec in specs.values():
             for need in spec.needs:
                 if need not in specs:
-                    raise RegistryError(path, spec.name, f"it needs {need!r}, which is no entry")
+                    raise RegistryError(path, spec.name, f"it needs {need!r}, which has no entry")
     return specs
 
 
-def _shipped() -> Path:
+def _packaged() -> Path:
     return PACKAGED if PACKAGED.exists() else Path(__file__).parents[3] / FILE_NAME
 
 
@@ -90,7 +90,7 @@ def _table(value: Any, what: str) -> dict[str, Any]:
     return value
 
 
-SHAPES = {  # the annotation of a field -> what TOML gives for it
+SHAPES = {  # annotation of a field -> type of its value in TOML
     "str": str,
     "str | None": str,
     "int | None": int,
@@ -102,7 +102,7 @@ SHAPES = {  # the annotation of a field -> what TOML gives for it
 
 
 def _checked(kind: type[Any], table: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the table with lists as tuples, if its keys and their types are those of the dataclass."""
+    """Return a table with lists as tuples. ValueError and TypeError if its keys do not fit the dataclass."""
     known = {entry.name: entry for entry in fields(kind)}
     for name, value in table.items():
         if name not in known:

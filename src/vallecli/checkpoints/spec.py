@@ -9,18 +9,24 @@ from pathlib import PurePosixPath
 
 KINDS = ("model", "codec", "decoder")
 REPO_TYPES = ("model", "dataset", "space")
+UNSTATED = "unstated"  # licence of weights whose publisher names none
+CONDITIONAL = re.compile(r"GPL|\bNC\b|non-?commercial", re.IGNORECASE)  # licences that are reported before a download
 
 
 @dataclass(frozen=True, kw_only=True)
 class File:
-    """One file of a checkpoint; what is not known of it is None."""
+    """One file of a checkpoint; unknown facts are None."""
 
-    path: str  # below the repository, or below the checkpoint's own folder
-    size: int | None = None  # bytes
-    about: int | None = None  # bytes, as published, rounded: never compared
+    path: str
+    """Relative to the repository, or to the folder of the checkpoint."""
+    size: int | None = None
+    """Bytes."""
+    about: int | None = None
+    """Bytes, as published in rounded form: shown, but never compared."""
     sha256: str | None = None
 
     def __post_init__(self) -> None:
+        """Raise ValueError for values that no file has."""
         parts = PurePosixPath(self.path).parts
         if not parts or self.path.startswith("/") or "\\" in self.path or ".." in parts:
             raise ValueError(f"path {self.path!r} does not stay in its folder")
@@ -32,7 +38,7 @@ class File:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One place of a checkpoint's files: a repository of the hub, or the URL of a single file."""
+    """A place that has the files of a checkpoint: a repository of the hub, or the URL of a single file."""
 
     files: tuple[File, ...]
     repo: str = ""
@@ -41,6 +47,7 @@ class Source:
     url: str = ""
 
     def __post_init__(self) -> None:
+        """Raise ValueError for values that no source has."""
         if bool(self.repo) == bool(self.url):
             raise ValueError("a source has either a repo or a url")
         if self.repo and not re.fullmatch(r"[\w.-]+/[\w.-]+", self.repo):
@@ -53,12 +60,13 @@ class Source:
             raise ValueError("a source has at least one file, and a url exactly one")
 
     def __str__(self) -> str:
+        """Return the URL, or the repository with its type if it is not a model."""
         return self.url or f"{'' if self.repo_type == 'model' else self.repo_type + ' '}{self.repo}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointSpec:
-    """What the registry tells of a checkpoint; what is not known is None or empty."""
+    """An entry of the registry; unknown facts are None or empty."""
 
     name: str
     kind: str
@@ -71,8 +79,10 @@ class CheckpointSpec:
     decoder: str | None = None
     front_end: str | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
+    """Origin of each fact."""
 
     def __post_init__(self) -> None:
+        """Raise ValueError for values that no entry has."""
         if self.kind not in KINDS:
             raise ValueError(f"kind {self.kind!r} is not one of {', '.join(KINDS)}")
         if not self.sources:
@@ -80,11 +90,24 @@ class CheckpointSpec:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Return the names of the entries it cannot speak without."""
+        """Return the names of the entries that it cannot speak without."""
         return tuple(name for name in (self.codec, self.decoder) if name is not None)
 
     @property
     def size(self) -> int | None:
-        """Return the bytes of its files, rounded where only that was published, or None if one is not known."""
+        """Return the bytes of its files, rounded if only that was published, or None if one is unknown."""
         sizes = [file.size or file.about for file in self.sources[0].files]
         return None if None in sizes else sum(size for size in sizes if size is not None)
+
+    @property
+    def licence_notice(self) -> str | None:
+        """Return what a user should know of the licence before a download, None if it has no unusual conditions."""
+        if self.licence == UNSTATED:
+            return f"{self.name}: the publisher states no licence for these weights"
+        if self.licence is not None and CONDITIONAL.search(self.licence):
+            return f"{self.name}: the licence is {self.licence}, with conditions on use and distribution"
+        return None
+
+    def has_hash(self, sha256: str) -> bool:
+        """Return whether a file of one of the sources has this hash."""
+        return any(file.sha256 == sha256 for source in self.sources for file in source.files)

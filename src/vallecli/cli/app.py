@@ -1,8 +1,8 @@
-"""The table of commands, and the one place that turns an error into a message and an exit code.
+"""The table of commands, and the only place that turns an error into a message and an exit code.
 
-0 ok · 1 a bug of ours · 2 usage · 3 bad input · 4 checkpoint · 5 device or memory · 6 rows of a batch failed
-· 130 interrupted (Ctrl-C) · 143 ended by SIGTERM · 141 the reader of our output went away (128 + SIGPIPE, as shells
-report it), which is no error and says nothing.
+0 success · 1 a bug in valle · 2 usage · 3 bad input · 4 checkpoint · 5 device or memory · 6 rows of a batch failed
+· 7 a missing optional package or program · 130 interrupted (Ctrl-C) · 143 terminated (SIGTERM) · 141 the reader of
+stdout exited (128 + SIGPIPE, as shells report it), which is no error and prints nothing.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ import typer
 
 from vallecli import __version__, errors
 from vallecli.cli import batch, bench, checkpoints, speak
-from vallecli.cli.output import Talk
+from vallecli.cli.hints import hint_for
+from vallecli.cli.reporter import Reporter
 from vallecli.errors import UsageError, VallecliError
 from vallecli.settings import suggest
 
 EXIT_BUG, EXIT_INTERRUPTED, EXIT_CLOSED_PIPE, EXIT_TERMINATED = 1, 130, 141, 143
 
 app = typer.Typer(
-    add_completion=False,
-    rich_markup_mode=None,  # boxes would cost rich's import, a tenth of a second, for each --help
+    add_completion=True,
+    rich_markup_mode=None,  # boxes would import rich, a tenth of a second, for each --help
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -59,45 +60,47 @@ def root(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (sys.argv without the program's name by default) and return its exit code."""
-    talk = Talk()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))  # unwinds, so that no half file stays
+    reporter = Reporter()
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED)
+    )  # unwinds the stack, so that no partial file stays
     try:
-        # Not command.main(): it would deal with interrupts, closed pipes and usage errors in its own way.
+        # Not command.main(): it handles interrupts, closed pipes and usage errors differently.
         command = typer.main.get_command(app)
-        with command.make_context("valle", list(sys.argv[1:] if argv is None else argv), obj=talk) as context:
+        with command.make_context("valle", list(sys.argv[1:] if argv is None else argv), obj=reporter) as context:
             command.invoke(context)
-        sys.stdout.flush()  # here, where a closed pipe can still be answered for
+        sys.stdout.flush()  # here, where a closed pipe can still be handled
     except typer.Exit as wish:
         return wish.exit_code
     except KeyboardInterrupt:
-        talk.complain("interrupted")
+        reporter.error("interrupted")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # Python flushes stdout once more as it leaves; let that go nowhere.
+        # Python flushes stdout once more at exit; discard that.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_CLOSED_PIPE
     except Exception as error:
         known = explain(error)
         if known is not None:
-            talk.complain(f"error: {known.message}", known.hint)
+            reporter.error(f"error: {known.message}", hint_for(known))
             return known.exit_code
-        if talk.verbose:
-            talk.complain(traceback.format_exc().rstrip())
-        talk.complain(
+        if reporter.verbose:
+            reporter.error(traceback.format_exc().rstrip())
+        reporter.error(
             f"this is a bug in valle {__version__}: {type(error).__name__}: {error}",
-            "Please report it together with what the same command prints when -v is added.",
+            "Please report it with the output of the same command and -v.",
         )
         return EXIT_BUG
     return 0
 
 
 def explain(error: Exception) -> VallecliError | None:
-    """Return what an error of any library means to the user, or None where it can only be a bug of ours."""
+    """Return the meaning of any library's error for the user, or None if it can only be a bug in valle."""
     return _usage(error) if isinstance(error, typer.TyperException) else errors.explain(error)
 
 
 def _usage(error: typer.TyperException) -> UsageError:
-    """Reword what the parser of the command line found."""
+    """Return an error of the command-line parser as one of ours."""
     near = getattr(error, "possibilities", None)
     if near:
         return UsageError(error.message, suggest(getattr(error, "option_name", ""), near))

@@ -1,4 +1,4 @@
-"""`valle batch`: options in, a table of rows checked and spoken into a folder; the rows' own columns come first."""
+"""`valle batch`: its options; what it does is in batch_run. Columns of the table override options."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vallecli.cli import options
-from vallecli.cli.output import Talk
+from vallecli.cli.reporter import Reporter
 from vallecli.errors import UsageError
 
 EPILOG = """\b
@@ -19,51 +19,54 @@ Examples:
   sqlite3 -header -csv book.db "SELECT text, 'ref.wav' AS prompt FROM lines" | valle batch - --out-dir out
 
 JOBS is CSV under a header, in any dialect, or JSONL. The columns text and prompt (a recording, relative to JOBS) are
-needed; id, prompt_text, output, language, accent, checkpoint, seed, greedy, temperature, top_k, top_p and
-max_seconds may be there, and stand before the options below. A row without an id has its number as one (00001); one
-without an output goes to ID.wav. One without a seed gets it from its content: the same row is the same audio, in any
-order, run or shard, and but for rounding valle speak --seed gives it too.
+required; id, prompt_text, output, language, accent, checkpoint, seed, greedy, temperature, top_k, top_p, top_n_sigma,
+max_seconds and sample_rate are optional, and override the options below. A row without an id gets its number (00001);
+one without an output is written to ID.wav. A row without a seed gets one derived from its content: the same row gives
+the same audio in any order, run or shard, and valle speak --seed gives it, too, except for rounding.
 
-How each row ended is added to results.jsonl in the folder. The same command again does only what is missing or has
-changed. Ctrl-C finishes the rows in flight; a second one stops at once. Neither a crash nor a full disk loses a row
-that was recorded.
+The result of each row is appended to results.jsonl in the folder. The same command again makes only what is missing
+or has changed. Ctrl-C finishes the rows in progress; a second one stops at once. Neither a crash nor a full disk loses
+a row that was recorded.
 
 \b
-Exit codes: as for speak, and 6 if any row failed; 130 interrupted, and the same command goes on from there.
+Exit codes: as for speak, and 6 if any row failed; after 130 (interrupted) the same command resumes.
 """
 
 
 def batch(
     context: typer.Context,
-    out_dir: Annotated[str, typer.Option(metavar="DIR", help="Where the audio and results.jsonl go.")],
+    out_dir: Annotated[str, typer.Option(metavar="DIR", help="Folder for the audio and results.jsonl.")],
     jobs: Annotated[str | None, typer.Argument(metavar="JOBS", help="CSV or JSONL; - is stdin.")] = None,
     form: Annotated[
-        str, typer.Option("--format", metavar="wav|flac|ogg|raw", help="Format of rows that name no output.")
+        str, typer.Option("--format", metavar="wav|flac|ogg|raw", help="Format of rows without an output.")
     ] = "wav",
-    force: Annotated[bool, typer.Option("--force", help="Overwrite audio that was there before any batch.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all rows, print the plan, and stop.")] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try rows again that failed before.")] = False,
-    verify: Annotated[bool, typer.Option("--verify", help="Make audio again whose sha256 is another.")] = False,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Begin no more rows once one has failed.")] = False,
-    slots: Annotated[int, typer.Option(metavar="N", min=1, help="Rows that are spoken at once.")] = 16,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite audio that no batch has written.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all rows, print the plan, and exit.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed rows again.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Make audio again whose sha256 has changed.")] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start no more rows after a failure.")] = False,
+    slots: Annotated[int, typer.Option(metavar="N", min=1, help="Sentences that are decoded at the same time.")] = 16,
     shard: Annotated[
-        str | None, typer.Option(metavar="I/N", help="Do part I of N, told by the hash of each id.")
+        str | None, typer.Option(metavar="I/N", help="Do part I of N, chosen by the hash of each id.")
     ] = None,
     ray: Annotated[
         str | None,
-        typer.Option(
-            metavar="ADDRESS", help="Speak on a Ray cluster: auto finds it, local starts one (vallecli[ray])."
-        ),
+        typer.Option(metavar="ADDRESS", help="Use a Ray cluster: auto finds one, local starts one (vallecli[ray])."),
     ] = None,
-    workers: Annotated[int, typer.Option(metavar="N", min=1, help="With --ray: how many models are loaded.")] = 1,
+    workers: Annotated[
+        int, typer.Option(metavar="N", min=1, help="With --ray: number of workers, each with a model.")
+    ] = 1,
     gpus_per_worker: Annotated[
-        float, typer.Option(metavar="X", min=0, help="With --ray: what each model gets; 0.5 is half of one.")
+        float, typer.Option(metavar="X", min=0, help="With --ray: GPUs of each worker; 0.5 is half of one.")
     ] = 0,
-    merge: Annotated[bool, typer.Option("--merge", help="Make one results.jsonl of those of all shards.")] = False,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Merge the results of all shards into one results.jsonl.")
+    ] = False,
     transcribe: options.Transcribe = False,
     language: options.Language = "auto",
     accent: options.Accent = None,
     checkpoint: options.Checkpoint = None,
+    option: options.Option = None,
     symbols: options.Symbols = None,
     heads: options.Heads = None,
     prefix_mode: options.PrefixMode = None,
@@ -72,37 +75,40 @@ def batch(
     device: options.Device = None,
     dtype: options.Dtype = None,
     seed: Annotated[
-        int | None, typer.Option(metavar="N", help="Of rows that name none; by default by their content.")
+        int | None, typer.Option(metavar="N", help="Seed of rows without one; by default derived from their content.")
     ] = None,
     greedy: options.Greedy = None,
     temperature: options.Temperature = None,
     top_k: options.TopK = None,
     top_p: options.TopP = None,
+    top_n_sigma: options.TopNSigma = None,
     max_seconds: options.MaxSeconds = None,
+    sample_rate: options.SampleRate = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the path or the plan.")] = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Speak each row of a table into a file of its own, and go on from there whatever happens."""
-    talk: Talk = context.obj
-    talk.quiet, talk.verbose = quiet, verbose
-    from vallecli.cli import batch_run  # what it imports in turn is what --help should not wait for
+    """Speak each row of a table into a separate file; resumable."""
+    reporter: Reporter = context.obj
+    reporter.quiet, reporter.verbose = quiet, verbose
+    from vallecli.cli import batch_run  # imported here: --help does not wait for it
 
     if merge:
         if jobs is not None:
-            raise UsageError("--merge takes no JOBS", "Type: valle batch --merge --out-dir DIR")
-        return batch_run.merge(out_dir, talk, as_json=as_json)
+            raise UsageError("--merge takes no JOBS", "Run: valle batch --merge --out-dir DIR")
+        return batch_run.merge(out_dir, reporter, as_json=as_json)
     if jobs is None:
         raise UsageError("there are no jobs", "Give a CSV or JSONL file, or - for stdin.")
     from vallecli.cli.engines import Cluster
     from vallecli.jobs.plan import Defaults
 
-    request = batch_run.Request(
+    request = batch_run.BatchRequest(
         jobs=jobs,
         out_dir=out_dir,
         defaults=Defaults(
             settings=options.settings(context),
-            loading=options.loading(context),
+            options=options.loader_options(context, reporter),
+            decoder=decoder,
             language=language,
             accent=accent,
             format=form,
@@ -119,11 +125,11 @@ def batch(
         json=as_json,
         again=shlex.join(typed(context)),
     )
-    return batch_run.make(request, talk)
+    return batch_run.run(request, reporter)
 
 
 def typed(context: typer.Context) -> list[str]:
-    """Return the command line with all that was given on it, so that the same rows are meant when it is typed again."""
+    """Return the command line, so that it can be run again with the same rows."""
     arguments, flags = ["valle", "batch"], []
     for parameter in context.command.params:
         name = str(parameter.name)
@@ -135,5 +141,6 @@ def typed(context: typer.Context) -> list[str]:
         elif isinstance(value, bool):
             flags.append((parameter.opts if value else parameter.secondary_opts)[0])
         else:
-            flags += [parameter.opts[0], str(value)]
+            for item in value if isinstance(value, list | tuple) else [value]:
+                flags += [parameter.opts[0], str(item)]
     return [*arguments, *flags]

@@ -1,4 +1,4 @@
-"""One run of `valle batch`: the table is read and checked, then spoken, and what failed decides the exit code."""
+"""One run of `valle batch`: the table is read and checked, then spoken; failed rows decide the exit code."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from threading import Event
 from typing import Any
 
 from vallecli.cli import engines
-from vallecli.cli.batch_talk import Tally, tell_plan
+from vallecli.cli.batch_report import Tally, print_plan
 from vallecli.cli.engines import Cluster
-from vallecli.cli.output import STDOUT, Talk, write_json, write_line
+from vallecli.cli.output import STDOUT
+from vallecli.cli.reporter import Reporter, write_json, write_line
 from vallecli.errors import InputError, RowsFailed, UsageError
 from vallecli.jobs import plan, results, resume, table
 from vallecli.jobs.plan import Defaults, Plan
@@ -25,8 +26,8 @@ from vallecli.jobs.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
-    """What the command line asked for."""
+class BatchRequest:
+    """The command line."""
 
     jobs: str
     out_dir: str
@@ -40,28 +41,28 @@ class Request:
     cluster: Cluster | None
     json: bool
     again: str
-    """The command line, to be typed again."""
+    """The command line, to be run again."""
 
 
-def make(request: Request, talk: Talk) -> None:
+def run(request: BatchRequest, reporter: Reporter) -> None:
     """Read, check, speak and record. Raises RowsFailed if any row failed, now or before."""
     out = Path(request.out_dir)
     planned = read_plan(request, out)
     if not request.force and not any(out.glob(results.PATTERN)):
         resume.check_new(planned, out)
     if request.dry_run:
-        records, view = outlook(request, planned, out, talk)
-        tell_plan(planned, view, records, talk, as_json=request.json)
+        records, view = outlook(request, planned, out, reporter)
+        print_plan(planned, view, records, reporter, as_json=request.json)
         return conclude(request, planned, len(planned.refused) + len(view.failed))
     with results.open_results(out, request.defaults.shard) as file:
         if file.torn:
-            talk.say(f"the last line of {file.path} was torn off, and its row is done again")
-        _, view = outlook(request, planned, out, talk)
+            reporter.info(f"the last line of {file.path} was incomplete and is removed; its row is made again")
+        _, view = outlook(request, planned, out, reporter)
         for record in view.refused:
             file.append(record)
-        tally = Tally(planned, view, talk)
+        tally = Tally(planned, view, reporter)
         if view.todo and not (request.fail_fast and planned.refused):
-            speak(request, view, file, out, tally, talk)
+            speak(request, view, file, out, tally, reporter)
     if request.json:
         write_json({"results": os.fspath(file.path), **tally.summary()})
     else:
@@ -70,7 +71,7 @@ def make(request: Request, talk: Talk) -> None:
     return conclude(request, planned, tally.failed)
 
 
-def read_plan(request: Request, out: Path) -> Plan:
+def read_plan(request: BatchRequest, out: Path) -> Plan:
     """Return the checked rows of the table. Raises InputError for one that cannot be read."""
     data, source, path = read_table(request.jobs)
     lines = table.read(data, source, plan.COLUMNS, plan.REQUIRED)
@@ -79,7 +80,7 @@ def read_plan(request: Request, out: Path) -> Plan:
 
 
 def read_table(jobs: str) -> tuple[bytes, str, Path | None]:
-    """Return the bytes of a table, what messages call it, and its path unless it came from stdin."""
+    """Return the bytes of a table, its name in messages, and its path, None for stdin."""
     if jobs == STDOUT:
         if sys.stdin.isatty():
             raise UsageError("there is no table", "Pipe one in, or name a CSV or JSONL file.")
@@ -90,22 +91,26 @@ def read_table(jobs: str) -> tuple[bytes, str, Path | None]:
         raise InputError(f"cannot read {jobs}: {(error.strerror or str(error)).lower()}", "Check its name.") from error
 
 
-def outlook(request: Request, planned: Plan, out: Path, talk: Talk) -> tuple[list[results.Record], Outlook]:
-    """Return the records that are there, and what is left to do."""
+def outlook(
+    request: BatchRequest, planned: Plan, out: Path, reporter: Reporter
+) -> tuple[list[results.Record], Outlook]:
+    """Return the existing records, and the rows that are left."""
     records, bad = results.read_folder(out)
     if bad:
-        talk.say(f"{bad} lines of {out / results.PATTERN} are no records, and their rows are done again")
+        reporter.info(f"{bad} lines of {out / results.PATTERN} are not records; their rows are made again")
     return records, resume.outlook(planned, records, out, retry_failed=request.retry_failed, verify=request.verify)
 
 
-def speak(request: Request, view: Outlook, file: results.Results, out: Path, tally: Tally, talk: Talk) -> None:
-    """Speak what is left to do. Raises KeyboardInterrupt if Ctrl-C cut it short."""
+def speak(
+    request: BatchRequest, view: Outlook, file: results.Results, out: Path, tally: Tally, reporter: Reporter
+) -> None:
+    """Speak the rows that are left. Raises KeyboardInterrupt after a Ctrl-C."""
     with ExitStack() as stack:
-        stop = stack.enter_context(stopping(talk))
-        run = Run(
+        stop = stack.enter_context(stopping(reporter))
+        rows = Run(
             file,
             out,
-            load=stack.enter_context(engines.loader(request.defaults, request.cluster, talk)),
+            load=stack.enter_context(engines.loader(request.defaults, request.cluster, reporter)),
             default=request.defaults.settings.checkpoint,
             slots=request.slots,
             watch=tally.add,
@@ -114,20 +119,20 @@ def speak(request: Request, view: Outlook, file: results.Results, out: Path, tal
             fail_fast=request.fail_fast,
         )
         with tally.bar():
-            run.speak(view.todo)
+            rows.speak(view.todo)
     if stop.is_set():
         raise KeyboardInterrupt
 
 
 @contextmanager
-def stopping(talk: Talk) -> Iterator[Event]:
-    """Give an event that the first Ctrl-C sets; the second interrupts as ever."""
+def stopping(reporter: Reporter) -> Iterator[Event]:
+    """Yield an event that the first Ctrl-C sets; the second interrupts at once."""
     stop = Event()
 
     def ask(*_: Any) -> None:
         stop.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        talk.say("finishing the rows in flight; Ctrl-C again stops at once")
+        reporter.info("finishing the rows in progress; press Ctrl-C again to stop at once")
 
     before = signal.signal(signal.SIGINT, ask)
     try:
@@ -136,22 +141,22 @@ def stopping(talk: Talk) -> Iterator[Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def conclude(request: Request, planned: Plan, failed: int) -> None:
+def conclude(request: BatchRequest, planned: Plan, failed: int) -> None:
     """Raise RowsFailed, with the command that tries them again, if any row failed."""
     if failed:
         again = request.again if request.retry_failed else f"{request.again} --retry-failed"
-        raise RowsFailed(failed, len(planned.rows) + len(planned.refused), f"Correct them, or try again: {again}")
+        raise RowsFailed(failed, len(planned.rows) + len(planned.refused), f"Correct them, or run: {again}")
 
 
-def merge(out_dir: str, talk: Talk, *, as_json: bool) -> None:
-    """Make one results.jsonl of those of all shards. Raises RowsFailed if any row failed."""
+def merge(out_dir: str, reporter: Reporter, *, as_json: bool) -> None:
+    """Merge the results of all shards into one results.jsonl. Raises RowsFailed if any row failed."""
     out = Path(out_dir)
     if not any(out.glob(results.PATTERN)):
-        raise InputError(f"{out} has no {results.PATTERN}", "Name the folder of the shards by --out-dir.")
+        raise InputError(f"{out} has no {results.PATTERN}", "Give the folder of the shards by --out-dir.")
     records = results.merge(out)
     failed = sum(record.status == results.FAILED for record in records)
     path = os.fspath(out / results.NAME)
-    talk.say(f"{len(records)} rows, {failed} failed")
+    reporter.info(f"{len(records)} rows, {failed} failed")
     if as_json:
         write_json({"results": path, "rows": len(records), "failed": failed})
     else:

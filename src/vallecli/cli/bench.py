@@ -1,4 +1,4 @@
-"""`valle bench`: how fast this machine speaks, stage by stage."""
+"""`valle bench`: the speed on this machine, stage by stage."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from vallecli.cli import options
-from vallecli.cli.output import Talk, write_json, write_line
+from vallecli.cli.reporter import Reporter, write_json, write_line
 from vallecli.errors import UsageError
 from vallecli.settings import resolve
 
@@ -18,14 +18,14 @@ Examples:
   valle bench --random-weights full --batch 8 --dtype int8
   valle bench --random-weights full --baseline --json | jq .speedup
 
-On a terminal it is a table; in a pipe each line is a name and a value, and with --baseline the plain way's value and
-the ratio, with tabs between. prefill_ms, nar_ms and codec_ms are milliseconds an utterance, step_ms of a step of the
-AR that takes all utterances of the batch one frame further, step_ms_at_end of the last ones, which are the slowest.
-real_time_factor is the time to speak over the time it takes to hear; time_to_first_audio are the seconds until the
-first utterance is done, both without loading. bandwidth_share is what a step has to read over its time, as a share of
-what the memory does when it only copies.
+On a terminal, the result is a table; in a pipe, each line is a name and a value, with --baseline also the baseline's
+value and the ratio, separated by tabs. prefill_ms, nar_ms and codec_ms are milliseconds per utterance; step_ms is one
+decode step of all utterances of the batch, step_ms_at_end one of the last steps, which are the slowest.
+real_time_factor is computing time over duration of the audio; time_to_first_audio is the time in seconds until the
+first utterance is finished; both exclude loading. bandwidth_share is the memory that a step reads over its time, as a
+share of the bandwidth of a plain copy.
 
-The plain way is float32, one utterance, no cache, and the matrix products that torch takes by itself.
+The baseline is float32, one utterance, no cache, and the matrix products that torch chooses by default.
 """
 
 
@@ -34,29 +34,31 @@ def bench(
     checkpoint: options.Checkpoint = None,
     random_weights: Annotated[
         str | None,
-        typer.Option(metavar="full|nano", help="Random weights instead: of VALL-E X's published size, or of nano's."),
+        typer.Option(metavar="SIZE", help="Random weights of a published size: full is VALL-E X."),
     ] = None,
     device: options.Device = None,
     dtype: options.Dtype = None,
-    batch: Annotated[int, typer.Option(metavar="N", min=1, help="Utterances that are spoken together.")] = 1,
-    frames: Annotated[int, typer.Option(metavar="N", min=1, help="Frames of each, 75 a second.")] = 300,
+    batch: Annotated[int, typer.Option(metavar="N", min=1, help="Utterances that are decoded together.")] = 1,
+    frames: Annotated[int, typer.Option(metavar="N", min=1, help="Frames of each utterance.")] = 300,
     prompt_frames: Annotated[int, typer.Option(metavar="N", min=1, help="Frames of the prompt.")] = 225,
-    phonemes: Annotated[int, typer.Option(metavar="N", min=1, help="Phonemes of each, the prompt's too.")] = 80,
+    phonemes: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Phonemes of each utterance, including the prompt.")
+    ] = 80,
     steps: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Steps of the AR to measure; by default one a frame.")
+        int | None, typer.Option(metavar="N", min=1, help="Decode steps to measure; by default one per frame.")
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Threads of the CPU; by default one a core.")
+        int | None, typer.Option(metavar="N", min=1, help="CPU threads; by default one per core.")
     ] = None,
     baseline: Annotated[
-        bool, typer.Option("--baseline", help="Measure the plain way, too: float32, no cache, one utterance.")
+        bool, typer.Option("--baseline", help="Measure the baseline, too: float32, no cache, one utterance.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")] = False,
 ) -> None:
-    """Measure how fast speech is made here, stage by stage."""
-    talk: Talk = context.obj
-    talk.quiet = quiet
+    """Measure the speed on this machine, stage by stage."""
+    reporter: Reporter = context.obj
+    reporter.quiet = quiet
     if checkpoint is not None and random_weights is not None:
         raise UsageError("--checkpoint and --random-weights both give a model", "Leave one of them out.")
     settings = resolve({"checkpoint": checkpoint, "device": device, "dtype": dtype})
@@ -67,29 +69,29 @@ def bench(
     work = Work(batch=batch, frames=frames, prompt_frames=prompt_frames, phonemes=phonemes, steps=steps or frames)
     if threads is not None:
         torch.set_num_threads(threads)
-    with talk.stages() as tell:
-        report = measure(
+    with reporter.stages() as report:
+        result = measure(
             work,
             settings.checkpoint,
             random_weights,
             device=settings.device,
             dtype=settings.dtype,
             baseline=baseline,
-            tell=tell,
+            report=report,
         )
     if as_json:
-        write_json(report)
+        write_json(result)
     else:
-        show(report)
+        show(result)
 
 
 def show(report: dict[str, Any]) -> None:
-    """Print what was measured, as a table or in lines."""
+    """Print the result as a table or as lines."""
     plain = report.pop("baseline", {})
     rows = []
     for name, value in report.items():
         row = [name, "unknown" if value is None else str(value)]
-        if plain.get(name):  # a time of the plain way, if it has that stage at all
+        if plain.get(name):  # a time of the baseline, if it has that stage
             row += [str(plain[name]), f"{plain[name] / value:.2f}"]
         rows.append(row)
     if not sys.stdout.isatty():
@@ -99,7 +101,7 @@ def show(report: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("", "here", *(["plain", "ratio"] if plain else []), box=None, pad_edge=False)
+    table = Table("", "here", *(["baseline", "ratio"] if plain else []), box=None, pad_edge=False)
     for row in rows:
         table.add_row(*row)
     Console().print(table)

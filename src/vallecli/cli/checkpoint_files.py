@@ -1,4 +1,4 @@
-"""The commands of `valle checkpoints` that fetch, check and remove files: verify, pull, add, rm."""
+"""The commands of `valle checkpoints` that download, check and remove files: verify, pull, add, rm."""
 
 from __future__ import annotations
 
@@ -7,49 +7,86 @@ from typing import Annotated
 
 import typer
 
-from vallecli.checkpoints import registry
-from vallecli.cli.output import Talk, write_json, write_line
+from vallecli.checkpoints import lookup, registry
+from vallecli.checkpoints.spec import CheckpointSpec
+from vallecli.cli.reporter import Reporter, write_json, write_line
 from vallecli.errors import CheckpointError, DamagedCheckpoint, MissingCheckpoint
 from vallecli.settings import resolve
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 UNKNOWN = "unknown"
 Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Names of the list.")]
+Result = dict[str, str]  # state, name, path and reason, in this order
 
 
 def verify(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this one, and not all.")] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME|PATH]", help="A name of the list, or a file or folder. Default: all names."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Compare what is here with what was published.
+    """Check files against the published hashes.
 
-    Every file is hashed; the exit code is 4 if one is not what it should be. A line is ok, bad or unknown (no hash
-    was ever published), the name, the path and the reason, with tabs between.
+    Each line has a state, a name, the path and a reason, separated by tabs. The states are "ok" (the hash is a
+    published one), "unknown" (no hash is published, but the file is intact) and "bad". For a PATH, the name is that
+    of the checkpoint in the list that has this file. The exit code is 4 if a file is bad.
 
     \b
-    Example:
+    Examples:
       valle checkpoints verify vallex
+      valle checkpoints verify ~/Downloads/some.pt
     """
-    from vallecli.checkpoints import hub
-
-    results: list[dict[str, str]] = []
-    for spec in [registry.get(name)] if name else registry.load().values():
-        try:
-            present = hub.lookup(spec)
-        except CheckpointError as error:
-            results.append({"state": "bad", "name": spec.name, "path": "", "reason": error.message})
-            continue
-        if present is None and name:
-            raise MissingCheckpoint(name)
-        for held, reason in hub.verify(present) if present else ():
-            state = "bad" if reason else "unknown" if held.digest is None else "ok"
-            results.append({"state": state, "name": spec.name, "path": str(held.path), "reason": reason or ""})
+    specs = registry.load()
+    if checkpoint is None or checkpoint in specs:
+        chosen = specs.values() if checkpoint is None else [specs[checkpoint]]
+        results = [result for spec in chosen for result in _installed(spec, needed=checkpoint is not None)]
+        bad = sorted({result["name"] for result in results if result["state"] == "bad"})
+        hint = f"valle checkpoints pull {' '.join(bad)}"
+    else:
+        results = _at_path(lookup.find(checkpoint), specs)
+        bad = [result["path"] for result in results if result["state"] == "bad"]
+        hint = "Copy or download it again."
     if as_json:
         write_json(results)
     for result in () if as_json else results:
         write_line("\t".join(result.values()).rstrip())
-    if bad := {result["name"] for result in results if result["state"] == "bad"}:
-        raise DamagedCheckpoint(f"damaged: {', '.join(sorted(bad))}", f"valle checkpoints pull {' '.join(sorted(bad))}")
+    if bad:
+        raise DamagedCheckpoint(f"damaged: {', '.join(bad)}", hint)
+
+
+def _installed(spec: CheckpointSpec, *, needed: bool) -> list[Result]:
+    """Return a result for each file of a checkpoint, [] if it is not on this machine and not `needed`."""
+    from vallecli.checkpoints import hub
+
+    try:
+        installed = hub.lookup(spec)
+    except CheckpointError as error:
+        return [{"state": "bad", "name": spec.name, "path": "", "reason": error.message}]
+    if installed is None:
+        if needed:
+            raise MissingCheckpoint(spec.name)
+        return []
+    return [
+        {
+            "state": "bad" if reason else UNKNOWN if item.digest is None else "ok",
+            "name": spec.name,
+            "path": str(item.path),
+            "reason": reason or "",
+        }
+        for item, reason in hub.verify(installed)
+    ]
+
+
+def _at_path(path: Path, specs: dict[str, CheckpointSpec]) -> list[Result]:
+    """Return a result for each weight file at a path."""
+    from vallecli.checkpoints import verify as paths
+    from vallecli.families.detect import describe
+
+    return [
+        {"state": item.state, "name": ",".join(item.names), "path": str(item.path), "reason": item.reason}
+        for item in paths.verify(path, specs.values(), describe=describe)
+    ]
 
 
 def pull(
@@ -57,18 +94,16 @@ def pull(
     names: Names,
     offline: Annotated[
         bool | None,
-        typer.Option(
-            "--offline/--no-offline", help="Ask nothing of the network, as with HF_HUB_OFFLINE=1.", show_default=False
-        ),
+        typer.Option("--offline/--no-offline", help="Do not use the network; as HF_HUB_OFFLINE=1.", show_default=False),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Fetch checkpoints, and what they need.
+    """Download checkpoints, with the codec and the decoder that they need.
 
-    The codec and the decoder come along, and each file is checked against its published hash. A checkpoint that is
-    here already is checked, and fetched again if it is damaged. Where a source has lost its files or gives others,
-    the next one is tried. A private repository wants HF_TOKEN in the environment; HF_ENDPOINT names another hub,
-    HF_HOME another place for the files.
+    Each file is checked against its published hash. A checkpoint that is on this machine already is checked, and
+    downloaded again if it is damaged. If a source does not have the right files, the next one is tried. A licence
+    with conditions, or none, is reported before the download. HF_TOKEN gives access to private repositories,
+    HF_ENDPOINT selects another hub, and HF_HOME another folder for the files.
 
     \b
     Example:
@@ -76,15 +111,16 @@ def pull(
     """
     from vallecli.checkpoints import hub
 
-    talk: Talk = context.obj
-    unwanted = resolve({"offline": offline}).offline
+    reporter: Reporter = context.obj
+    offline_requested = resolve({"offline": offline}).offline
     results = []
     for spec in registry.with_needs(names):
-        present, fetched = hub.pull(spec, offline_wanted=unwanted, note=talk.say)
-        talk.say(f"{spec.name} {'was fetched from' if fetched else 'is here already, from'} {present.origin}")
-        results.append({"name": spec.name, "path": str(present.path), "origin": present.origin, "fetched": fetched})
+        installed, downloaded = hub.pull(spec, offline_requested=offline_requested, report=reporter.info)
+        origin = installed.origin
+        reporter.info(f"{spec.name} was {'downloaded from' if downloaded else 'already on this machine, from'} {origin}")
+        results.append({"name": spec.name, "path": str(installed.path), "origin": origin, "fetched": downloaded})
         if not as_json:
-            write_line(f"{spec.name}\t{present.path}")
+            write_line(f"{spec.name}\t{installed.path}")
     if as_json:
         write_json(results)
 
@@ -95,29 +131,30 @@ def add(
     name: Annotated[str, typer.Option("--as", metavar="NAME", help="Which checkpoint of the list it is.")],
     as_json: Json = False,
 ) -> None:
-    """Take in a checkpoint brought by hand.
+    """Add a checkpoint from a file on this machine.
 
-    This is for a machine without a network, or for weights that are published no more. The file is copied if it is
-    the published one by its hash, or if its content is of the family of that checkpoint; anything else is refused.
+    This is for machines without a network, and for weights that are no longer published. The file is copied if its
+    hash is a published one, or if its contents are of the family of that checkpoint; any other file is refused.
 
     \b
     Example:
       valle checkpoints add ~/Downloads/encodec_24khz-d7cc33bc.th --as encodec-24khz
     """
-    from vallecli.checkpoints import imports as intake
+    from vallecli.checkpoints import imports
+    from vallecli.families.detect import describe
 
-    talk: Talk = context.obj
-    present = intake.add(Path(file), registry.get(name), note=talk.say)
+    reporter: Reporter = context.obj
+    installed = imports.add(Path(file), registry.get(name), report=reporter.info, describe=describe)
     if as_json:
-        write_json({"name": name, "path": str(present.path), "size": present.size})
+        write_json({"name": name, "path": str(installed.path), "size": installed.size})
     else:
-        write_line(f"{name}\t{present.path}")
+        write_line(f"{name}\t{installed.path}")
 
 
 def rm(context: typer.Context, names: Names, as_json: Json = False) -> None:
     """Remove checkpoints from this machine.
 
-    A codec or a decoder that came along stays until it is named too: other checkpoints may need it.
+    Codecs and decoders stay unless they are named too, because other checkpoints may need them.
 
     \b
     Example:
@@ -125,10 +162,10 @@ def rm(context: typer.Context, names: Names, as_json: Json = False) -> None:
     """
     from vallecli.checkpoints import hub
 
-    talk: Talk = context.obj
+    reporter: Reporter = context.obj
     specs = [registry.get(name) for name in names]
     results = [{"name": spec.name, "removed": hub.remove(spec)} for spec in specs]
     for result in results:
-        talk.say(f"{result['name']} {'was removed' if result['removed'] else 'was not on this machine'}")
+        reporter.info(f"{result['name']} {'was removed' if result['removed'] else 'was not on this machine'}")
     if as_json:
         write_json(results)

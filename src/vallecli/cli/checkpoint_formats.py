@@ -7,18 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
-from vallecli.checkpoints import registry
+from vallecli.checkpoints import lookup, registry
+from vallecli.cli import options
 from vallecli.cli.checkpoint_files import UNKNOWN, Json
-from vallecli.cli.output import write_json, write_line
+from vallecli.cli.reporter import Reporter, write_json, write_line
 
 
 def show(
     checkpoint: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A name of the list, or a file or folder.")],
     as_json: Json = False,
 ) -> None:
-    """Tell what is known of a checkpoint.
+    """Show what is known about a checkpoint.
 
-    Of a name it is what the registry says, and where each fact comes from; of a file or a folder what is in it.
+    For a name, this is the registry's entry with the origin of each fact; for a file or a folder, its family, sizes,
+    and the loader options for values that it does not store.
 
     \b
     Example:
@@ -34,7 +36,7 @@ def show(
         if isinstance(value, dict):
             value = [f"{key}: {text}" for key, text in value.items()]
         for line in value if isinstance(value, list | tuple) else [UNKNOWN if value is None else value]:
-            write_line(f"{name:<10} {line}")
+            write_line(f"{name:<11} {line}")
 
 
 def _known(name: str) -> dict[str, Any]:
@@ -52,44 +54,51 @@ def _known(name: str) -> dict[str, Any]:
 
 
 def _described(name: str) -> dict[str, Any]:
-    path = registry.find(name)
-    from vallecli.families.valle.detect import describe
+    path = lookup.find(name)
+    from vallecli.families.detect import detect
 
-    description = describe(path)
+    family, contents = detect(path, verify=False)
+    description = family.describe(contents)
     return {
         "path": str(path),
         "family": description.family,
+        "sample_rate": description.grid.sample_rate,
+        "frame_rate": description.grid.frame_rate,
+        "languages": list(description.languages),
         "config": dict(description.config),
         "tensors": {key: list(shape) for key, shape in description.tensors.items()},
         "missing": list(description.missing),
+        "options": {option: value.help for option, value in family.options.items()},
+        "notes": list(description.notes),
     }
 
 
 def convert(
+    context: typer.Context,
     checkpoint: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A name of the list, or a file or folder.")],
     out: Annotated[str, typer.Argument(metavar="OUT", help="The folder to write.")],
-    symbols: Annotated[
-        str | None, typer.Option(metavar="FILE", help="The table of text symbols, if it is not in the checkpoint.")
-    ] = None,
-    heads: Annotated[int | None, typer.Option(metavar="N", help="Attention heads, if they are not stored.")] = None,
-    prefix_mode: Annotated[int | None, typer.Option(metavar="N", help="Prefix mode, if it is not stored.")] = None,
+    option: options.Option = None,
+    symbols: options.Symbols = None,
+    heads: options.Heads = None,
+    prefix_mode: options.PrefixMode = None,
     as_json: Json = False,
 ) -> None:
-    """Write a checkpoint in valle's own format.
+    """Convert a checkpoint to valle's own format.
 
-    It is a folder with model.safetensors and config.json: it loads faster, and holds no pickle. What the checkpoint
-    itself does not tell, `valle checkpoints show PATH` names, with the option that supplies it here.
+    It is a folder with model.safetensors and config.json: it loads faster and has no pickle. `valle checkpoints show
+    PATH` lists the values that a checkpoint does not store, and the options that supply them.
 
     \b
     Examples:
       valle checkpoints convert vallex my-vallex
-      valle checkpoints convert epoch-100.pt my-valle --symbols unique_text_tokens.k2symbols
+      valle checkpoints convert epoch-100.pt my-valle --option symbols=unique_text_tokens.k2symbols
     """
-    source = registry.find(checkpoint)
-    table = None if symbols is None else Path(symbols)
+    reporter: Reporter = context.obj
+    loader_options = options.loader_options(context, reporter)
+    source = lookup.find(checkpoint)
     from vallecli.families.convert import convert as write
 
-    write(source, Path(out), symbols=table, heads=heads, prefix_mode=prefix_mode)
+    write(source, Path(out), loader_options)
     if as_json:
         write_json({"path": out})
     else:

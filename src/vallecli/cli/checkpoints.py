@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from vallecli.checkpoints import registry
+from vallecli.checkpoints import lookup, registry
 from vallecli.cli import checkpoint_files, checkpoint_formats
 from vallecli.cli.checkpoint_files import UNKNOWN, Json
-from vallecli.cli.output import write_json, write_line
+from vallecli.cli.reporter import write_json, write_line
 from vallecli.errors import DamagedCheckpoint
 
 EPILOG = """\b
@@ -97,7 +97,7 @@ def path(
     Example:
       ls -lL $(valle checkpoints path vallex)
     """
-    found = str(registry.find(checkpoint))
+    found = str(lookup.find(checkpoint))
     if as_json:
         write_json({"name": checkpoint, "path": found})
     else:

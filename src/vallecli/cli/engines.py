@@ -1,4 +1,4 @@
-"""Where a batch is spoken: by a model in this process, or by those of a cluster's workers."""
+"""The engine of a batch: a model in this process, or the workers of a cluster."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vallecli.cli.output import Talk
-from vallecli.jobs.engine import Engine, Together
+from vallecli.cli.reporter import Reporter
+from vallecli.families.catalog import known_options
+from vallecli.jobs.engine import Engine, LocalEngine
 from vallecli.jobs.plan import Defaults
 from vallecli.settings import Settings
 
-# On a CPU, torch keeps what oneDNN compiles for each shape, a third of a megabyte each, and a thousand of them by
-# default: rows differ in length, so a batch would take more and more memory for a long time. It asks when it begins.
+# On a CPU, torch caches what oneDNN compiles for each shape, a third of a megabyte each, and a thousand of them by
+# default: rows differ in length, so the memory of a batch would grow for a long time. It reads these at its start.
 SHAPE_CACHES = ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY")
 SHAPES = "64"
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A Ray cluster: its address, how many workers are wanted, and how many GPUs for each."""
+    """A Ray cluster: its address, the number of workers, and GPUs for each."""
 
     address: str
     workers: int
@@ -31,37 +32,44 @@ class Cluster:
 
 
 @contextmanager
-def loader(defaults: Defaults, cluster: Cluster | None, talk: Talk) -> Iterator[Callable[[str], Engine]]:
-    """Give what makes an engine of a checkpoint. Raises DeviceError for a cluster that cannot be reached."""
+def loader(defaults: Defaults, cluster: Cluster | None, reporter: Reporter) -> Iterator[Callable[[str], Engine]]:
+    """Yield a function that loads a checkpoint as an engine. Raises DeviceError for an unreachable cluster."""
     if cluster is None:
 
         def load_here(checkpoint: str) -> Engine:
-            engine = load(checkpoint, defaults.settings, defaults.loading)
-            talk.say(engine.description)
+            engine = load(checkpoint, defaults.settings, defaults.options, defaults.decoder)
+            reporter.info(engine.description)
             return engine
 
         yield load_here
         return
     from vallecli.jobs.cluster import connect
 
-    symbols = defaults.loading.get("symbols")
-    loading = {**defaults.loading, "symbols": None if symbols is None else _absolute(symbols)}
-    with connect(cluster.address, workers=cluster.workers, gpus=cluster.gpus, say=talk.say) as engine_of:
-        yield lambda checkpoint: engine_of(partial(load, _absolute(checkpoint), defaults.settings, loading))
+    known = known_options()
+    options = {
+        name: _absolute(str(value)) if name in known and known[name].kind == "file" else value
+        for name, value in defaults.options.items()
+    }
+    with connect(cluster.address, workers=cluster.workers, gpus=cluster.gpus, say=reporter.info) as engine_of:
+        yield lambda checkpoint: engine_of(
+            partial(load, _absolute(checkpoint), defaults.settings, options, defaults.decoder)
+        )
 
 
-def load(checkpoint: str, settings: Settings, loading: Mapping[str, Any]) -> Together:
-    """Return a checkpoint ready to speak. Raises CheckpointError, DeviceError and UsageError."""
+def load(checkpoint: str, settings: Settings, options: Mapping[str, Any], decoder: str | None) -> LocalEngine:
+    """Return a checkpoint that is ready to speak. Raises CheckpointError, DeviceError and UsageError."""
     for cache in SHAPE_CACHES:
         os.environ.setdefault(cache, SHAPES)
-    from vallecli.synthesizer import Synthesizer  # seconds of torch, after all that could be refused without it
+    from vallecli.synthesizer import Synthesizer  # imports torch, which takes seconds
 
-    synthesizer = Synthesizer.load(checkpoint, device=settings.device, dtype=settings.dtype, **loading)
-    _ = synthesizer.codec, synthesizer.front_end  # what they lack is no row's fault
+    synthesizer = Synthesizer.load(
+        checkpoint, device=settings.device, dtype=settings.dtype, options=options, decoder=decoder
+    )
+    synthesizer.backend.prepare()  # a missing part is no row's fault
     dtype = str(synthesizer.dtype).removeprefix("torch.")
-    return Together(synthesizer, f"{synthesizer.name} on {synthesizer.device} in {dtype}")
+    return LocalEngine(synthesizer, f"{synthesizer.name} on {synthesizer.device} in {dtype}")
 
 
 def _absolute(name: str) -> str:
-    """Return a path so that a process in another folder finds it; names of checkpoints stay as they are."""
+    """Return a path as an absolute one, for processes in other folders; names of checkpoints stay unchanged."""
     return str(Path(name).resolve()) if Path(name).exists() else name

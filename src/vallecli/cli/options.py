@@ -1,4 +1,4 @@
-"""Options that several commands have; each can also be kept in valle.toml or the environment, see settings.py."""
+"""Options that several commands have; each can also be set in valle.toml or the environment, see settings.py."""
 
 from __future__ import annotations
 
@@ -6,61 +6,100 @@ from typing import Annotated, Any
 
 import typer
 
+from vallecli.cli.reporter import Reporter
+from vallecli.errors import UsageError
 from vallecli.settings import NAMES, Settings, resolve
 
-Transcribe = Annotated[bool, typer.Option("--transcribe", help="Have a model write down what the recording says.")]
+DEPRECATED = ("symbols", "heads", "prefix_mode")  # flags that became --option in 0.13; removed in 0.14
+
+Transcribe = Annotated[
+    bool, typer.Option("--transcribe", help="Transcribe the recording with Whisper (vallecli[asr]).")
+]
 Language = Annotated[
     str,
-    typer.Option(
-        metavar="auto|en|zh|ja|mix", help="Language of the text; mix for one with [EN]tags[EN] around each part."
-    ),
+    typer.Option(metavar="auto|en|zh|...|mix", help="Language of the text; mix for text with [EN]tags[EN] (VALL-E X)."),
 ]
 Accent = Annotated[
-    str | None, typer.Option(metavar="en|zh|ja", help="Speak with another language's accent (VALL-E X).")
+    str | None, typer.Option(metavar="en|zh|ja", help="Speak with the accent of another language (VALL-E X).")
 ]
 Checkpoint = Annotated[
     str | None,
-    typer.Option(metavar="NAME|PATH", help="The model: nano (built in), one of `valle checkpoints list`, a path."),
+    typer.Option(
+        metavar="NAME|PATH", help="The model: nano (built in), a name of `valle checkpoints list`, or a path."
+    ),
 ]
-Symbols = Annotated[
-    str | None, typer.Option(metavar="FILE", help="The checkpoint's table of text symbols, if it is apart.")
+Option = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option",
+        metavar="NAME=VALUE",
+        help="Loader option for a value that the checkpoint does not store; `valle checkpoints show` lists them. "
+        "Repeat it for several.",
+    ),
 ]
-Heads = Annotated[int | None, typer.Option(metavar="N", help="Attention heads, if they are not stored.")]
-PrefixMode = Annotated[int | None, typer.Option(metavar="N", help="Prefix mode, if it is not stored.")]
+Symbols = Annotated[str | None, typer.Option("--symbols", hidden=True)]
+Heads = Annotated[int | None, typer.Option("--heads", hidden=True)]
+PrefixMode = Annotated[int | None, typer.Option("--prefix-mode", hidden=True)]
 Decoder = Annotated[
-    str | None, typer.Option(metavar="encodec|vocos", help="What makes audio of EnCodec's codes, if both are here.")
+    str | None, typer.Option(metavar="encodec|vocos", help="Decoder of EnCodec's codes, if both are installed.")
 ]
 Offline = Annotated[
-    bool | None, typer.Option("--offline/--no-offline", help="Ask nothing of the network.", show_default=False)
+    bool | None, typer.Option("--offline/--no-offline", help="Do not use the network.", show_default=False)
 ]
-Device = Annotated[str | None, typer.Option(metavar="auto|cpu|cuda[:N]|mps", help="Where to compute.")]
+Device = Annotated[str | None, typer.Option(metavar="auto|cpu|cuda[:N]|mps", help="Device that computes.")]
 Dtype = Annotated[
     str | None,
     typer.Option(
         metavar="auto|float32|bfloat16|float16|int8",
-        help="Precision of the models. auto is bfloat16 for full-size ones on a CUDA device that computes in it, else "
-        "float32; int8 keeps their weights in 8 bits, on a CPU.",
+        help="Precision of the models. auto is bfloat16 for full-size models on a CUDA device that supports it, else "
+        "float32; int8 stores their weights in 8 bits, on a CPU.",
     ),
 ]
-Seed = Annotated[int | None, typer.Option(metavar="N", help="Which take; random by default, and told.")]
+Seed = Annotated[int | None, typer.Option(metavar="N", help="Random seed. If omitted, one is chosen and printed.")]
 Greedy = Annotated[
-    bool | None, typer.Option("--greedy/--no-greedy", help="Always the likeliest sound: no chance, often monotone.")
+    bool | None,
+    typer.Option("--greedy/--no-greedy", help="Always choose the most likely code: deterministic, often monotone."),
 ]
-Temperature = Annotated[float | None, typer.Option(metavar="X", help="Below 1 is steadier, above livelier.")]
-TopK = Annotated[int | None, typer.Option(metavar="N", help="Choose among the N likeliest sounds.")]
-TopP = Annotated[float | None, typer.Option(metavar="P", help="Choose among the likeliest that sum to P.")]
+Temperature = Annotated[
+    float | None, typer.Option(metavar="X", help="Sampling temperature; lower is steadier, higher livelier.")
+]
+TopK = Annotated[int | None, typer.Option(metavar="N", help="Sample from the N most likely codes.")]
+TopP = Annotated[
+    float | None, typer.Option(metavar="P", help="Sample from the most likely codes whose probabilities sum to P.")
+]
+TopNSigma = Annotated[
+    float | None,
+    typer.Option(metavar="N", help="Sample from codes whose logit is within N standard deviations of the largest."),
+]
 MaxSeconds = Annotated[
-    float | None, typer.Option(metavar="S", help="Longest audio of one sentence; by default by its length.")
+    float | None, typer.Option(metavar="S", help="Longest audio of one sentence; the default depends on its length.")
 ]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")]
-Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more, and show where a bug happened.")]
+SampleRate = Annotated[
+    int | None, typer.Option(metavar="HZ", help="Sample rate of the output; by default that of the checkpoint.")
+]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Print details, and the traceback of a bug.")]
 
 
 def settings(context: typer.Context) -> Settings:
-    """Return the settings by this command's flags, the environment and the files. Raises UsageError."""
+    """Return the settings from this command's flags, the environment and valle.toml. Raises UsageError."""
     return resolve({name: context.params[name] for name in NAMES})
 
 
-def loading(context: typer.Context) -> dict[str, Any]:
-    """Return what Synthesizer.load is told besides, of a checkpoint that does not tell it itself."""
-    return {name: context.params[name] for name in ("symbols", "heads", "prefix_mode", "decoder")}
+def loader_options(context: typer.Context, reporter: Reporter) -> dict[str, Any]:
+    """Return the loader options of this command, as written. Raises UsageError for one without a name or a value."""
+    given: dict[str, Any] = {}
+    for name in DEPRECATED:
+        if (value := context.params.get(name)) is not None:
+            flag = "--" + name.replace("_", "-")
+            reporter.info(f"{flag} is deprecated and will be removed; use: --option {name}={value}")
+            given[name] = value
+    for written in context.params.get("option") or ():
+        name, equals, value = written.partition("=")
+        name = name.strip().replace("-", "_")
+        if not name or not equals or not value:
+            raise UsageError(f"--option is {written!r}", "It should be NAME=VALUE, for example --option heads=16.")
+        if name in given:
+            raise UsageError(f"the option {name} is given twice", "Leave one of them out.")
+        given[name] = value
+    return given

@@ -1,4 +1,4 @@
-"""`valle speak`: options in, checks in the order of their cost, then a take written where it was wanted."""
+"""`valle speak`: its options; what it does is in speak_run."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from typing import Annotated
 import typer
 
 from vallecli.cli import options
-from vallecli.cli.output import Talk
+from vallecli.cli.reporter import Reporter
 
 EPILOG = """\b
 Examples:
   valle speak --prompt reference.wav --text "Hello, this is my voice." -o hello.wav
   valle speak --prompt reference.wav --text-file story.txt --seed 7 -o story.flac
   echo "Good morning." | valle speak --prompt reference.wav -o - | ffplay -nodisp -autoexit -
-  valle speak --prompt reference.wav --text "One more take." --json | jq .real_time_factor
+  valle speak --prompt reference.wav --text "Once more." --json | jq .real_time_factor
 
-Record 3 to 10 seconds of one speaker who has agreed to it. The same seed gives the same audio; leave --seed out for
-another take each time.
+Record 3 to 10 seconds of one speaker who has consented. The same seed gives the same audio; without --seed, each run
+is different.
 
-Each of --checkpoint, --device, --dtype, --seed, --greedy, --temperature, --top-k, --top-p, --max-seconds and
---offline can be kept in the environment (VALLE_DEVICE=cpu) or in valle.toml (device = "cpu"), in this folder or in
-your own configuration folder. A flag is stronger than the environment, and that than a file.
+Each of --checkpoint, --device, --dtype, --seed, --greedy, --temperature, --top-k, --top-p, --top-n-sigma,
+--max-seconds, --sample-rate and --offline can also be set in the environment (VALLE_DEVICE=cpu) or in valle.toml
+(device = "cpu"), in the current folder or in your configuration folder. A flag overrides the environment, which
+overrides a file.
 
 \b
-Exit codes: 0 done, 1 a bug, 2 usage, 3 bad input, 4 checkpoint, 5 device or memory, 130 interrupted,
-141 whatever read stdout went away.
+Exit codes: 0 success, 1 bug, 2 usage, 3 bad input, 4 checkpoint, 5 device or memory, 7 missing optional package,
+130 interrupted, 141 the reader of stdout exited.
 """
 
 
@@ -35,15 +36,15 @@ def speak(
         str,
         typer.Option(metavar="FILE", help="Recording of the voice (WAV, FLAC, OGG, MP3, Opus), or a VALL-E X preset."),
     ],
-    text: Annotated[str | None, typer.Option(metavar="TEXT", help="What to say.")] = None,
+    text: Annotated[str | None, typer.Option(metavar="TEXT", help="Text to speak.")] = None,
     text_file: Annotated[
-        str | None, typer.Option(metavar="FILE", help="What to say, from a UTF-8 file; - or neither: from stdin.")
+        str | None, typer.Option(metavar="FILE", help="UTF-8 file with the text; - or neither option: stdin.")
     ] = None,
     prompt_text: Annotated[
         str | None,
         typer.Option(
             metavar="TEXT",
-            help="What the recording says, for checkpoints that need it; else REF.txt beside REF.wav is read.",
+            help="Transcript of the recording, for checkpoints that need one; by default REF.txt next to REF.wav.",
         ),
     ] = None,
     transcribe: options.Transcribe = False,
@@ -55,15 +56,17 @@ def speak(
             "-o",
             "--output",
             metavar="FILE",
-            help="Where to write, .wav, .flac or .ogg; - is stdout. By default a name made from prompt and text.",
+            help="Output file, .wav, .flac or .ogg; - is stdout. By default a name made from prompt and text.",
         ),
     ] = None,
     form: Annotated[
         str | None,
         typer.Option("--format", metavar="wav|flac|ogg|raw", help="Format, if the ending does not say; raw is s16le."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+    sample_rate: options.SampleRate = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
     checkpoint: options.Checkpoint = None,
+    option: options.Option = None,
     symbols: options.Symbols = None,
     heads: options.Heads = None,
     prefix_mode: options.PrefixMode = None,
@@ -76,23 +79,25 @@ def speak(
     temperature: options.Temperature = None,
     top_k: options.TopK = None,
     top_p: options.TopP = None,
+    top_n_sigma: options.TopNSigma = None,
     max_seconds: options.MaxSeconds = None,
     save_codes: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Also keep the codec tokens, frames x codebooks: .npy or .npz.")
+        str | None, typer.Option(metavar="FILE", help="Save the codec codes, frames x codebooks: .npy or .npz.")
     ] = None,
-    play: Annotated[bool, typer.Option("--play", help="Play the result as well.")] = False,
+    play: Annotated[bool, typer.Option("--play", help="Play the result, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of the path.")] = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Say a text in the voice of a recording and write 24 kHz audio."""
-    talk: Talk = context.obj
-    talk.quiet, talk.verbose = quiet, verbose
-    from vallecli.cli.take import Request, make  # what it imports in turn is what --help should not wait for
+    """Speak a text in the voice of a recording, and write the audio."""
+    reporter: Reporter = context.obj
+    reporter.quiet, reporter.verbose = quiet, verbose
+    from vallecli.cli.speak_run import SpeakRequest, run  # imported here: --help does not wait for it
 
-    request = Request(
+    request = SpeakRequest(
         settings=options.settings(context),
-        loading=options.loading(context),
+        options=options.loader_options(context, reporter),
+        decoder=decoder,
         prompt=prompt,
         prompt_text=prompt_text,
         transcribe=transcribe,
@@ -107,4 +112,4 @@ def speak(
         play=play,
         json=as_json,
     )
-    make(request, talk)
+    run(request, reporter)

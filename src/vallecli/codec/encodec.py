@@ -54,7 +54,9 @@ def _new_model() -> Any:
     with warnings.catch_warnings():
         # The published weights have the names that the old weight_norm gives, so its successor cannot be used.
         warnings.filterwarnings("ignore", message=".*weight_norm", category=FutureWarning)
-        model = EncodecModel._get_model(BANDWIDTHS, ENCODEC_GRID.sample_rate, channels=1, causal=True, name="encodec_24khz")
+        model = EncodecModel._get_model(
+            BANDWIDTHS, ENCODEC_GRID.sample_rate, channels=1, causal=True, name="encodec_24khz"
+        )
     model.set_target_bandwidth(BANDWIDTH)
     return model.eval().requires_grad_(False)
 

@@ -104,7 +104,9 @@ class NanoCodec(nn.Module):
         width = config.encoder_dim
         self.encoder = Backbone(config.n_mels, width, 3 * width, config.encoder_layers)
         self.project = nn.Linear(width, config.latent_dim)
-        self.register_buffer("codebooks", torch.zeros(ENCODEC_GRID.codebooks, ENCODEC_GRID.codebook_size, config.latent_dim))
+        self.register_buffer(
+            "codebooks", torch.zeros(ENCODEC_GRID.codebooks, ENCODEC_GRID.codebook_size, config.latent_dim)
+        )
         width = config.decoder_dim
         self.decoder = Backbone(config.latent_dim, width, 3 * width, config.decoder_layers)
         self.voice = SourceFilter(width)

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from vallecli.errors import PresetError, UsageError
+from vallecli.errors import UsageError
+from vallecli.settings import suggest
 from vallecli.text.base import AUTO, Phonemes, Tokens
 
 if TYPE_CHECKING:
@@ -256,48 +256,8 @@ class Family(Protocol):
         """Return the preset in an .npz file, None if it is of another family. Raises PresetError if it is damaged."""
 
 
-# What this version knows
-
-
-def families() -> tuple[Family, ...]:
-    """Return all families, in the order in which they are asked whether they recognise a checkpoint."""
-    from vallecli.families import llama, valle
-
-    return (*valle.FAMILIES, *llama.FAMILIES)
-
-
-def known_options() -> dict[str, Option]:
-    """Return the loader options of all families by name; a name means the same in each."""
-    return {name: option for family in families() for name, option in family.options.items()}
-
-
-def known_languages() -> tuple[str, ...]:
-    """Return the languages of all families."""
-    return tuple(dict.fromkeys(language for family in families() for language in family.languages))
-
-
-def known_accents() -> tuple[str, ...]:
-    """Return the accents of all families."""
-    return tuple(dict.fromkeys(accent for family in families() for accent in family.accents))
-
-
-def is_preset(path: str | PathLike[str]) -> bool:
-    """Return whether a prompt is a preset and not a recording, by its ending."""
-    return Path(path).suffix.lower() == ".npz"
-
-
-def read_preset(path: str | PathLike[str]) -> Preset:
-    """Return the preset in a file, of whatever family. Raises PresetError."""
-    for family in families():
-        if (preset := family.read_preset(Path(path))) is not None:
-            return preset
-    raise PresetError(path, "it has none of the arrays of a published preset")
-
-
 def parse_options(family: Family, written: Mapping[str, Any]) -> dict[str, Any]:
     """Return loader options in their types. UsageError for one that the family does not have."""
-    from vallecli.settings import suggest
-
     for name in written:
         if name not in family.options:
             hint = suggest(name, list(family.options)) if family.options else "This family has no loader options."

@@ -30,7 +30,7 @@ from vallecli.decoding.request import CausalModel, CausalOutput, CausalRequest
 from vallecli.decoding.sampling import Sampling
 from vallecli.errors import EmptyText, ForeignPreset
 from vallecli.families.base import Generated, Preset, Request, Tag, Voice, sentence_seed
-from vallecli.text.base import AUTO, FrontEnd
+from vallecli.text.base import AUTO, FrontEnd, Tokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +89,19 @@ class CausalBackend(ABC):
     def finish(self, outputs: Sequence[tuple[Request, CausalOutput]]) -> list[Tensor]:
         """Given the first codebook of some requests, return all codebooks (T, Q) of each."""
 
+    @abstractmethod
+    def uncached_logits(self, request: Request, codes_T: Tensor) -> Tensor:
+        """Return the next logits (1, V) behind some codes of a request (T,), computed without a cache."""
+
+    @abstractmethod
+    def random_tokens(self, number: int, generator: torch.Generator) -> Tokens:
+        """Return random text ids, for measurements."""
+
+    @property
+    @abstractmethod
+    def step_modules(self) -> tuple[torch.nn.Module, ...]:
+        """Return what a decode step reads, apart from single rows of the embeddings."""
+
     @property
     @abstractmethod
     def modules(self) -> tuple[torch.nn.Module, ...]:
@@ -143,12 +156,14 @@ class CausalBackend(ABC):
         self, text: str, voice: Voice, sampling: Sampling, *, language: str = AUTO, accent: str | None = None
     ) -> Iterator[Request]:
         """Yield the sentences of a text, each with a seed derived from its position; see Backend.requests."""
-        said = (voice.phonemes or voice.transcript or "") if self.needs_transcript else None
+        prompt_words = (voice.phonemes or voice.transcript or "") if self.needs_transcript else None
         sentences = self.front_end.sentences(text, self.limits.max_text_chars, language=language)
         first = True
         for index, sentence in enumerate(sentences):
             try:
-                tokens = self.front_end.encode(sentence.text, language=sentence.language, said=said, accent=accent)
+                tokens = self.front_end.encode(
+                    sentence.text, language=sentence.language, prompt_words=prompt_words, accent=accent
+                )
             except EmptyText:  # one sentence without words does not silence the others
                 continue
             yield Request(

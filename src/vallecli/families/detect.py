@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 from vallecli.checkpoints.contents import Contents
 from vallecli.checkpoints.weights import SUFFIXES
 from vallecli.errors import UnknownFormat
-from vallecli.families.base import Backend, Description, Family, families, parse_options
+from vallecli.families.base import Backend, Description, Family, parse_options
+from vallecli.families.catalog import FAMILIES
 
 if TYPE_CHECKING:
     import torch
 
     from vallecli.codec.select import Codecs
-
-CONFIGURATIONS = ("config.json", "args.json")  # a folder may be given by its configuration
 
 
 def detect(path: Path, *, verify: bool) -> tuple[Family, Contents]:
@@ -24,11 +23,11 @@ def detect(path: Path, *, verify: bool) -> tuple[Family, Contents]:
 
     `verify` makes the readers verify checksums. Raises CheckpointError.
     """
-    contents = Contents(path.parent if path.name in CONFIGURATIONS and path.is_file() else path, verify=verify)
-    for family in families():
+    contents = Contents(path, verify=verify)
+    for family in FAMILIES:
         if family.recognise(contents):
             return family, contents
-    names = ", ".join(family.name for family in families())
+    names = ", ".join(family.name for family in FAMILIES)
     if contents.file is None:
         found = [file.relative_to(path).as_posix() for file in contents.files]
         hint = f"Give the folder that was downloaded or converted, or a weight file in it. Known formats: {names}."
@@ -46,9 +45,7 @@ def describe(path: Path) -> Description:
     return family.describe(contents)
 
 
-def load(
-    path: Path, options: Mapping[str, Any], *, device: torch.device, dtype: str, codecs: Codecs
-) -> Backend:
+def load(path: Path, options: Mapping[str, Any], *, device: torch.device, dtype: str, codecs: Codecs) -> Backend:
     """Return the checkpoint in a file or folder, its checksums verified. Raises CheckpointError and UsageError.
 
     `options` are loader options as written, for example {"heads": "16"}; see Family.load for the others.

@@ -23,7 +23,7 @@ from vallecli import errors
 from vallecli.audio.prompt import PreparedPrompt
 from vallecli.errors import DeviceError, VallecliError, WorkerLost
 from vallecli.extras import extra
-from vallecli.families.valle.preset import Preset
+from vallecli.families.base import Preset
 from vallecli.jobs.engine import Engine, Job, Spoken
 from vallecli.jobs.results import Failure
 
@@ -51,10 +51,12 @@ class _Worker:
     def engine(self) -> Engine:
         return self.load()
 
-    def prepare(self) -> tuple[str, Any] | Failure:
-        """Return what this is and the checkpoint's own sampling, or why it does not load."""
+    def prepare(self) -> tuple[str, Any, int, float] | Failure:
+        """Return a description, the default sampling, sample rate and frame rate, or why loading failed."""
         try:
-            return f"{self.engine.description}, worker {os.getpid()} on {socket.gethostname()}", self.engine.sampling
+            engine = self.engine
+            description = f"{engine.description}, worker {os.getpid()} on {socket.gethostname()}"
+            return description, engine.sampling, engine.sample_rate, engine.frame_rate
         except Exception as error:  # as a Failure: errors of ours do not survive pickling
             return Failure.of(error)
 
@@ -88,7 +90,7 @@ class RayEngine:
         for told in ray.get([worker.prepare.remote() for worker in workers]):
             if isinstance(told, Failure):
                 raise _as_error(told)
-            self.description, self.sampling = told
+            self.description, self.sampling, self.sample_rate, self.frame_rate = told
             say(self.description)
 
     def voice(self, source: PreparedPrompt | Preset, transcript: str | None, *, name: str, transcribe: bool) -> Any:
@@ -135,7 +137,7 @@ def connect(
     cannot be reached.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers of each run
-    with extra("ray", "--ray"):
+    with extra("ray", "a Ray cluster"):
         import ray
     ended = signal.getsignal(signal.SIGTERM)
     try:
@@ -143,7 +145,7 @@ def connect(
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise DeviceError(
-            f"no Ray cluster at {address}: {reason}", "--ray local starts one on this machine."
+            f"no Ray cluster at {address}: {reason}", "The address local starts a cluster on this machine."
         ) from error
     signal.signal(signal.SIGTERM, ended)  # Ray's own would leave with 1
     options = {"num_cpus": 1, "num_gpus": gpus, "max_restarts": -1, "max_task_retries": RETRIES}
@@ -174,6 +176,9 @@ def _none_if(address: str) -> bool | None:
 def _as_error(failure: Failure) -> VallecliError:
     """Return an error of the exit code of the one that a worker had."""
     known = getattr(errors, failure.code, VallecliError)
-    kinds = (errors.UsageError, errors.InputError, errors.CheckpointError, DeviceError)
+    kinds = (
+        *(errors.UsageError, errors.InputError, errors.CheckpointError),
+        *(DeviceError, errors.DependencyMissing),
+    )
     kind = next((kind for kind in kinds if issubclass(known, kind)), VallecliError)
     return kind(failure.message, failure.hint)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from vallecli.audio.prompt import PreparedPrompt
 from vallecli.audio.stream import Wav
-from vallecli.families.valle.preset import Preset
+from vallecli.families.base import Preset
 from vallecli.jobs.results import Failure
 
 
@@ -18,6 +18,10 @@ class Piece(Protocol):
     @property
     def audio(self) -> Wav:
         """Return its samples (N,), with the pause before it."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Return its sample rate in Hz."""
 
     @property
     def frames(self) -> int:
@@ -57,7 +61,9 @@ class Voices(Protocol):
     """What makes voices of recordings."""
 
     sampling: Any
-    """The checkpoint's own: a dataclass with the knobs of Settings."""
+    """The checkpoint's default sampling, a Sampling."""
+    sample_rate: int
+    frame_rate: float
 
     def voice(self, source: PreparedPrompt | Preset, transcript: str | None, *, name: str, transcribe: bool) -> Any:
         """Return the voice of a prompt; see Synthesizer.voice."""
@@ -83,12 +89,13 @@ class Speaker(Voices, Protocol):
         """Yield each `job` with its `pieces`, or the `error` that ended it."""
 
 
-class Together:
+class LocalEngine:
     """An engine of a synthesizer, in this process."""
 
     def __init__(self, speaker: Speaker, description: str = "") -> None:
         self.speaker, self.description = speaker, description
         self.sampling = speaker.sampling
+        self.sample_rate, self.frame_rate = speaker.sample_rate, speaker.frame_rate
         self.voice = speaker.voice
 
     def speak_many(self, jobs: Iterable[Job], *, slots: int) -> Iterator[Spoken]:

@@ -7,8 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from vallecli.checkpoints import local as store
-from vallecli.checkpoints import registry
+from vallecli.checkpoints import local, lookup
 from vallecli.errors import DamagedCheckpoint
 
 VERSION = 1  # raised when the same row is to be spoken otherwise than before
@@ -31,11 +30,11 @@ def revision(checkpoint: str, *, offline: bool = False) -> str:
 
     Raises CheckpointError for one that is not there.
     """
-    path = registry.find(checkpoint, offline=offline)
+    path = lookup.find(checkpoint, offline=offline)
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
     if not files:
         raise DamagedCheckpoint(f"{path} holds no checkpoint", "Give a complete checkpoint folder.")
-    hashes = [(file.relative_to(path).as_posix(), store.sha256(file)) for file in files]
+    hashes = [(file.relative_to(path).as_posix(), local.sha256(file)) for file in files]
     return digest({"files": hashes})[:16]
 
 

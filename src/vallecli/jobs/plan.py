@@ -9,22 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from vallecli.audio.files import FORMATS
+from vallecli.checkpoints.local import sha256
 from vallecli.errors import RowError, UnsafeName, UsageError, VallecliError
+from vallecli.families.catalog import known_accents, known_languages, known_options
 from vallecli.jobs.fingerprint import digest, in_shard, revision, seed_of
 from vallecli.jobs.names import Names
 from vallecli.jobs.prompts import Prompts
 from vallecli.jobs.table import Line
 from vallecli.settings import Settings, suggest, value_of
-from vallecli.checkpoints.local import sha256
-from vallecli.text import vallex
-from vallecli.text.base import AUTO, MIX
+from vallecli.text.base import AUTO
 from vallecli.text.english.normalize import check_words
 
 REQUIRED = ("text", "prompt")
 KNOBS = ("seed", "greedy", "temperature", "top_k", "top_p", "max_seconds")
-COLUMNS = ("id", *REQUIRED, "prompt_text", "output", "language", "accent", "checkpoint", *KNOBS)
-ACCENTS = tuple(vallex.LANGUAGES)
-LANGUAGES = (AUTO, *ACCENTS, MIX)
+LATER_KNOBS = ("top_n_sigma", "sample_rate")  # in fingerprints only if they are set: older results stay valid
+COLUMNS = ("id", *REQUIRED, "prompt_text", "output", "language", "accent", "checkpoint", *KNOBS, *LATER_KNOBS)
+ACCENTS = known_accents()
+LANGUAGES = (AUTO, *known_languages())
 ID_DIGITS = 5  # of a row's number, as its id: names sort as the rows do
 CHARACTERS_A_SECOND = 15  # of English read aloud
 
@@ -75,8 +76,10 @@ class Defaults:
     """What holds for rows that do not say it themselves, and for all of them."""
 
     settings: Settings
-    loading: Mapping[str, Any] = field(default_factory=dict)
-    """What Synthesizer.load is told besides: symbols, heads, prefix_mode, decoder."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Loader options as written; see Synthesizer.load."""
+    decoder: str | None = None
+    """Decoder of EnCodec's codes; see Synthesizer.load."""
     language: str = AUTO
     accent: str | None = None
     format: str = "wav"
@@ -151,9 +154,7 @@ class _Planner:
         self.names = Names(out)
         self.prompts = Prompts()
         self.revision = cache(partial(revision, offline=defaults.settings.offline))
-        self.told = {name: value for name, value in defaults.loading.items() if value is not None}
-        if "symbols" in self.told:
-            self.told["symbols"] = _symbols(Path(self.told["symbols"]))
+        self.loading = loading_content(defaults)
 
     def claim(self, line: Line) -> tuple[str, str]:
         """Return the id and the output of a line, which from now on are its own."""
@@ -189,8 +190,9 @@ class _Planner:
             "language": language,
             "accent": accent,
             "checkpoint": version,
-            "loading": self.told,
+            "loading": self.loading,
             **{knob: getattr(settings, knob) for knob in KNOBS},
+            **{knob: value for knob in LATER_KNOBS if (value := getattr(settings, knob)) is not None},
         }
         seed = seed_of(digest(content)) if settings.seed is None else settings.seed
         return Row(
@@ -211,7 +213,7 @@ class _Planner:
 
     def _settings(self, line: Line) -> Settings:
         values: dict[str, Any] = {}
-        for name in ("checkpoint", *KNOBS):
+        for name in ("checkpoint", *KNOBS, *LATER_KNOBS):
             if name in line.values:
                 try:
                     values[name] = value_of(name, line.values[name])
@@ -220,12 +222,25 @@ class _Planner:
         return replace(self.defaults.settings, **values)
 
 
-def _symbols(path: Path) -> str:
-    """Return the sha256 of a table of symbols. Raises UsageError."""
+def loading_content(defaults: Defaults) -> dict[str, Any]:
+    """Return what fingerprints contain of the loader options: values, and hashes of files. Raises UsageError."""
+    known = known_options()
+    content: dict[str, Any] = {}
+    for name, written in defaults.options.items():
+        if name not in known:
+            raise UsageError(f"there is no option {name!r}", suggest(name, list(known)))
+        value = known[name].parse(name, written)
+        content[name] = _sha256_of(name, value) if known[name].kind == "file" else value
+    return content if defaults.decoder is None else {**content, "decoder": defaults.decoder}
+
+
+def _sha256_of(name: str, path: Path) -> str:
+    """Return the sha256 of the file of a loader option. Raises UsageError."""
     try:
         return sha256(path)
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {(error.strerror or str(error)).lower()}", "Check --symbols.") from error
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(f"cannot read {path}: {reason}", f"Check the option {name}.") from error
 
 
 def _text(line: Line, name: str, *, whole_numbers: bool = False) -> str | None:

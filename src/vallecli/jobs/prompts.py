@@ -8,14 +8,15 @@ from pathlib import Path
 
 from vallecli.audio import prompt
 from vallecli.audio.prompt import PreparedPrompt
-from vallecli.errors import AudioNotFound, VallecliError
-from vallecli.families.valle.preset import Preset, is_preset, read_preset
 from vallecli.checkpoints.local import sha256
+from vallecli.errors import AudioNotFound, VallecliError
+from vallecli.families.base import Preset
+from vallecli.families.catalog import is_preset, read_preset
 
 
-def read_prompt(path: str | PathLike[str]) -> PreparedPrompt | Preset:
-    """Read the recording of a voice, or a VALL-E X preset. Raises InputError."""
-    return read_preset(path) if is_preset(path) else prompt.load(path)
+def read_prompt(path: str | PathLike[str], sample_rate: int = prompt.DEFAULT_RATE) -> PreparedPrompt | Preset:
+    """Read the recording of a voice at a sample rate, or a published preset. Raises InputError."""
+    return read_preset(path) if is_preset(path) else prompt.load(path, sample_rate=sample_rate)
 
 
 class Prompts:

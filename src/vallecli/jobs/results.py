@@ -48,6 +48,7 @@ class Record:
     output: str | None = None
     sha256: str | None = None
     seconds: float | None = None  # of audio
+    sample_rate: int | None = None  # Hz
     real_time_factor: float | None = None  # by its share of the time that rows took together
     frames: int | None = None
     stop_reason: str | None = None  # "max_frames" if one sentence did not end by itself

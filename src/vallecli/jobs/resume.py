@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vallecli.checkpoints.local import sha256
 from vallecli.errors import OutputExists
 from vallecli.jobs.plan import Plan, Refused, Row
 from vallecli.jobs.results import FAILED, OK, Failure, Record, now
-from vallecli.checkpoints.local import sha256
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+from vallecli.audio import effects
 from vallecli.audio.files import open_output
-from vallecli.constants import SAMPLE_RATE
+from vallecli.checkpoints.local import sha256
 from vallecli.errors import DISK, FolderNotWritable, VallecliError
 from vallecli.jobs.engine import Engine, Job, Spoken
 from vallecli.jobs.plan import Row
 from vallecli.jobs.prompts import read_prompt
 from vallecli.jobs.results import FAILED, OK, Failure, Record, Results, now
-from vallecli.checkpoints.local import sha256
 
 WINDOW = 256  # rows that are spoken longest first: a long one begun last would run alone at the end
 UNWRITTEN = 8  # rows that may wait for the disk before the models do
@@ -101,7 +101,7 @@ class Run:
                 key=row.id,
                 text=row.text,
                 voice=voice,
-                sampling=row.settings.sampling(engine.sampling, seed=row.seed),
+                sampling=row.settings.sampling(engine.sampling, seed=row.seed, frame_rate=engine.frame_rate),
                 language=row.language,
                 accent=row.accent,
             )
@@ -150,14 +150,19 @@ class Run:
         path = self.out / row.output
         for folder in reversed(Path(row.output).parents[:-1]):  # but never the output folder, should it be gone
             (self.out / folder).mkdir(exist_ok=True)
-        with open_output(path, force=True) as file:
+        rate = row.settings.sample_rate or spoken.pieces[0].sample_rate
+        samples = 0
+        with open_output(path, sample_rate=rate, force=True) as file:
             for piece in spoken.pieces:
-                file.write(piece.audio)
-        seconds = sum(len(piece.audio) for piece in spoken.pieces) / SAMPLE_RATE
+                wav_N = effects.resample(piece.audio, piece.sample_rate, rate)
+                file.write(wav_N)
+                samples += len(wav_N)
+        seconds = samples / rate
         reasons = [piece.stop_reason for piece in spoken.pieces]
         return {
             "sha256": sha256(path),
             "seconds": round(seconds, 3),
+            "sample_rate": rate,
             "real_time_factor": round(elapsed / seconds, 3) if seconds else None,
             "frames": sum(piece.frames for piece in spoken.pieces),
             "stop_reason": "max_frames" if "max_frames" in reasons else reasons[0],
@@ -208,7 +213,10 @@ class _Voices:
         if key not in self.made:
             try:
                 self.made[key] = self.engine.voice(
-                    read_prompt(row.prompt), row.prompt_text, name=str(row.prompt), transcribe=self.transcribe
+                    read_prompt(row.prompt, self.engine.sample_rate),
+                    row.prompt_text,
+                    name=str(row.prompt),
+                    transcribe=self.transcribe,
                 )
             except Exception as error:
                 self.made[key] = Failure.of(error)

@@ -1,1 +1,1 @@
-"""From written text to token ids, without torch."""
+"""Text front ends. No module here imports torch."""

@@ -1,4 +1,4 @@
-"""What a text front end is: it cuts a written text into sentences, and turns each into the ids of one vocabulary."""
+"""Text front ends: a written text to sentences, and each sentence to ids of the vocabulary of a model."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Protocol
 
 from vallecli.errors import ForeignPreset, UsageError
 
-AUTO = "auto"  # the front end finds the language out
-MIX = "mix"  # the text tells its languages itself: "[EN]I like[EN][ZH]苹果[ZH]"
+AUTO = "auto"  # the front end detects the language
+MIX = "mix"  # tags in the text state the languages: "[EN]I like[EN][ZH]苹果[ZH]"
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """What is spoken in one go, in a language that a front end knows, or in several: MIX."""
+    """A piece of text that is generated in one request, and its language: one of the front end's, or MIX."""
 
     text: str
     language: str
@@ -21,63 +21,74 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Phonemes:
-    """What a prompt says, as the ids a published preset keeps in place of a transcript."""
+    """The words of a prompt as ids, which published presets store in place of a transcript."""
 
     ids: tuple[int, ...]
     language: str
+    family: str
+    """Name of the family whose vocabulary the ids belong to."""
 
 
-Said = str | Phonemes
-"""What a prompt says: a transcript as written, or phonemes."""
+PromptWords = str | Phonemes
+"""The words of a prompt: a written transcript, or phonemes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tokens:
-    """Ids (S,) for a model's text embedding; those of the prompt's words come first."""
+    """Ids (S,) for the text embedding of a model; those of the prompt's words come first."""
 
     ids: list[int]
     languages: list[int] | None = None
-    """The row of the language embedding for each id, (S,), for models that have one."""
+    """Row of the language embedding for each id, (S,), for models that have one."""
     prompt_tokens: int = 0
-    """How many ids the transcript alone makes, begin and end marks included; 0 without one."""
+    """Number of ids of the prompt's words alone, including begin and end symbols; 0 without a prompt."""
     notes: tuple[str, ...] = ()
-    """What a user should know: something of the text was left out."""
+    """Messages for the user: parts of the text that were left out."""
 
 
 class FrontEnd(Protocol):
-    """The way from text to ids that a family of checkpoints was trained with."""
+    """The conversion of text to ids that a family of checkpoints was trained with."""
 
     name: str
-    """With its version; it stands in checkpoints."""
+    """Name and version, as stored in checkpoints."""
     languages: tuple[str, ...]
-    """What can be asked for besides AUTO."""
+    """Supported values of `language`, apart from AUTO."""
 
     def sentences(self, text: str, max_chars: int, *, language: str = AUTO) -> list[Sentence]:
-        """Given text as it was written, return what is spoken in one go, cleaned where this front end wants it.
+        """Split a written text into sentences; a front end with a normalizer also normalizes them.
 
-        `max_chars` counts characters of English. Raises TextError, or UsageError for an unknown language.
+        `max_chars` is the maximum length of a sentence in English; other languages can have a smaller one. Raises
+        TextError, and UsageError for an unknown language.
         """
         ...
 
-    def encode(self, text: str, *, language: str = AUTO, said: Said | None = None, accent: str | None = None) -> Tokens:
-        """Return the tokens of a sentence behind those of what the prompt says, if the model is to know that.
+    def encode(
+        self,
+        text: str,
+        *,
+        language: str = AUTO,
+        prompt_words: PromptWords | None = None,
+        accent: str | None = None,
+    ) -> Tokens:
+        """Return the tokens of a sentence, after those of the prompt's words for models that need these.
 
-        `accent` is a language whose accent the sentence gets, its own by default. Raises EmptyText if the sentence
-        has no words, EmptyTranscript if the transcript has none, UsageError for an unknown language.
+        `accent` is the language whose accent the sentence gets, its own by default. Raises EmptyText for a sentence
+        without words, EmptyTranscript for a transcript without words, ForeignPreset for phonemes of another
+        vocabulary, and UsageError for an unknown language.
         """
         ...
 
 
 def check_language(front_end: FrontEnd, language: str | None) -> None:
-    """Raise UsageError if a front end knows no such language; None and AUTO leave the choice to it."""
+    """Raise UsageError if a front end does not know a language; None and AUTO are valid, too."""
     if language not in (None, AUTO, *front_end.languages):
         raise UsageError(
             f"this checkpoint does not know the language {language!r}", f"It knows: {', '.join(front_end.languages)}."
         )
 
 
-def transcript(said: Said) -> str:
-    """Return a transcript as it was written; ForeignPreset for phonemes, which are of another vocabulary."""
-    if isinstance(said, Phonemes):
-        raise ForeignPreset
-    return said
+def transcript_of(prompt_words: PromptWords) -> str:
+    """Return a written transcript. Raises ForeignPreset for phonemes, which have another vocabulary."""
+    if isinstance(prompt_words, Phonemes):
+        raise ForeignPreset(prompt_words.family)
+    return prompt_words

@@ -1,4 +1,4 @@
-"""Chinese for VALL-E X: numbers in words, words by jieba, bopomofo by pypinyin, then IPA with arrows for the tones."""
+"""Chinese G2P of VALL-E X: numbers as words, words by jieba, bopomofo by pypinyin, then IPA with arrows for tones."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 
 from vallecli.extras import extra
 
-LONGEST = 16  # digits of a number that cn2an can say; longer ones are read digit by digit
+MAX_DIGITS = 16  # of a number that cn2an has words for; longer ones are read digit by digit
 NUMBER = re.compile(r"[0-9０-９]+(?:\.?[0-9０-９]+)?")
 HAN = re.compile(r"[\u4e00-\u9fff]")
-UNTONED = re.compile(r"(?<=[ㄅ-ㄩ])$")  # the first tone has no mark
+WITHOUT_TONE = re.compile(r"(?<=[ㄅ-ㄩ])$")  # bopomofo does not mark the first tone
 COMMAS = str.maketrans(dict.fromkeys("、；：", "，"))
-LATIN = {  # the names of the letters
+LETTER_NAMES = {  # of Latin letters, in bopomofo
     **{"a": "ㄟˉ", "b": "ㄅㄧˋ", "c": "ㄙㄧˉ", "d": "ㄉㄧˋ", "e": "ㄧˋ", "f": "ㄝˊㄈㄨˋ", "g": "ㄐㄧˋ"},
     **{"h": "ㄝˇㄑㄩˋ", "i": "ㄞˋ", "j": "ㄐㄟˋ", "k": "ㄎㄟˋ", "l": "ㄝˊㄛˋ", "m": "ㄝˊㄇㄨˋ", "n": "ㄣˉ"},
     **{"o": "ㄡˉ", "p": "ㄆㄧˉ", "q": "ㄎㄧㄡˉ", "r": "ㄚˋ", "s": "ㄝˊㄙˋ", "t": "ㄊㄧˋ", "u": "ㄧㄡˉ"},
     **{"v": "ㄨㄧˉ", "w": "ㄉㄚˋㄅㄨˋㄌㄧㄡˋ", "x": "ㄝˉㄎㄨˋㄙˋ", "y": "ㄨㄞˋ", "z": "ㄗㄟˋ"},
 }
-SPELLED = str.maketrans(LATIN | {letter.upper(): name for letter, name in LATIN.items()})
-IPA = (  # one after the other, as the longer ones come first
+SPELLED = str.maketrans(LETTER_NAMES | {letter.upper(): name for letter, name in LETTER_NAMES.items()})
+IPA = (  # applied in this order: longer ones come first
     *(("ㄅㄛ", "p⁼wo"), ("ㄆㄛ", "pʰwo"), ("ㄇㄛ", "mwo"), ("ㄈㄛ", "fwo"), ("ㄅ", "p⁼"), ("ㄆ", "pʰ"), ("ㄇ", "m")),
     *(("ㄈ", "f"), ("ㄉ", "t⁼"), ("ㄊ", "tʰ"), ("ㄋ", "n"), ("ㄌ", "l"), ("ㄍ", "k⁼"), ("ㄎ", "kʰ"), ("ㄏ", "x")),
     *(("ㄐ", "tʃ⁼"), ("ㄑ", "tʃʰ"), ("ㄒ", "ʃ"), ("ㄓ", "ts`⁼"), ("ㄔ", "ts`ʰ"), ("ㄕ", "s`"), ("ㄖ", "ɹ`")),
@@ -33,14 +33,14 @@ IPA = (  # one after the other, as the longer ones come first
 GLIDES = (
     (re.compile(r"i(?=[aoe])"), "j"),
     (re.compile(r"u(?=[aoəe])"), "w"),
-    (re.compile(r"([sɹ]`[⁼ʰ]?)(?=[→↓↑ ]+|$)"), r"\1ɹ`"),  # the vowel of shi, which has no bopomofo
+    (re.compile(r"([sɹ]`[⁼ʰ]?)(?=[→↓↑ ]+|$)"), r"\1ɹ`"),  # the vowel of shi, which bopomofo does not write
     (re.compile("ɻ"), "ɹ`"),
-    (re.compile(r"(s[⁼ʰ]?)(?=[→↓↑ ]+|$)"), r"\1ɹ"),  # that of si
+    (re.compile(r"(s[⁼ʰ]?)(?=[→↓↑ ]+|$)"), r"\1ɹ"),  # the vowel of si
 )
 
 
 def to_ipa(text: str) -> str:
-    """Return the IPA of Chinese text, words apart by a space. Raises ExtraMissing."""
+    """Return the IPA of Chinese text, with a space between words. Raises ExtraMissing."""
     phonemes = _bopomofo(NUMBER.sub(lambda number: _number(number[0]), text)).translate(SPELLED)
     for symbols, ipa in IPA:
         phonemes = phonemes.replace(symbols, ipa)
@@ -50,30 +50,30 @@ def to_ipa(text: str) -> str:
 
 
 def _bopomofo(text: str) -> str:
-    """Return the text with its Chinese words in bopomofo, a space before each but the first."""
+    """Return the text with its Chinese words in bopomofo, and a space before each except the first."""
     with extra("zh", "Chinese"):
         from pypinyin import BOPOMOFO, lazy_pinyin
 
-    said = ""
-    for word in _words().lcut(text.translate(COMMAS)):
+    converted = ""
+    for word in _tokenizer().lcut(text.translate(COMMAS)):
         if HAN.search(word):
-            word = "".join(UNTONED.sub("ˉ", syllable) for syllable in lazy_pinyin(word, BOPOMOFO))
-            said += " " if said else ""
-        said += word
-    return said
+            word = "".join(WITHOUT_TONE.sub("ˉ", syllable) for syllable in lazy_pinyin(word, BOPOMOFO))
+            converted += " " if converted else ""
+        converted += word
+    return converted
 
 
 @cache
-def _words() -> Any:
-    """Return jieba's splitter into words, which takes a second to read its dictionary."""
+def _tokenizer() -> Any:
+    """Return jieba's tokenizer, which takes a second to load."""
     with extra("zh", "Chinese"):
         import jieba
 
-    splitter = jieba.Tokenizer()
-    # Not its initialize(): that reads a cache anyone may have left in the machine's folder for temporary files.
-    splitter.FREQ, splitter.total = splitter.gen_pfdict(splitter.get_dict_file())
-    splitter.initialized = True
-    return splitter
+    tokenizer = jieba.Tokenizer()
+    # Not by initialize(), which loads a cache that anyone can place in the shared folder for temporary files.
+    tokenizer.FREQ, tokenizer.total = tokenizer.gen_pfdict(tokenizer.get_dict_file())
+    tokenizer.initialized = True
+    return tokenizer
 
 
 def _number(digits: str) -> str:
@@ -81,5 +81,5 @@ def _number(digits: str) -> str:
         import cn2an
 
     whole, _, fraction = digits.partition(".")
-    readable = max(len(whole), len(fraction)) <= LONGEST
+    readable = max(len(whole), len(fraction)) <= MAX_DIGITS
     return str(cn2an.an2cn(digits, "low" if readable else "direct"))

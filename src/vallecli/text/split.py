@@ -1,4 +1,4 @@
-"""Long text to pieces that fit a model: at sentence ends (by sentencex), else at clauses, else between words."""
+"""Splits long text into pieces that fit a model: at sentence ends (by sentencex), clauses, or between words."""
 
 from __future__ import annotations
 
@@ -9,30 +9,29 @@ import sentencex
 CLAUSE = re.compile(r"(?<=[,;:])\s|(?<=[，；：、])")
 BLANK_LINE = re.compile(r"\n\s*\n")
 SPACE = re.compile(r"\s")
-SHORTEST = 12  # characters that are worth a piece of their own when a sentence is cut
+MIN_CLAUSE_CHARS = 12  # shorter clauses are not separated when a sentence is divided
 
 
 def split(text: str, max_chars: int, *, language: str = "en") -> list[str]:
-    """Return pieces of at most `max_chars` characters; joined by spaces they give the text back, white space aside.
+    """Return pieces of at most `max_chars` characters; joined by spaces they are the text, except for white space.
 
-    Only a single word longer than `max_chars` is cut inside, or a clause of a language that puts no spaces between
-    words.
+    A word is divided only if it is longer than `max_chars`; so is a clause in a language without spaces.
     """
     sentences = sentencex.segment(language, " ".join(text.split()))
     return [piece for sentence in sentences for piece in _fit(sentence.strip(), max_chars)]
 
 
 def split_written(text: str, max_chars: int, *, language: str = "en") -> list[str]:
-    """Do what `split` does, with text that nobody has normalized: there a blank line ends a sentence, too."""
+    """Split text that is not normalized, where a blank line also ends a sentence; see `split`."""
     return [piece for part in BLANK_LINE.split(text) for piece in split(part, max_chars, language=language)]
 
 
 def _fit(sentence: str, max_chars: int) -> list[str]:
-    """Cut a sentence near its middle until the parts fit: halves are more even than a full piece and a last word."""
+    """Divide a sentence near its middle until the parts fit, so that no part is very short."""
     if len(sentence) <= max_chars:
         return [sentence] if sentence else []
     middle = len(sentence) // 2
-    for boundary, shortest in ((CLAUSE, SHORTEST), (SPACE, 1)):
+    for boundary, shortest in ((CLAUSE, MIN_CLAUSE_CHARS), (SPACE, 1)):
         cuts = [match.start() for match in boundary.finditer(sentence)]
         cuts = [cut for cut in cuts if min(cut, len(sentence) - cut) >= shortest]
         if cuts:

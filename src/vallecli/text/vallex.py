@@ -1,7 +1,7 @@
-"""The front end of VALL-E X: English, Chinese and Japanese to IPA, one id a character.
+"""The front end of VALL-E X: English, Chinese and Japanese to IPA, one id per character.
 
-A text may mix the three: "[EN]I like[EN][ZH]苹果[ZH]". Elsewhere the language is told by the script alone, where the
-published program asks a statistical model.
+A text can mix the three: "[EN]I like[EN][ZH]苹果[ZH]". Without tags the language is detected by the script; the
+published program uses a statistical model.
 """
 
 from __future__ import annotations
@@ -11,31 +11,31 @@ from collections.abc import Iterator
 
 from vallecli.errors import EmptyText, EmptyTranscript, TextError, UsageError
 from vallecli.text import ipa_en, ipa_ja, ipa_zh
-from vallecli.text.base import AUTO, MIX, Phonemes, Said, Sentence, Tokens, check_language
+from vallecli.text.base import AUTO, MIX, Phonemes, PromptWords, Sentence, Tokens, check_language
 from vallecli.text.split import split, split_written
 
-LANGUAGES = {"en": 0, "zh": 1, "ja": 2}  # rows of the language embeddings; the .npz presets number them otherwise
+LANGUAGES = {"en": 0, "zh": 1, "ja": 2}  # rows of the language embedding; .npz presets use other numbers
 TO_IPA = {"en": ipa_en.to_ipa, "zh": ipa_zh.to_ipa, "ja": ipa_ja.to_ipa}
 SYMBOLS = "!#*,-.=?NQ^_`abdefghijklmnopstuvwxyz~æçðŋɑɔəɛɥɪɫɯɸɹɾʃʊʑʒʰˈˌθ…⁼↑→↓"
-FIRST_ID = 5  # of these; 1 to 4 are never used
-UNKNOWN_ID = 0  # of all other characters
+FIRST_ID = 5  # of SYMBOLS; 1 to 4 are unused
+UNKNOWN_ID = 0  # for all other characters
 IDS = {symbol: index for index, symbol in enumerate(SYMBOLS, FIRST_ID)}
 VOCABULARY_SIZE = FIRST_ID + len(SYMBOLS)
 
 TAGGED = re.compile(r"\[(EN|ZH|JA)\](.*?)\[\1\]", re.DOTALL)
-ENDINGS = ".,!?-…~"  # one of these closes each tagged part
+ENDINGS = ".,!?-…~"  # each tagged part ends with one of these
 SENTENCE_END = re.compile(r"[.!?。！？…][\"'”’」』)）]*\s*$")
 KANA, HAN, LATIN = (
     re.compile(f"[{letters}]") for letters in ("\u3040-\u30ff\uff66-\uff9f", "\u3400-\u4dbf\u4e00-\u9fff", "A-Za-z")
 )
-LATIN_EACH = 3  # Latin letters say as much as one Chinese or Japanese character
-DENSITY = {"en": 1, "zh": 3, "ja": 2}  # characters of English that take as long to say as one of this language
+LATIN_EACH = 3  # Latin letters that count as much as one Chinese or Japanese character
+DENSITY = {"en": 1, "zh": 3, "ja": 2}  # English characters with the duration of one character of this language
 
 
 def detect(text: str) -> str:
     """Return the language of a text by its script: "ja" with kana, else "zh" with Chinese characters, else "en".
 
-    A few of these amid Latin letters leave it English.
+    A text that is mostly Latin letters is English.
     """
     eastern = len(KANA.findall(text)) + len(HAN.findall(text))
     if eastern * LATIN_EACH < len(LATIN.findall(text)) or not eastern:
@@ -44,7 +44,10 @@ def detect(text: str) -> str:
 
 
 def _language_in(text: str, sentence: str) -> str:
-    """Return the language of a sentence; one without kana may be Japanese still, one of digits is what its text is."""
+    """Return the language of a sentence within a text.
+
+    A sentence of Chinese characters is Japanese if the text has kana; one without letters has the text's language.
+    """
     if not any(letters.search(sentence) for letters in (KANA, HAN, LATIN)):
         return detect(text)
     own = detect(sentence)
@@ -52,37 +55,45 @@ def _language_in(text: str, sentence: str) -> str:
 
 
 class VallexFrontEnd:
-    """Written text to the ids of the 70 symbols that VALL-E X knows, and the language of each."""
+    """Converts written text to ids of the 70 symbols of VALL-E X, and the language of each."""
 
     name = "vallex-1"
     languages: tuple[str, ...] = (*LANGUAGES, MIX)
 
     def sentences(self, text: str, max_chars: int, *, language: str = AUTO) -> list[Sentence]:
-        """Return the sentences of a text, as FrontEnd tells; under AUTO each in its own language.
+        """Return the sentences of a text, not normalized; with AUTO the language of each is detected.
 
-        A tagged text keeps its tags. Raises TextError for words outside of them, EmptyText, and UsageError.
+        Sentences of a tagged text keep their tags. Raises TextError for words outside of tags, EmptyText and
+        UsageError.
         """
         check_language(self, language)
         if not any(char.isalnum() for char in text):
             raise EmptyText
         if language == MIX or (language == AUTO and TAGGED.search(text)):
-            return [Sentence(piece, MIX) for piece in _mixed(text, max_chars)]
+            return [Sentence(piece, MIX) for piece in _split_tagged(text, max_chars)]
         found = []
         for whole in split_written(text, len(text), language=detect(text) if language == AUTO else language):
             own = _language_in(text, whole) if language == AUTO else language
             found += [Sentence(piece, own) for piece in split(whole, max_chars // DENSITY[own], language=own)]
         return found
 
-    def encode(self, text: str, *, language: str = AUTO, said: Said | None = None, accent: str | None = None) -> Tokens:
-        """Return tokens as FrontEnd tells, each with its language's row of the embedding. Also raises ExtraMissing."""
+    def encode(
+        self,
+        text: str,
+        *,
+        language: str = AUTO,
+        prompt_words: PromptWords | None = None,
+        accent: str | None = None,
+    ) -> Tokens:
+        """Return the tokens of transcript and text and the language of each; see FrontEnd. Also raises ExtraMissing."""
         check_language(self, language)
         check_language(self, accent)
         if accent == MIX:
-            raise UsageError("an accent is that of one language", f"Give one of {', '.join(LANGUAGES)}.")
-        target = _symbols(text, language)
+            raise UsageError(f"{MIX!r} is not an accent", f"Accents: {', '.join(LANGUAGES)}.")
+        target = _encode(text, language)
         if not target:
             raise EmptyText
-        prompt = () if said is None else _prompt(said)
+        prompt = () if prompt_words is None else _encode_prompt(prompt_words)
         return Tokens(
             ids=[index for index, _ in (*prompt, *target)],
             languages=[
@@ -93,22 +104,22 @@ class VallexFrontEnd:
         )
 
     def phonemes(self, text: str, *, language: str = AUTO) -> str:
-        """Return the IPA of a text, the parts of a tagged one joined."""
+        """Return the IPA of a text; tagged parts are joined."""
         return "".join(ipa for ipa, _ in _parts(text, language))
 
 
-def _prompt(said: Said) -> list[tuple[int, str]]:
-    """Return the ids of what a prompt says, each with its language; EmptyTranscript if it has no words."""
-    if isinstance(said, Phonemes):
-        return [(index, said.language) for index in said.ids]
-    symbols = _symbols(said, AUTO)
+def _encode_prompt(prompt_words: PromptWords) -> list[tuple[int, str]]:
+    """Return the ids of a prompt's words, each with its language. Raises EmptyTranscript if there are none."""
+    if isinstance(prompt_words, Phonemes):
+        return [(index, prompt_words.language) for index in prompt_words.ids]
+    symbols = _encode(prompt_words, AUTO)
     if not symbols:
         raise EmptyTranscript
     return symbols
 
 
-def _symbols(text: str, language: str) -> list[tuple[int, str]]:
-    """Return the ids of a text, each with its language; none if it has no words."""
+def _encode(text: str, language: str) -> list[tuple[int, str]]:
+    """Return the ids of a text, each with its language; [] for a text without words."""
     parts = list(_parts(text, language))
     if not any(char.isalpha() for ipa, _ in parts for char in ipa):
         return []
@@ -116,7 +127,7 @@ def _symbols(text: str, language: str) -> list[tuple[int, str]]:
 
 
 def _parts(text: str, language: str) -> Iterator[tuple[str, str]]:
-    """Yield the IPA and the language of each tagged part of a text, or of all of it if it has no tags."""
+    """Yield the IPA and the language of each tagged part of a text, or of the whole text if it has no tags."""
     tagged = [(match[2], match[1].lower()) for match in TAGGED.finditer(text)]
     if language not in (AUTO, MIX) or (language == AUTO and not tagged):
         tagged = [(text, detect(text) if language == AUTO else language)]
@@ -125,12 +136,13 @@ def _parts(text: str, language: str) -> Iterator[tuple[str, str]]:
         yield (f"{ipa}." if ipa and ipa[-1] not in ENDINGS else ipa), own
 
 
-def _mixed(text: str, max_chars: int) -> Iterator[str]:
-    """Yield pieces of a tagged text that fit, each with its own tags."""
+def _split_tagged(text: str, max_chars: int) -> Iterator[str]:
+    """Yield pieces of a tagged text, each with its tags and of at most `max_chars` in English characters."""
     outside = " ".join(part.strip() for part in TAGGED.sub("\n", text).splitlines() if part.strip())
     if any(char.isalnum() for char in outside):
         raise TextError(
-            f'this stands outside of the tags: "{outside}"', "Put all text between [EN] and [EN], [ZH] and [ZH] ..."
+            f'this text is outside of the language tags: "{outside}"',
+            "Put all text in tags: [EN]Hello.[EN][ZH]你好。[ZH]",
         )
     piece, room = "", max_chars
     for match in TAGGED.finditer(text):

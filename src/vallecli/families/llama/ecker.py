@@ -244,7 +244,9 @@ def our_tensors(published: Published, config: EckerConfig) -> dict[str, Tensor]:
     if config.duration and head is not None:
         tables["duration_embedding"] = ("len_emb", DIGITS + 1)
         heads["duration_head"] = (head, DIGITS + 1)
-    ours = {f"{name}.weight": published.take(f"{theirs}.weight", rows, width) for name, (theirs, rows) in tables.items()}
+    ours = {
+        f"{name}.weight": published.take(f"{theirs}.weight", rows, width) for name, (theirs, rows) in tables.items()
+    }
     for name, (index, classes) in heads.items():
         ours[f"{name}.weight"] = published.take(f"classifiers.proj.{index}.weight", classes, width)
         if config.biases:

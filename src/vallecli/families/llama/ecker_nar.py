@@ -73,7 +73,10 @@ def _guided(
     out = [logits_TV.float() for logits_TV in logits(pairs + nulls)]
     if not strength:
         return out
-    return [guide(with_TV, null_TV, strength, rescale) for with_TV, null_TV in zip(out[: len(pairs)], out[len(pairs) :], strict=True)]
+    return [
+        guide(with_TV, null_TV, strength, rescale)
+        for with_TV, null_TV in zip(out[: len(pairs)], out[len(pairs) :], strict=True)
+    ]
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from vallecli.checkpoints.modules import assign, check_tensors, convert
+from vallecli.checkpoints.modules import check_tensors
 from vallecli.checkpoints.weights import MappedFiles
-from vallecli.decoding.linear import quantize
 from vallecli.errors import DamagedCheckpoint
 from vallecli.families.llama.layers import MAX_LAYERS, LlamaConfig
 
@@ -104,24 +103,3 @@ class Published:
         if self._tensors:
             names = ", ".join(sorted(self._tensors)[:3])
             raise DamagedCheckpoint(f"{self.path} has {len(self._tensors)} tensors of unknown use, such as {names}")
-
-
-def fill(
-    model: nn.Module,
-    layers: nn.ModuleList,
-    tensors: Mapping[str, Tensor],
-    path: Path,
-    *,
-    device: torch.device,
-    dtype: torch.dtype,
-) -> None:
-    """Assign tensors under our names to a model from `skeletons`, and move it to a device and a precision.
-
-    With torch.int8, the matrices inside the layers are stored in 8 bits, and everything else in float32.
-    """
-    assign(model, tensors, "", path)
-    if dtype == torch.int8:
-        mapped = MappedFiles()
-        quantize(layers, replaced=lambda linear: mapped.release(list(linear.parameters())))
-    convert(model, device, torch.float32 if dtype == torch.int8 else dtype)
-    model.eval()

@@ -68,7 +68,8 @@ class ValleFamily:
 
         checkpoint = self.read(contents, options)
         precision = devices.pick_dtype(dtype, device, checkpoint.parameters)
-        return ValleBackend(self.name, checkpoint, device=device, dtype=precision, codecs=codecs)
+        codec = codecs.stored(checkpoint.codec, checkpoint.tensors, checkpoint.path, checkpoint.name)
+        return ValleBackend(self.name, checkpoint, device=device, dtype=precision, codec=codec)
 
     def export(self, contents: Contents, options: Options) -> Export:
         """Return the checkpoint in valle's own format. Raises CheckpointError and UsageError."""
@@ -81,7 +82,7 @@ class ValleFamily:
         """Return a backend with random weights of a published size, and a random codec."""
         from vallecli.families.valle.random import random_backend
 
-        return random_backend(size, device=device, dtype=dtype)
+        return random_backend(self.name, size, device=device, dtype=dtype)
 
     def read_preset(self, path: Path) -> Preset | None:
         """Return the preset in an .npz file, None if it is of another family. Raises PresetError if it is damaged."""

@@ -135,9 +135,7 @@ class AR(nn.Module):
         config = self.config
         shape = CacheShape(config.n_layers, config.n_heads, config.d_model // config.n_heads, config.cross_attention)
         self.reserve(capacity)
-        return KVCache(
-            shape, rows, self.head.weight, capacity=capacity, memory_capacity=memory_capacity, block=block
-        )
+        return KVCache(shape, rows, self.head.weight, capacity=capacity, memory_capacity=memory_capacity, block=block)
 
     def reserve(self, positions: int) -> None:
         """Prepare for sequences of up to `positions` positions."""

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from vallecli.audio.prompt import PreparedPrompt
 from vallecli.codec import equalizer
-from vallecli.codec.select import Codecs
+from vallecli.codec.select import CodecSpec
 from vallecli.decoding import engine
 from vallecli.decoding.request import CausalOutput, CausalRequest
 from vallecli.decoding.sampling import Sampling
@@ -36,7 +36,7 @@ from vallecli.families.valle.checkpoint import Checkpoint, build_for_inference
 from vallecli.families.valle.config import CODEBOOK_SIZE, NUM_CODEBOOKS, ModelConfig
 from vallecli.families.valle.preset import FAMILY as PRESET_FAMILY
 from vallecli.families.valle.refine import NarInput
-from vallecli.text.base import FrontEnd
+from vallecli.text.base import FrontEnd, Tokens
 from vallecli.text.english.arpabet import ArpabetFrontEnd
 from vallecli.text.espeak import EspeakFrontEnd
 from vallecli.text.vallex import VallexFrontEnd
@@ -56,9 +56,9 @@ class ValleBackend(CausalBackend):
     """
 
     def __init__(
-        self, family: str, checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype, codecs: Codecs
+        self, family: str, checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype, codec: CodecSpec
     ) -> None:
-        """Build the models. Raises DamagedCheckpoint, and UsageError for a decoder of other codes."""
+        """Build the models. Raises DamagedCheckpoint."""
         if checkpoint.front_end not in FRONT_ENDS:
             raise DamagedCheckpoint(
                 f"{checkpoint.path} needs the unknown text front end {checkpoint.front_end!r}",
@@ -74,7 +74,7 @@ class ValleBackend(CausalBackend):
             dtype=dtype,
             sampling=sampling,
             limits=checkpoint.limits,
-            codec=codecs.stored(checkpoint.codec, checkpoint.tensors, checkpoint.path, checkpoint.name),
+            codec=codec,
         )
         self.family, self.config = family, checkpoint.model
         self._front_end, self._symbols, self._path = checkpoint.front_end, checkpoint.symbols, checkpoint.path
@@ -144,6 +144,25 @@ class ValleBackend(CausalBackend):
             text_S, prompt_PQ = torch.tensor(tokens.ids, device=self.device), self._voice_codes(request.voice)
             inputs.append(NarInput(text_S, prompt_PQ, output.codes_T, tokens.prompt_tokens, languages_S))
         return nar_loop.refine_many(self.nar, inputs)
+
+    def uncached_logits(self, request: Request, codes_T: Tensor) -> Tensor:
+        """Return the AR's next logits (1, 1025) behind some codes (T,), computed without a cache."""
+        prefix = self.causal_request(request).prefix
+        audio_BA = torch.cat([prefix.audio_A, codes_T])[None]
+        lengths = torch.tensor([[len(prefix.text_S)], [audio_BA.shape[1]]], device=self.device)
+        languages_BS = None if prefix.languages_S is None else prefix.languages_S[None]
+        logits: Tensor = self.ar(prefix.text_S[None], lengths[0], audio_BA, lengths[1], languages_BS=languages_BS)
+        return logits[:, -1]
+
+    def random_tokens(self, number: int, generator: torch.Generator) -> Tokens:
+        """Return random text ids."""
+        ids = torch.randint(0, self.config.text_vocab, (number,), generator=generator).tolist()
+        return Tokens(ids=ids, languages=[0] * number if self.config.n_languages else None)
+
+    @property
+    def step_modules(self) -> tuple[nn.Module, ...]:
+        """Return what a decode step reads, apart from single rows of the embeddings."""
+        return self.ar.layers, self.ar.norm, self.ar.head
 
     def _voice_codes(self, voice: Voice) -> Tensor:
         return torch.from_numpy(voice.codes_PQ).long().to(self.device)

@@ -21,9 +21,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "amphion-v1": amphion.DEFAULTS,
 }
 FIELDS = {"nhead": ("n_heads", "nar_n_heads"), "prefix_mode": ("prefix_mode",)}  # setting -> fields of ModelConfig
-LANGUAGES = {
-    front_end.name: front_end.languages for front_end in (ArpabetFrontEnd, VallexFrontEnd, EspeakFrontEnd)
-}
+LANGUAGES = {front_end.name: front_end.languages for front_end in (ArpabetFrontEnd, VallexFrontEnd, EspeakFrontEnd)}
 
 
 def describe(family: str, stored: Stored, read: Callable[[Stored, Options], Checkpoint]) -> Description:

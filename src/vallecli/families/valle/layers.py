@@ -62,7 +62,9 @@ class FixedNorm(nn.Module):
     def of(cls, adaptive: AdaptiveNorm, stages_SD: Tensor) -> FixedNorm:
         """Precompute an AdaptiveNorm for stages with these embeddings (S, D)."""
         weight, bias = adaptive.project.weight.float(), adaptive.project.bias.float()
-        rows = [product(stage_D, weight, bias) for stage_D in stages_SD]  # one at a time, as AdaptiveNorm does: the same rounding
+        rows = [
+            product(stage_D, weight, bias) for stage_D in stages_SD
+        ]  # one at a time, as AdaptiveNorm does: the same rounding
         fixed = cls(stages_SD.shape[1], len(stages_SD))
         fixed.norm = adaptive.norm
         fixed.scales_and_shifts = nn.Parameter(torch.stack(rows).view(len(rows), 2, -1))

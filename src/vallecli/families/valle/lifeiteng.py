@@ -20,9 +20,9 @@ from vallecli.checkpoints.modules import check_tensors
 from vallecli.errors import CheckpointError, DamagedCheckpoint, UsageError
 from vallecli.families.causal import Limits
 from vallecli.families.valle.checkpoint import Checkpoint
+from vallecli.families.valle.config import BOS, NUM_CODEBOOKS, ModelConfig, Stop
 from vallecli.families.valle.stored import Stored
 from vallecli.families.valle.symbols import read_symbols
-from vallecli.families.valle.config import BOS, NUM_CODEBOOKS, ModelConfig, Stop
 from vallecli.text.espeak import EspeakFrontEnd
 
 # Published name -> ours; the first pattern that matches is used.

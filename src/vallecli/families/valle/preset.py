@@ -32,7 +32,8 @@ def read_preset(path: str | PathLike[str]) -> Preset | None:
     codes_1PQ = _read(path, "audio_tokens", shape=(1, None, NUM_CODEBOOKS), below=CODEBOOK_SIZE)
     ids_1S = _read(path, "text_tokens", shape=(1, None), below=VOCABULARY_SIZE)
     language = LANGUAGES[int(_read(path, "lang_code", shape=(), below=len(LANGUAGES)))]
-    return Preset(FAMILY, codes_1PQ[0].astype(np.int16), Phonemes(tuple(ids_1S[0].tolist()), language))
+    phonemes = Phonemes(tuple(ids_1S[0].tolist()), language, FAMILY)
+    return Preset(FAMILY, codes_1PQ[0].astype(np.int16), phonemes)
 
 
 def _names(path: str | PathLike[str]) -> list[str]:

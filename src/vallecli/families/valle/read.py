@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from vallecli.checkpoints.contents import Contents
 from vallecli.errors import UnknownFormat
 from vallecli.families.base import parse_options
-from vallecli.families.detect import detect
-from vallecli.families.valle import ValleFamily
+from vallecli.families.valle import FAMILIES
 from vallecli.families.valle.checkpoint import Checkpoint
 
 
@@ -17,7 +17,8 @@ def read_checkpoint(path: Path, **options: Any) -> Checkpoint:
 
     Raises CheckpointError, and UsageError for options that do not exist or are missing.
     """
-    family, contents = detect(path, verify=True)
-    if not isinstance(family, ValleFamily):
-        raise UnknownFormat(f"{path} is a {family.name} checkpoint, which has other models")
-    return family.read(contents, parse_options(family, options))
+    contents = Contents(path, verify=True)
+    for family in FAMILIES:
+        if family.recognise(contents):
+            return family.read(contents, parse_options(family, options))
+    raise UnknownFormat(f"{path} is not a VALL-E checkpoint", f"Formats: {', '.join(f.name for f in FAMILIES)}.")

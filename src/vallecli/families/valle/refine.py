@@ -56,7 +56,9 @@ def refine(
 
 
 @torch.inference_mode()
-def refine_many(model: NAR, inputs: Sequence[NarInput], *, on_stage: Callable[[int], None] | None = None) -> list[Tensor]:
+def refine_many(
+    model: NAR, inputs: Sequence[NarInput], *, on_stage: Callable[[int], None] | None = None
+) -> list[Tensor]:
     """Return the codes (T, 8) of each input, as `refine`, by passes over all inputs at once."""
     read = [without_prompt(model.config, item.text_S, item.languages_S, item.prompt_tokens) for item in inputs]
     known = [(text_S, languages_S) for text_S, languages_S in read if languages_S is not None]

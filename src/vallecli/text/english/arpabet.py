@@ -1,7 +1,7 @@
-"""The ARPAbet front end of nano: spoken words to phonemes by g2p-en, wholly offline.
+"""The ARPAbet front end of nano: normalized English to phonemes by g2p-en, without downloads.
 
-g2p-en looks words up in CMUdict, tells homographs apart by a part-of-speech tag, and spells unknown words out with
-a small neural model of its own. Dictionary and tagger weights come from `vallecli/data/text`, see the notice there.
+g2p-en looks words up in CMUdict, distinguishes homographs by part-of-speech tags, and predicts the phonemes of unknown
+words with a small neural model. The dictionary and the weights of the tagger are in `vallecli/data/text`; see NOTICE.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 from vallecli.errors import EmptyText, EmptyTranscript
-from vallecli.text.base import AUTO, Said, Sentence, Tokens, check_language, transcript
+from vallecli.text.base import AUTO, PromptWords, Sentence, Tokens, check_language, transcript_of
 from vallecli.text.english.cmudict import Pronunciations, pronunciations
 from vallecli.text.english.normalize import normalize
-from vallecli.text.split import split
 from vallecli.text.english.tagger import tagger
+from vallecli.text.split import split
 
 PAD, SEPARATOR = "<pad>", " "
 PUNCTUATION = (",", ".", "?", "!", "-")
@@ -32,55 +32,65 @@ CONSONANTS = (
     *("B", "CH", "D", "DH", "F", "G", "HH", "JH", "K", "L", "M", "N"),
     *("NG", "P", "R", "S", "SH", "T", "TH", "V", "W", "Y", "Z", "ZH"),
 )
-# Dashes apart from words, and the marks that have no symbol of their own, become the pause that is nearest.
+# Dashes between words, and marks without a symbol, become the most similar mark.
 DASH = re.compile(r"\s*(?:-{2,}|[—–])\s*|\s+-+\s+")
 MARKS = str.maketrans({";": ",", ":": ",", "…": ".", "-": " ", "’": "'"})
 TOKEN = re.compile(r"[a-z']*[a-z][a-z']*|[,.?!]")
-OPENING = ",.?!"  # before a word these are no pause
-HISSING = frozenset({"S", "Z", "SH", "ZH", "CH", "JH"})
+LEADING_MARKS = ",.?!"  # ignored at the start of a word
+SIBILANTS = frozenset({"S", "Z", "SH", "ZH", "CH", "JH"})
 VOICELESS = frozenset({"P", "T", "K", "F", "TH"})
 
 
 @functools.cache
 def _g2p() -> Any:
-    """Return g2p-en's converter, on our data."""
+    """Return the converter of g2p-en, with the dictionary and the tagger of this package."""
 
     def pos_tag(words: Sequence[str]) -> Sequence[tuple[str, str]]:
-        """Tag the words if a tag can make a difference."""
+        """Return the words with tags, which are empty if no word is a homograph."""
         homographs = converter.homograph2features
         return tagger().tag(words) if any(word in homographs for word in words) else [(word, "") for word in words]
 
-    # g2p-en wants four things of NLTK, whose import takes seconds beside SciPy; and when NLTK's data is not
-    # installed, g2p-en downloads it as it is imported. So it gets the four things from us and never sees NLTK.
-    # Both are put back afterwards: code that shares this process may use the real ones.
-    stand_ins = {name: ModuleType(name) for name in ("nltk", "nltk.corpus", "nltk.tokenize")}
-    vars(stand_ins["nltk"]).update(pos_tag=pos_tag, data=SimpleNamespace(find=lambda _name: None))
-    vars(stand_ins["nltk.corpus"]).update(cmudict=SimpleNamespace(dict=pronunciations))
-    vars(stand_ins["nltk.tokenize"]).update(TweetTokenizer=lambda: SimpleNamespace(tokenize=str.split))
-    others = _take_modules("nltk", "g2p_en")
-    sys.modules.update(stand_ins)
+    # g2p-en uses four names of NLTK. Importing NLTK and SciPy takes seconds, and g2p-en downloads NLTK's data at import
+    # if it is missing. So it is imported with replacements of NLTK's modules, which are removed afterwards: other code
+    # in this process may import the real NLTK and g2p-en.
+    replacements = {name: ModuleType(name) for name in ("nltk", "nltk.corpus", "nltk.tokenize")}
+    vars(replacements["nltk"]).update(pos_tag=pos_tag, data=SimpleNamespace(find=lambda _name: None))
+    vars(replacements["nltk.corpus"]).update(cmudict=SimpleNamespace(dict=pronunciations))
+    vars(replacements["nltk.tokenize"]).update(TweetTokenizer=lambda: SimpleNamespace(tokenize=str.split))
+    originals = _remove_modules("nltk", "g2p_en")
+    sys.modules.update(replacements)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # its sources hold what later Pythons deprecate
+            warnings.simplefilter("ignore")  # its code is deprecated in later Python versions
             from g2p_en import G2p
 
             converter = G2p()
     finally:
-        _take_modules("nltk", "g2p_en")
-        sys.modules.update(others)
-    converter.variables.close()  # the file of the neural model, which is in memory now
+        _remove_modules("nltk", "g2p_en")
+        sys.modules.update(originals)
+    converter.variables.close()  # closes the file of the neural model, which is in memory
     return converter
 
 
-def _take_modules(*packages: str) -> dict[str, ModuleType]:
-    """Remove packages from the imported modules and return them."""
+def pronounce(words: str) -> list[list[str]]:
+    """Return the ARPAbet phonemes of each word of a text of lower-case letters and single spaces.
+
+    Vowels end with their stress, except for a rare "UW" of the neural model.
+    """
+    with np.errstate(over="ignore"):  # harmless in the sigmoid of the neural model
+        symbols = _g2p()(words)
+    return [list(group) for is_space, group in groupby(symbols, SEPARATOR.__eq__) if not is_space]
+
+
+def _remove_modules(*packages: str) -> dict[str, ModuleType]:
+    """Remove packages from sys.modules and return their modules."""
     return {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] in packages}
 
 
 class ArpabetFrontEnd:
-    """Normalized English text to ids of ARPAbet phonemes, punctuation and word separators."""
+    """Converts normalized English text to ids of ARPAbet phonemes, punctuation and word separators."""
 
-    name = "arpabet-1"  # another vocabulary or other pronunciations are another name
+    name = "arpabet-1"  # a change of vocabulary or pronunciations needs a new version
     languages: tuple[str, ...] = ("en",)
     vocabulary = (
         *(PAD, SEPARATOR, *PUNCTUATION),
@@ -92,15 +102,15 @@ class ArpabetFrontEnd:
         self._ids = {symbol: index for index, symbol in enumerate(self.vocabulary)}
 
     def words(self, text: str) -> list[list[str]]:
-        """Return the phonemes of each word of the text, split at spaces and hyphens, its punctuation at its end."""
+        """Return the phonemes of each word, followed by its punctuation; words are separated by spaces and hyphens."""
         tokens: list[str] = []
-        owners: list[int] = []  # the word of each token
+        owners: list[int] = []  # index of the word of each token
         count = 0
-        for written in _plain(text).split():
-            found = [token for token, _ in groupby(TOKEN.findall(written.lstrip(OPENING) or written))]
+        for written in _simplify(text).split():
+            found = [token for token, _ in groupby(TOKEN.findall(written.lstrip(LEADING_MARKS) or written))]
             if any(token not in PUNCTUATION for token in found):
                 count += 1
-            if count:  # there is no word before for the punctuation to join
+            if count:  # punctuation before the first word is dropped
                 tokens += found
                 owners += [count - 1] * len(found)
         words: list[list[str]] = [[] for _ in range(count)]
@@ -109,7 +119,7 @@ class ArpabetFrontEnd:
         return words
 
     def phonemes(self, text: str) -> list[str]:
-        """Return the symbols of the text, words apart by a separator; EmptyText if no word is left."""
+        """Return the symbols of the text, with SEPARATOR between words. Raises EmptyText for a text without words."""
         return [self.vocabulary[index] for index in self.encode_words(text)[0]]
 
     def sentences(self, text: str, max_chars: int, *, language: str = AUTO) -> list[Sentence]:
@@ -117,22 +127,32 @@ class ArpabetFrontEnd:
         check_language(self, language)
         return [Sentence(piece, "en") for piece in split(normalize(text), max_chars)]
 
-    def encode(self, text: str, *, language: str = AUTO, said: Said | None = None, accent: str | None = None) -> Tokens:
-        """Return the tokens of normalized text, as FrontEnd tells; what the prompt says is normalized here."""
+    def encode(
+        self,
+        text: str,
+        *,
+        language: str = AUTO,
+        prompt_words: PromptWords | None = None,
+        accent: str | None = None,
+    ) -> Tokens:
+        """Return the tokens of normalized text after those of the transcript, which is normalized here."""
         check_language(self, language)
         check_language(self, accent)
         ids, _ = self.encode_words(text)
-        if said is None:
+        if prompt_words is None:
             return Tokens(ids=ids)
         try:
-            before = normalize(transcript(said))
-            prompt_ids, _ = self.encode_words(before)
+            transcript = normalize(transcript_of(prompt_words))
+            prompt_ids, _ = self.encode_words(transcript)
         except EmptyText as error:
             raise EmptyTranscript from error
-        return Tokens(ids=self.encode_words(f"{before} {text}")[0], prompt_tokens=len(prompt_ids))
+        return Tokens(ids=self.encode_words(f"{transcript} {text}")[0], prompt_tokens=len(prompt_ids))
 
     def encode_words(self, text: str) -> tuple[list[int], list[int]]:
-        """Return the ids (S,) and the word each belongs to (S,), -1 for separators; EmptyText if no word is left."""
+        """Return the ids (S,), and for each the index of its word (S,), -1 for separators.
+
+        Raises EmptyText for a text without words.
+        """
         ids: list[int] = []
         owners: list[int] = []
         for index, word in enumerate(self.words(text)):
@@ -146,12 +166,12 @@ class ArpabetFrontEnd:
         return ids, owners
 
     def _pronounce(self, tokens: list[str]) -> list[list[str]]:
-        """Return the symbols of each token, a word in lower case or a punctuation mark."""
+        """Return the symbols of each token, which is a word in lower case or a punctuation mark."""
         if not tokens:
             return []
         converter = _g2p()
         stems, endings = zip(*(_stem(token, converter.cmu) for token in tokens), strict=True)
-        with np.errstate(over="ignore"):  # in the sigmoid of its neural model, where infinity does no harm
+        with np.errstate(over="ignore"):  # harmless in the sigmoid of the neural model
             symbols = converter(" ".join(stems))
         groups: list[list[str]] = [[]]
         for symbol in symbols:
@@ -159,19 +179,19 @@ class ArpabetFrontEnd:
                 groups.append([])
             elif symbol in self._ids:
                 groups[-1].append(symbol)
-            elif symbol == "UW":  # the neural model knows it without stress, too
+            elif symbol == "UW":  # the neural model can omit the stress of this vowel
                 groups[-1].append("UW1")
         return [_with_s(group) if ending and group else group for group, ending in zip(groups, endings, strict=True)]
 
 
-def _plain(text: str) -> str:
-    """Return the text in lower case, without accents, and with no marks but those of a pause and apostrophes."""
+def _simplify(text: str) -> str:
+    """Return the text in lower case, without accents, and with no marks except PUNCTUATION and apostrophes."""
     decomposed = unicodedata.normalize("NFD", DASH.sub(", ", text).translate(MARKS))
     return "".join(char for char in decomposed if not unicodedata.combining(char)).lower()
 
 
 def _stem(token: str, dictionary: Pronunciations) -> tuple[str, bool]:
-    """Return what to look up for a token, and whether the sound of 's follows: names seldom are in CMUdict with it."""
+    """Return the word to look up for a token, and whether "'s" has to be added: CMUdict has few names with it."""
     bare = token.strip("'")
     if token in dictionary or not bare:
         return token, False
@@ -183,7 +203,7 @@ def _stem(token: str, dictionary: Pronunciations) -> tuple[str, bool]:
 
 
 def _with_s(phonemes: list[str]) -> list[str]:
-    """Return the phonemes with the 's of English: /IH0 Z/ after a hiss, /S/ after a voiceless sound, else /Z/."""
-    if phonemes[-1] in HISSING:
+    """Return the phonemes with "'s": /IH0 Z/ after a sibilant, /S/ after another voiceless consonant, else /Z/."""
+    if phonemes[-1] in SIBILANTS:
         return [*phonemes, "IH0", "Z"]
     return [*phonemes, "S" if phonemes[-1] in VOICELESS else "Z"]

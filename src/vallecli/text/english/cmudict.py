@@ -1,4 +1,4 @@
-"""CMUdict, the pronouncing dictionary, from `vallecli/data/text` (see the notice there)."""
+"""CMUdict, the CMU Pronouncing Dictionary, from `vallecli/data/text`; see NOTICE there."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ FILE = resources.files("vallecli") / "data" / "text" / "cmudict.txt.gz"
 
 
 class Pronunciations:
-    """The dictionary as g2p-en asks for it, `word in d` and `d[word][0]`; words are in lower case."""
+    """The dictionary in the interface of g2p-en: `word in d` and `d[word][0]`; words are in lower case."""
 
     def __init__(self) -> None:
         lines = gzip.decompress(FILE.read_bytes()).decode().splitlines()
-        self.lines = dict(line.split(" ", 1) for line in lines)  # a line is only split further when it is wanted
+        self.lines = dict(line.split(" ", 1) for line in lines)  # split further on access: this loads faster
 
     def __contains__(self, word: str) -> bool:
         return word in self.lines
@@ -25,5 +25,5 @@ class Pronunciations:
 
 @functools.cache
 def pronunciations() -> Pronunciations:
-    """Return the dictionary, loaded once: a tenth of a second."""
+    """Return the dictionary, which is loaded once; that takes about 0.1 s."""
     return Pronunciations()

@@ -1,6 +1,7 @@
-"""Written English to the words a reader would say: numbers, money, times, dates, abbreviations, acronyms, symbols.
+"""The English normalizer: written text to spoken words, for numbers, money, dates, abbreviations, acronyms, symbols.
 
-Each step rewrites the whole text, in an order that lets whatever needs its digits, dots or capitals see them first.
+Each rule is applied to the whole text. Rules that depend on digits, dots or capitals come before those that replace
+them.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from vallecli.errors import EmptyText
 from vallecli.text.english import letters, quantities
 from vallecli.text.english.quantities import Rule, rule
 
-# Letters that Unicode does not take apart into one of ours and an accent, and marks with an ASCII twin.
-TWINS = str.maketrans(
+# Letters that Unicode does not decompose into an ASCII letter and an accent, and marks with an ASCII equivalent.
+REPLACEMENTS = str.maketrans(
     {
         **{"ß": "ss", "æ": "ae", "Æ": "Ae", "ø": "o", "Ø": "O", "œ": "oe", "Œ": "Oe", "ł": "l", "Ł": "L", "đ": "d"},
         **{"Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ı": "i"},
@@ -23,43 +24,26 @@ TWINS = str.maketrans(
         **dict.fromkeys("—―", " -- "),
         **dict.fromkeys("™®©℠", ""),
         **{"½": " 1/2", "¼": " 1/4", "¾": " 3/4", "⅓": " 1/3", "⅔": " 2/3", "⅛": " 1/8"},
-        **{
-            "≠": " is not equal to ",
-            "⁄": "/",
-            "№": "No. ",
-            "…": "...",
-            "\u2028": "\n",
-            "\u2029": "\n\n",
-            "µ": "\ue001",
-            "μ": "\ue001",
-        },
-        # kept apart from 2 and 3, into which compatibility would turn them
-        **{"²": "\ue002", "³": "\ue003"},
+        **{"≠": " is not equal to ", "⁄": "/", "№": "No. ", "…": "...", "\u2028": "\n", "\u2029": "\n\n"},
+        # protected from NFKC, which converts ² and ³ to digits
+        **{"µ": "\ue001", "μ": "\ue001", "²": "\ue002", "³": "\ue003"},
     }
 )
-BACK = str.maketrans({"\ue001": "µ", "\ue002": "²", "\ue003": "³"})
+PROTECTED = str.maketrans({"\ue001": "µ", "\ue002": "²", "\ue003": "³"})
 GREEK = {"α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "θ": "theta", "λ": "lambda", "µ": "mu"}
 GREEK |= {"π": "pi", "σ": "sigma", "τ": "tau", "φ": "phi", "χ": "chi", "ψ": "psi", "ω": "omega", "Ω": "omega"}
 GREEK |= {"Δ": "delta", "Σ": "sigma"}
-SAID = {  # symbols as words
+SYMBOL_NAMES = {
     **{"&": "and", "@": "at", "+": "plus", "=": "equals", "%": "percent", "÷": "divided by", "±": "plus or minus"},
     **{"≈": "approximately", "≤": "less than or equal to", "≥": "greater than or equal to"},
-    **{
-        "§": "section",
-        "°": "degrees",
-        "$": "dollars",
-        "£": "pounds",
-        "€": "euros",
-        "¥": "yen",
-        "₹": "rupees",
-        "¢": "cents",
-    },
+    **{"§": "section", "°": "degrees", "$": "dollars", "£": "pounds", "€": "euros", "¥": "yen", "₹": "rupees"},
+    **{"¢": "cents"},
     **{"²": "squared", "³": "cubed", "√": "square root of", "∞": "infinity", "×": "times", "→": ",", "|": ","},
     **GREEK,
 }
-SYMBOLS = "".join(map(re.escape, SAID))
+SYMBOLS = "".join(map(re.escape, SYMBOL_NAMES))
 
-# A blank line ends a paragraph, and so do the points of a list and the headings of Markdown.
+# Blank lines, list items and Markdown headings separate paragraphs.
 PARAGRAPH = re.compile(r"\n\s*\n\s*|\n\s*(?=[-*•–]\s|#{1,6}\s)")
 BULLET = re.compile(r"^(?:[-*•–]|#{1,6})\s+")
 MARKS: tuple[Rule, ...] = (
@@ -71,7 +55,7 @@ MARKS: tuple[Rule, ...] = (
     rule(r"(?<![<>-])>\s(?=\S)|>(?=\d)", " greater than "),
 )
 SYMBOL_WORDS: tuple[Rule, ...] = (
-    rule(rf"[{SYMBOLS}]", lambda match: f" {SAID[match[0]]} "),
+    rule(rf"[{SYMBOLS}]", lambda match: f" {SYMBOL_NAMES[match[0]]} "),
     rule(r"(?<=[a-z])\.(?=[a-z])", " dot "),  # main.py
     rule(r"-{2,}|\s[-–]+\s|–", ", "),
     rule(r"[()\[\]{}]+", ", "),
@@ -86,28 +70,28 @@ TIDY: tuple[Rule, ...] = (
     rule(r"\s+", " "),
 )
 STEPS = (
-    *(letters.WEB, letters.SHOUTING, letters.ABBREVIATIONS, MARKS),
+    *(letters.WEB, letters.CAPITALS, letters.ABBREVIATIONS, MARKS),
     *(quantities.RULES, letters.ACRONYMS, SYMBOL_WORDS, TIDY),
 )
 
 
 def _strongest(marks: str) -> str:
-    """Return the one punctuation mark that a row of them amounts to."""
+    """Return the strongest mark of a sequence of punctuation marks."""
     return next(mark for mark in "?!.:;," if mark in marks) + " "
 
 
-def plain(text: str) -> str:
-    """Return the text in ASCII letters and known symbols, without control characters, emoji and accents."""
-    text = unicodedata.normalize("NFKC", text.translate(TWINS)).translate(TWINS).translate(BACK)
+def simplify(text: str) -> str:
+    """Return the text with ASCII characters and known symbols only: no accents, emoji and control characters."""
+    text = unicodedata.normalize("NFKC", text.translate(REPLACEMENTS)).translate(REPLACEMENTS).translate(PROTECTED)
     kept = []
     for char in unicodedata.normalize("NFD", text):
-        if (char.isascii() and char.isprintable()) or char in SAID or char in "–•²³":
+        if (char.isascii() and char.isprintable()) or char in SYMBOL_NAMES or char in "–•²³":
             kept.append(char)
         elif char.isspace():
             kept.append("\n" if char == "\n" else " ")
         elif char.isdecimal():
             kept.append(str(unicodedata.decimal(char)))
-        elif unicodedata.category(char)[0] not in "CM":  # emoji and foreign letters stand between words
+        elif unicodedata.category(char)[0] not in "CM":  # emoji and letters of other scripts separate words
             kept.append(" ")
     return "".join(kept)
 
@@ -115,9 +99,9 @@ def plain(text: str) -> str:
 def normalize(text: str) -> str:
     """Return the spoken words of a written text, with the punctuation , . ? ! ; : between them.
 
-    Raises EmptyText if nothing that can be spoken is left.
+    Raises EmptyText for a text without words.
     """
-    text = plain(text.replace("\r\n", "\n").replace("\r", "\n"))
+    text = simplify(text.replace("\r\n", "\n").replace("\r", "\n"))
     paragraphs = [_paragraph(" ".join(part.split())) for part in PARAGRAPH.split(text)]
     spoken = [part for part in paragraphs if any(char.isalpha() for char in part)]
     if not spoken:
@@ -127,16 +111,16 @@ def normalize(text: str) -> str:
 
 
 def check_words(text: str) -> None:
-    """Raise EmptyText for a text that no front end finds words in."""
+    """Raise EmptyText for a text that has no words for any front end."""
     if not any(char.isalnum() for char in text):
-        normalize(text)  # knows the symbols that are said as words, too
+        normalize(text)  # also accepts symbols that are read as words
 
 
 def _paragraph(text: str) -> str:
     text = BULLET.sub("", text)
     if text.isupper():
-        text = letters.quieten(text)
+        text = letters.lower_capitals(text)
     for rules in STEPS:
-        for pattern, say in rules:
-            text = pattern.sub(say, text)
+        for pattern, replacement in rules:
+            text = pattern.sub(replacement, text)
     return text.strip()

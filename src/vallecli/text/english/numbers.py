@@ -1,13 +1,13 @@
-"""Numbers in words, as an American reader says them: without "and", commas or hyphens. The words are inflect's."""
+"""Numbers as words, in American English, without "and", commas or hyphens; the words are from inflect."""
 
 from __future__ import annotations
 
 import functools
 from typing import Any
 
-LONGEST = 15  # digits; longer numbers are read digit by digit
+MAX_DIGITS = 15  # longer numbers are read digit by digit
 SCALES = {"k": "thousand", "m": "million", "mn": "million", "b": "billion", "bn": "billion", "t": "trillion"}
-CURRENCIES = {  # sign: one, many, a hundredth, hundredths
+CURRENCIES = {  # sign: unit, units, hundredth, hundredths
     "$": ("dollar", "dollars", "cent", "cents"),
     "£": ("pound", "pounds", "penny", "pence"),
     "€": ("euro", "euros", "cent", "cents"),
@@ -18,7 +18,7 @@ CURRENCIES = {  # sign: one, many, a hundredth, hundredths
 
 @functools.cache
 def _inflect() -> Any:
-    import inflect  # only texts with numbers pay for it
+    import inflect  # here, as few texts have numbers and the import is slow
 
     return inflect.engine()
 
@@ -29,32 +29,32 @@ def _plain_words(words: str) -> str:
 
 @functools.lru_cache(4096)
 def cardinal(number: int) -> str:
-    """Return "minus five", "one thousand two hundred thirty four"."""
+    """Return a cardinal: "minus five", "one thousand two hundred thirty four"."""
     if number < 0:
         return f"minus {cardinal(-number)}"
     return _plain_words(_inflect().number_to_words(number, andword=""))
 
 
 def ordinal(number: int) -> str:
-    """Return "first", "twenty second"."""
+    """Return an ordinal: "first", "twenty second"."""
     return _plain_words(_inflect().number_to_words(_inflect().ordinal(number), andword=""))
 
 
 def plural(words: str) -> str:
-    """Return number words for many: "nineteen nineties", "fifths", "hundreds"."""
+    """Return the plural of number words: "nineteen nineties", "fifths", "hundreds"."""
     if words.endswith("six"):
         return f"{words}es"
     return f"{words[:-1]}ies" if words.endswith("y") else f"{words}s"
 
 
 def digits(text: str) -> str:
-    """Return the name of each digit; whatever lies between groups of digits becomes a short pause."""
+    """Return the name of each digit, with a comma between groups of digits."""
     groups = "".join(char if char.isdigit() else " " for char in text).split()
     return ", ".join(" ".join(cardinal(int(char)) for char in group) for group in groups)
 
 
 def year(number: int) -> str:
-    """Return a year: "nineteen ninety nine", "nineteen oh five", "two thousand four", "twenty twenty four"."""
+    """Return a year as words: "nineteen ninety nine", "nineteen oh five", "two thousand four", "twenty twenty four"."""
     century, rest = divmod(number, 100)
     if number < 1100 or number % 1000 < 10:
         return cardinal(number)
@@ -70,17 +70,17 @@ def number(text: str) -> str:
     whole, *fractions = text.replace(",", "").split(".")
     if not whole:
         words = ""
-    elif len(whole) > LONGEST or (len(whole) > 1 and whole[0] == "0"):
+    elif len(whole) > MAX_DIGITS or (len(whole) > 1 and whole[0] == "0"):
         words = digits(whole)
     else:
         words = cardinal(int(whole))
-    if len(fractions) > 1:  # a version or an address, whose parts are numbers of their own
+    if len(fractions) > 1:  # a version or an IP address: each part is a number
         return " point ".join([words, *(number(part) for part in fractions)])
     return " point ".join([words, *(digits(part) for part in fractions)]).strip()
 
 
 def fraction(whole: str | None, top: int, bottom: int) -> str:
-    """Return "one half", "three quarters", "two and a half"; large ones as "twenty over fifty three"."""
+    """Return a fraction: "one half", "three quarters", "two and a half"; others as "twenty over fifty three"."""
     if bottom < 2 or (bottom > 20 and bottom not in (32, 64, 100, 1000)):
         spoken = f"{cardinal(top)} over {cardinal(bottom)}"
     else:

@@ -1,4 +1,4 @@
-"""Rules for what is written with digits: dates, times, money, measures, ranges, fractions, telephone numbers, years."""
+"""Normalizer rules for digits: dates, times, telephone numbers, money, measures, ranges, fractions, years."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
 )
-UNITS = {  # as written: (one, many)
+UNITS = {  # as written: (singular, plural)
     **{"km": ("kilometer", "kilometers"), "cm": ("centimeter", "centimeters"), "mm": ("millimeter", "millimeters")},
     **{"m": ("meter", "meters"), "mi": ("mile", "miles"), "ft": ("foot", "feet"), "yd": ("yard", "yards")},
     **{"kg": ("kilogram", "kilograms"), "g": ("gram", "grams"), "mg": ("milligram", "milligrams")},
@@ -36,31 +36,28 @@ UNITS = {  # as written: (one, many)
     **{"°C": ("degree Celsius", "degrees Celsius"), "°F": ("degree Fahrenheit", "degrees Fahrenheit")},
     **{"°": ("degree", "degrees"), "%": ("percent", "percent"), "¢": ("cent", "cents")},
 }
-PER = {"s": "second", "sec": "second", "min": "minute", "h": "hour", "hr": "hour", "day": "day", "week": "week"}
-PER |= {
-    "month": "month",
-    "year": "year",
-    "kg": "kilogram",
-    "m": "meter",
-    "L": "liter",
-    "l": "liter",
-    "ml": "milliliter",
+UNITS_AFTER_PER = {
+    **{"s": "second", "sec": "second", "min": "minute", "h": "hour", "hr": "hour", "day": "day", "week": "week"},
+    **{"month": "month", "year": "year", "kg": "kilogram", "m": "meter", "L": "liter", "l": "liter"},
+    **{"ml": "milliliter"},
 }
-SUFFIXES = r"(?:st|nd|rd|th)"
-SIGNS = "".join(CURRENCIES)
+ORDINAL_SUFFIX = r"(?:st|nd|rd|th)"
+CURRENCY_SIGNS = "".join(CURRENCIES)
 NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?![\d])(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
-ALONE = r"(?<![\w.,$£€¥₹])"  # nothing before that a number could be a part of
-TO = r"(?:[-–]|\s[-–]\s)"  # the dash of a range
-SIGNED = rf"{ALONE}(?P<number>(?:(?<![\w)])[-−+])?{NUMBER})"
-HALF = r"[ap]\.m\.|[ap]m\b|[AP]\.M\.|[AP]M\b"
+NUMBER_START = r"(?<![\w.,$£€¥₹])"  # not within a longer number or word
+RANGE_DASH = r"(?:[-–]|\s[-–]\s)"
+SIGNED_NUMBER = rf"{NUMBER_START}(?P<number>(?:(?<![\w)])[-−+])?{NUMBER})"
+AM_PM = r"[ap]\.m\.|[ap]m\b|[AP]\.M\.|[AP]M\b"
 MONTH = rf"(?P<month>{'|'.join(MONTHS)}|(?:{'|'.join(name[:3] for name in MONTHS)}|Sept)\b\.?)"
-DAY = rf"(?P<day>0?[1-9]|[12]\d|3[01]){SUFFIXES}?(?!\d|[:/,.]\d)"
+DAY = rf"(?P<day>0?[1-9]|[12]\d|3[01]){ORDINAL_SUFFIX}?(?!\d|[:/,.]\d)"
 YEAR = r"(?P<year>[12]\d{3})(?!\d)"
 
 
-def rule(pattern: str, say: Callable[[Match], str] | str) -> Rule:
-    """Return a rule: what to look for, and what to say instead (a template, or a function of the match)."""
-    return re.compile(pattern), say if callable(say) else lambda match: match.expand(say)
+def rule(pattern: str, replacement: Callable[[Match], str] | str) -> Rule:
+    """Return a rule: a compiled pattern, and its replacement as a function of the match; str is a template."""
+    if callable(replacement):
+        return re.compile(pattern), replacement
+    return re.compile(pattern), lambda match: match.expand(replacement)
 
 
 def month(name: str) -> str:
@@ -69,13 +66,13 @@ def month(name: str) -> str:
 
 
 def _date(match: Match) -> str:
-    """Say month, day and perhaps year; what cannot be a date stays as it is."""
+    """Return how a date is read; an impossible date is returned unchanged."""
     found = match.groupdict()
     name = found["month"]
     day = int(found["day"])
     if name.isdigit():
         first = int(name)
-        if first > 12 >= day:  # 31/12/2024 has its day first
+        if first > 12 >= day:  # 31/12/2024 starts with the day
             first, day = day, first
         if not (1 <= first <= 12 and 1 <= day <= 31):
             return match[0]
@@ -87,12 +84,12 @@ def _date(match: Match) -> str:
         return spoken
     written = int(found["year"])
     if len(found["year"]) == 2:
-        written += 1900 if written > 68 else 2000  # as POSIX reads two digits
+        written += 1900 if written > 68 else 2000  # the POSIX rule for two digits
     return f"{spoken}, {year(written)}"
 
 
 def _time(match: Match) -> str:
-    """Say hours and minutes: "three thirty p m", "nine oh five", "five o'clock"."""
+    """Return how a time is read: "three thirty p m", "nine oh five", "five o'clock"; else the text unchanged."""
     found = match.groupdict()
     hour, minute, half = int(found["hour"]), found.get("minute"), found["half"]
     if hour > 24 or (half and not 0 < hour <= 12):
@@ -106,7 +103,7 @@ def _time(match: Match) -> str:
         spoken += f" and {cardinal(int(found['second']))} second{'' if int(found['second']) == 1 else 's'}"
     if half:
         spoken += " ay m" if half[0] in "aA" else " p m"
-        # the dot of "p.m." may also end the sentence
+        # the dot of "p.m." can also end the sentence
         spoken += "." if half.endswith(".") and re.match(r"\s*$|\s+[A-Z]", match.string[match.end() :][:20]) else ""
     return spoken
 
@@ -119,10 +116,11 @@ def _money(match: Match) -> str:
 
 
 def _measure(match: Match) -> str:
-    one, many = UNITS[match["unit"]]
-    name = one if match["number"] in ("1", "-1", "+1") or match["between"] == "-" else many  # "a 5-km run"
+    singular, plural_name = UNITS[match["unit"]]
+    is_singular = match["number"] in ("1", "-1", "+1") or match["between"] == "-"  # "a 5-km run"
+    name = singular if is_singular else plural_name
     power = {"²": "square ", "³": "cubic ", None: ""}[match["power"]]
-    per = f" per {PER[match['per']]}" if match["per"] else ""
+    per = f" per {UNITS_AFTER_PER[match['per']]}" if match["per"] else ""
     return f"{number(match['number'])} {power}{name}{per}"
 
 
@@ -147,14 +145,14 @@ RULES: tuple[Rule, ...] = (
     rule(rf"(?<![\w.,:]){DAY}\s+{MONTH}(?![a-z])(?:,?\s+{YEAR})?", _date),
     # times
     rule(
-        rf"(?<![\w:.])(\d{{1,2}}(?::[0-5]\d)?)(?:\s?({HALF}))?\s?[-–]\s?(?=\d{{1,2}}(?::[0-5]\d)?\s?(?:{HALF}))",
+        rf"(?<![\w:.])(\d{{1,2}}(?::[0-5]\d)?)(?:\s?({AM_PM}))?\s?[-–]\s?(?=\d{{1,2}}(?::[0-5]\d)?\s?(?:{AM_PM}))",
         r"\1 \2 to ",
     ),
     rule(
-        rf"(?<![\w:.])(?P<hour>\d{{1,2}}):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?(?![\d:])(?:\s?(?P<half>{HALF}))?",
+        rf"(?<![\w:.])(?P<hour>\d{{1,2}}):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?(?![\d:])(?:\s?(?P<half>{AM_PM}))?",
         _time,
     ),
-    rule(rf"(?<![\w:.])(?P<hour>\d{{1,2}})\s?(?P<half>{HALF})", _time),
+    rule(rf"(?<![\w:.])(?P<hour>\d{{1,2}})\s?(?P<half>{AM_PM})", _time),
     rule(r"\b24/7\b", "twenty four seven"),
     rule(r"\b9/11\b", "nine eleven"),
     # telephone numbers
@@ -166,12 +164,12 @@ RULES: tuple[Rule, ...] = (
     # money
     rule(r"\b(?:US|CA|AU)(?=\$)", ""),
     rule(
-        rf"(?P<minus>(?<!\w)[-−])?(?<!\d)(?P<sign>[{SIGNS}])\s?(?:(?P<low>{NUMBER}){TO}[{SIGNS}]?)?(?P<amount>{NUMBER})"
+        rf"(?P<minus>(?<!\w)[-−])?(?<!\d)(?P<sign>[{CURRENCY_SIGNS}])\s?(?:(?P<low>{NUMBER}){RANGE_DASH}[{CURRENCY_SIGNS}]?)?(?P<amount>{NUMBER})"
         r"(?:\s?(?P<scale>thousand|million|billion|trillion|[kKmMbBT]|mn|bn)(?![A-Za-z]))?",
         _money,
     ),
-    rule(rf"{ALONE}(?P<minus>)(?P<low>)(?P<amount>{NUMBER})(?P<scale>)\s?(?P<sign>[€£₹])", _money),
-    # decades, told from seconds by the word before
+    rule(rf"{NUMBER_START}(?P<minus>)(?P<low>)(?P<amount>{NUMBER})(?P<scale>)\s?(?P<sign>[€£₹])", _money),
+    # decades; two digits are a decade only after some words, else seconds ("in 90s")
     rule(r"(?<![\w.,])(?P<decade>[12]\d\d0)'?s\b", lambda match: plural(year(int(match["decade"])))),
     rule(r"(?<!\w)'(?P<tens>[2-9]0)s\b", lambda match: plural(cardinal(int(match["tens"])))),
     rule(
@@ -183,15 +181,15 @@ RULES: tuple[Rule, ...] = (
         r"(?<![\w.])(?P<feet>\d{1,2})['′]\s?(?P<inches>\d{1,2})(?:[\"″]|''|(?![\w']))",
         lambda match: f"{number(match['feet'])} foot {number(match['inches'])}",
     ),
-    rule(rf"{ALONE}({NUMBER}%?){TO}(?={NUMBER}(?!\s?=))(?!\d+-\d)", r"\1 to "),
+    rule(rf"{NUMBER_START}({NUMBER}%?){RANGE_DASH}(?={NUMBER}(?!\s?=))(?!\d+-\d)", r"\1 to "),
     rule(
-        rf"{SIGNED}(?P<between>[\s-]?)(?P<unit>{_any_of(UNITS)})(?P<power>[²³])?(?:/(?P<per>{_any_of(PER)}))?(?![\w/'])",
+        rf"{SIGNED_NUMBER}(?P<between>[\s-]?)(?P<unit>{_any_of(UNITS)})(?P<power>[²³])?(?:/(?P<per>{_any_of(UNITS_AFTER_PER)}))?(?![\w/'])",
         _measure,
     ),
     # fractions, ordinals
-    rule(rf"{ALONE}(?:(?P<whole>\d{{1,4}})\s)?(?P<top>\d{{1,3}})/(?P<bottom>\d{{1,4}})(?![\w/])", _fraction),
+    rule(rf"{NUMBER_START}(?:(?P<whole>\d{{1,4}})\s)?(?P<top>\d{{1,3}})/(?P<bottom>\d{{1,4}})(?![\w/])", _fraction),
     rule(
-        rf"\b(?P<number>\d{{1,3}}(?:,\d{{3}})+|\d{{1,15}}){SUFFIXES}\b",
+        rf"\b(?P<number>\d{{1,3}}(?:,\d{{3}})+|\d{{1,15}}){ORDINAL_SUFFIX}\b",
         lambda match: ordinal(int(match["number"].replace(",", ""))),
     ),
     # arithmetic and proportions
@@ -200,7 +198,7 @@ RULES: tuple[Rule, ...] = (
     rule(r"(?<=\d)\s-\s(?=\d)", " minus "),
     rule(r"(?<=\d)\s?\^\s?(?=\d)", " to the power of "),
     rule(r"(?<=\d):(?=\d)", " to "),
-    # what is left is plain
+    # all other numbers
     rule(r"\d{1,15}s\b", lambda match: f" {plural(number(match[0][:-1]))}"),
     rule(r"(?<![\w.,])[12]\d{3}(?!\w|[.,]\d)", _four_digits),
     rule(rf"(?<![\w.,]){NUMBER}(?:\.\d+)+", lambda match: number(match[0])),

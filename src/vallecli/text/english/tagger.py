@@ -1,7 +1,7 @@
-"""Part-of-speech tags by an averaged perceptron: enough grammar to tell "I refuse" from "the refuse".
+"""Part-of-speech tags by an averaged perceptron, which distinguish homographs such as "I refuse" and "the refuse".
 
-The tagger is Matthew Honnibal's (2013), and so are its weights: feature names and the order of decisions are part of
-what was trained. NLTK has the same tagger, but importing NLTK takes longer than speaking a sentence.
+Tagger and weights are those of Matthew Honnibal (2013): the weights require these feature names, and tags assigned from
+left to right. NLTK has the same tagger, but takes seconds to import.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from collections.abc import Iterator, Sequence
 from importlib import resources
 
 WEIGHTS = resources.files("vallecli") / "data" / "text" / "tagger.json.gz"
-BEFORE, AFTER = ["-START-", "-START2-"], ["-END-", "-END2-"]  # stand where a sentence has no neighbours
+BEFORE, AFTER = ["-START-", "-START2-"], ["-END-", "-END2-"]  # context before the first and after the last word
 
 
 class Tagger:
-    """Tags lower-case words and punctuation with the Penn Treebank's tags (VB, NN, ...)."""
+    """Assigns tags of the Penn Treebank (VB, NN, ...) to lower-case words and punctuation."""
 
     def __init__(self) -> None:
         saved = json.loads(gzip.decompress(WEIGHTS.read_bytes()))
         self.weights: dict[str, dict[str, float]] = saved["weights"]  # feature -> tag -> weight
-        self.certain: dict[str, str] = saved["tagdict"]  # frequent words with one tag only
+        self.certain: dict[str, str] = saved["tagdict"]  # frequent words that have a single tag
         self.tags: list[str] = saved["classes"]
 
     def tag(self, words: Sequence[str]) -> list[tuple[str, str]]:
-        """Return each word with its tag, decided from left to right."""
+        """Return each word with its tag; tags are assigned from left to right."""
         context = [*BEFORE, *words, *AFTER]
-        before, last = BEFORE  # the tags of the two words before
+        before, last = BEFORE  # tags of the two previous words
         tagged: list[tuple[str, str]] = []
         for at, word in enumerate(words, len(BEFORE)):
             tag = self.certain.get(word) or self._best(_features(context, at, last, before))
@@ -45,7 +45,7 @@ class Tagger:
 
 
 def _features(context: list[str], at: int, last: str, before: str) -> Iterator[str]:
-    """Yield the names of the features that a word in its context has."""
+    """Yield the feature names of a word in its context."""
     word = context[at]
     yield "bias"
     yield f"i suffix {word[-3:]}"
@@ -65,5 +65,5 @@ def _features(context: list[str], at: int, last: str, before: str) -> Iterator[s
 
 @functools.cache
 def tagger() -> Tagger:
-    """Return the tagger, loaded once: a quarter of a second."""
+    """Return the tagger, which is loaded once; that takes about 0.25 s."""
     return Tagger()

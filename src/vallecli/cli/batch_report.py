@@ -1,4 +1,4 @@
-"""What a batch says on its way: the plan, a bar on a terminal, a line for each row that failed, the sum at the end."""
+"""Messages of a batch: the plan, a progress bar on a terminal, a line for each failed row, a summary."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from vallecli.cli.output import Talk, write_json, write_line
+from vallecli.cli.reporter import Reporter, write_json, write_line
 from vallecli.jobs.plan import Plan, Row
 from vallecli.jobs.results import FAILED, Failure, Record
 from vallecli.jobs.resume import Outlook
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class Tally:
-    """How many rows are done and failed, and how fast it goes."""
+    """Numbers of rows that are done and failed, and the speed."""
 
-    def __init__(self, plan: Plan, view: Outlook, talk: Talk) -> None:
-        """Start with what earlier runs did, and tell of the rows that were refused or had failed."""
-        self.talk, self.view = talk, view
+    def __init__(self, plan: Plan, view: Outlook, reporter: Reporter) -> None:
+        """Start with the results of earlier runs, and report rows that are refused or had failed."""
+        self.reporter, self.view = reporter, view
         self.rows = len(plan.rows) + len(plan.refused)
         self.made = 0
         self.failed = len(plan.refused) + len(view.failed)
@@ -30,31 +30,31 @@ class Tally:
         self.started = time.perf_counter()
         self._bar: tuple[Progress, TaskID] | None = None
         for refused in plan.refused:
-            self._complain(refused.number, refused.id, Failure.of(refused.error))
+            self._report_failure(refused.number, refused.id, Failure.of(refused.error))
         for record in view.failed:
             if record.error is not None:
-                self._complain(record.row, record.id, record.error)
+                self._report_failure(record.row, record.id, record.error)
         if view.done:
-            talk.say(f"{len(view.done)} of {self.rows} rows are done already")
+            reporter.info(f"{len(view.done)} of {self.rows} rows are already done")
 
     def add(self, record: Record, row: Row) -> None:
-        """Count a row that was recorded."""
+        """Count a recorded row."""
         if record.status == FAILED and record.error is not None:
             self.failed += 1
-            self._complain(record.row, record.id, record.error)
+            self._report_failure(record.row, record.id, record.error)
         else:
             self.made += 1
             self.seconds += record.seconds or 0.0
-            self.talk.detail(f"  row {record.row} ({record.id}): {record.seconds:.1f} s, {record.stop_reason}")
+            self.reporter.detail(f"  row {record.row} ({record.id}): {record.seconds:.1f} s, {record.stop_reason}")
             for note in record.notes:
-                self.talk.detail(f"    {note}")
+                self.reporter.detail(f"    {note}")
         if self._bar is not None:
             bar, task = self._bar
             bar.update(task, advance=len(row.text), description=self._line())
 
-    def _complain(self, number: int, name: str, error: Failure) -> None:
+    def _report_failure(self, number: int, name: str, error: Failure) -> None:
         label = f"row {number}" if name.isdecimal() and int(name) == number else f"row {number} ({name})"
-        self.talk.complain(f"{label}: {error.message}", error.hint)
+        self.reporter.error(f"{label}: {error.message}", error.hint)
 
     def _line(self) -> str:
         factor = (time.perf_counter() - self.started) / self.seconds if self.seconds else 0.0
@@ -64,8 +64,8 @@ class Tally:
 
     @contextmanager
     def bar(self) -> Iterator[None]:
-        """Draw a bar on stderr, if that is a terminal; it counts characters, as rows differ in length."""
-        if self.talk.quiet or not sys.stderr.isatty():
+        """Show a progress bar on stderr, if it is a terminal; it counts characters, because rows differ in length."""
+        if self.reporter.quiet or not sys.stderr.isatty():
             yield
             return
         from rich.console import Console
@@ -79,11 +79,11 @@ class Tally:
         self._bar = None
 
     def conclude(self) -> None:
-        """Say how it went."""
-        self.talk.say(self._line())
+        """Print the summary."""
+        self.reporter.info(self._line())
 
     def summary(self) -> dict[str, Any]:
-        """Return what --json prints, but for the path."""
+        """Return the output of --json, except for the path."""
         return {
             "rows": self.rows,
             "made": self.made,
@@ -94,8 +94,8 @@ class Tally:
         }
 
 
-def tell_plan(plan: Plan, view: Outlook, records: Sequence[Record], talk: Talk, *, as_json: bool) -> None:
-    """Print a line for each row: what is to happen to it, its id, its output or error, and how long it will be."""
+def print_plan(plan: Plan, view: Outlook, records: Sequence[Record], reporter: Reporter, *, as_json: bool) -> None:
+    """Print a line for each row: its state, id, output or error, and its estimated duration."""
     todo = {row.id for row in view.todo}
     failed = {record.id for record in view.failed}
     entries: list[dict[str, Any]] = []
@@ -114,15 +114,15 @@ def tell_plan(plan: Plan, view: Outlook, records: Sequence[Record], talk: Talk, 
         write_json({"rows": entries, "estimate": estimate})
         return
     for entry in entries:
-        told = entry.get("error", {}).get("message") or f"{entry['output']}\t{entry['seconds']}"
-        write_line(f"{entry['state']}\t{entry['id']}\t{told}")
-    unknown = "how long that takes is known after the first rows"
+        detail = entry.get("error", {}).get("message") or f"{entry['output']}\t{entry['seconds']}"
+        write_line(f"{entry['state']}\t{entry['id']}\t{detail}")
+    unknown = "the time it takes is known after the first rows"
     time_ = unknown if factor is None else f"about {estimate['seconds']:.0f} s"
-    talk.say(f"{len(view.todo)} of {len(entries)} rows to speak, about {seconds:.0f} s of audio: {time_}")
+    reporter.info(f"{len(view.todo)} of {len(entries)} rows to speak, about {seconds:.0f} s of audio: {time_}")
 
 
 def _factor(records: Sequence[Record]) -> float | None:
-    """Return the real-time factor of all audio together, None where there is none."""
+    """Return the real-time factor over all records, None without any."""
     known = [(r.seconds, r.seconds * r.real_time_factor) for r in records if r.seconds and r.real_time_factor]
     seconds, elapsed = (sum(column) for column in zip(*known, strict=True)) if known else (0.0, 0.0)
     return elapsed / seconds if seconds else None

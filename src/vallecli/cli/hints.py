@@ -1,0 +1,19 @@
+"""Command-line options that solve an error; library errors do not name any."""
+
+from __future__ import annotations
+
+from vallecli import errors
+from vallecli.errors import VallecliError
+
+HINTS: dict[type[VallecliError], str] = {
+    errors.OutputExists: "Add --force to overwrite it.",
+    errors.TranscriptMissing: "Use --prompt-text TEXT, or --transcribe.",
+    errors.PromptTooLong: "Use --transcribe.",
+    errors.FolderInUse: "Another folder is chosen by --out-dir.",
+    errors.OutOfMemory: "Options: --device cpu, --max-seconds S, and for a batch --slots N.",
+}
+
+
+def hint_for(error: VallecliError) -> str:
+    """Return the hint of an error, followed by command-line options that help."""
+    return " ".join(part for part in (error.hint, HINTS.get(type(error), "")) if part)

@@ -1,0 +1,224 @@
+"""One run of `valle speak`: everything that can be refused is refused before a model is loaded."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vallecli import atomic
+from vallecli.audio import effects, files, play
+from vallecli.audio.prompt import PreparedPrompt
+from vallecli.checkpoints import lookup
+from vallecli.cli.output import STDOUT, Target, target
+from vallecli.cli.reporter import Reporter, write_json, write_line
+from vallecli.errors import InputError, OutputNotWritable, TextEncodingError, UsageError
+from vallecli.jobs.prompts import read_prompt
+from vallecli.settings import NAMES, Settings
+from vallecli.text.english.normalize import check_words
+
+if TYPE_CHECKING:
+    from vallecli.synthesizer import Piece, Synthesizer
+
+SEEDS = 2**31  # seeds that are chosen from at random; short enough to type
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeakRequest:
+    """The command line."""
+
+    settings: Settings
+    options: Mapping[str, Any]
+    """Loader options, as written."""
+    decoder: str | None
+    prompt: str
+    prompt_text: str | None
+    transcribe: bool
+    language: str
+    accent: str | None
+    text: str | None
+    text_file: str | None
+    output: str | None
+    format: str | None
+    force: bool
+    save_codes: str | None
+    play: bool
+    json: bool
+
+
+def read_text(text: str | None, text_file: str | None) -> str:
+    """Return the text from the one place where it was given; a byte order mark is dropped."""
+    if text is not None and text_file is not None:
+        raise UsageError("--text and --text-file both give a text", "Leave one of them out.")
+    try:
+        if text is not None:
+            return text.encode().decode()  # arguments that are not UTF-8 have lone surrogates
+        if text_file is not None and text_file != STDOUT:
+            return Path(text_file).read_bytes().decode("utf-8-sig")
+        if text_file is None and sys.stdin.isatty():
+            raise UsageError("there is no text", "Give it by --text or --text-file, or pipe it in.")
+        return sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeError as error:
+        source = "--text" if text is not None else "stdin" if text_file in (None, STDOUT) else text_file
+        raise TextEncodingError(str(source)) from error
+    except OSError as error:
+        raise InputError(f"cannot read {text_file}: {error.strerror}", "Check --text-file.") from error
+
+
+def run(request: SpeakRequest, reporter: Reporter) -> None:
+    """Check the arguments, load the checkpoint, speak and write the audio."""
+    started = time.perf_counter()
+    settings = request.settings
+    if request.json and request.output == STDOUT:
+        raise UsageError("--json and -o - both need stdout", "Leave one of them out.")
+    path = lookup.find(settings.checkpoint, offline=settings.offline)
+    text = read_text(request.text, request.text_file)
+    check_words(text)
+    where = target(request.output, request.format, prompt=request.prompt, text=text, force=request.force)
+    check_codes_path(request)
+    player = play.find_player() if request.play else None
+
+    from vallecli.families.detect import describe  # imports torch, which takes seconds
+
+    description = describe(path)
+    recording = read_prompt(request.prompt, description.grid.sample_rate)
+    for note in recording.notes if isinstance(recording, PreparedPrompt) else ():
+        reporter.info(note)
+
+    import numpy as np
+
+    from vallecli.synthesizer import Synthesizer
+
+    synthesizer = Synthesizer.load(
+        settings.checkpoint,
+        device=settings.device,
+        dtype=settings.dtype,
+        options=request.options,
+        decoder=request.decoder,
+    )
+    spoken = SpokenText(synthesizer, settings, started)
+    voice = synthesizer.voice(recording, request.prompt_text, name=request.prompt, transcribe=request.transcribe)
+    reporter.info(f"{synthesizer.name} on {synthesizer.device} in {spoken.dtype}, seed {spoken.seed}")
+    for name in NAMES:
+        value = getattr(settings, name)
+        reporter.detail(f"  {name} {'not set' if value is None else value} ({settings.source(name)})")
+    cut = isinstance(recording, PreparedPrompt) and recording.cut  # the models may use even less of it
+    seconds = len(voice.codes_PQ) / synthesizer.frame_rate
+    (reporter.info if cut else reporter.detail)(f"  prompt: {seconds:.1f} s of {request.prompt}")
+    if request.transcribe and voice.transcript is not None:
+        reporter.info(f"transcript of the prompt: {voice.transcript}")
+    heard = []  # for a player only: a long text makes hours of audio
+    with reporter.progress() as show, where.open(spoken.sample_rate) as out:
+        for piece in synthesizer.speak(
+            text,
+            voice,
+            settings.sampling(synthesizer.sampling, seed=spoken.seed, frame_rate=synthesizer.frame_rate),
+            language=request.language,
+            accent=request.accent,
+            on_progress=show,
+        ):
+            wav_N = effects.resample(piece.audio, piece.sample_rate, spoken.sample_rate)
+            out.write(wav_N)
+            spoken.add(piece, len(wav_N))
+            report_piece(reporter, piece, spoken)
+            if player is not None:
+                heard.append(wav_N)
+    save_codes(request, spoken)
+    report(request, where, spoken)
+    if player is not None:
+        play.play(np.concatenate(heard), spoken.sample_rate, player=player)
+
+
+class SpokenText:
+    """The sentences spoken so far, and how fast."""
+
+    def __init__(self, synthesizer: Synthesizer, settings: Settings, started: float) -> None:
+        self.synthesizer, self.started = synthesizer, started
+        self.seed = secrets.randbelow(SEEDS) if settings.seed is None else settings.seed
+        self.sample_rate = settings.sample_rate or synthesizer.sample_rate
+        self.dtype = str(synthesizer.dtype).removeprefix("torch.")
+        self.loaded = time.perf_counter()
+        self.pieces: list[Piece] = []
+        self.samples = 0
+        self.first_audio = 0.0  # seconds since the start of the command
+        self.ended = self.loaded
+
+    def add(self, piece: Piece, samples: int) -> None:
+        """Count a sentence, after its audio was written."""
+        self.ended = time.perf_counter()
+        if not self.pieces:
+            self.first_audio = self.ended - self.started
+        self.samples += samples
+        self.pieces.append(replace(piece, audio=piece.audio[:0]))  # hours of audio would not fit into memory
+
+    def seconds_of(self, piece: Piece) -> float:
+        """Return the duration of a sentence without the pause before it."""
+        return piece.frames / self.synthesizer.frame_rate
+
+    def summary(self) -> dict[str, Any]:
+        """Return the output of --json, except for the path; times are in seconds."""
+        seconds = self.samples / self.sample_rate
+        return {
+            "seconds": round(seconds, 3),
+            "sample_rate": self.sample_rate,
+            "frames": sum(piece.frames for piece in self.pieces),
+            "pieces": [{"text": p.text, "frames": p.frames, "stop_reason": p.stop_reason} for p in self.pieces],
+            "seed": self.seed,
+            "checkpoint": self.synthesizer.name,
+            "device": str(self.synthesizer.device),
+            "dtype": self.dtype,
+            "real_time_factor": round((self.ended - self.loaded) / seconds, 3),
+            "time_to_first_audio": round(self.first_audio, 3),
+        }
+
+
+def report_piece(reporter: Reporter, piece: Piece, spoken: SpokenText) -> None:
+    """Print a detail of each sentence, and a message for one that did not end by itself."""
+    number, seconds = len(spoken.pieces), spoken.seconds_of(piece)
+    if piece.stop_reason == "max_frames":
+        reporter.info(f"sentence {number} did not end by itself and was cut off after {seconds:.1f} s: {piece.text}")
+    for note in piece.notes:
+        reporter.info(f"sentence {number}: {note}")
+    reporter.detail(f"  sentence {number}: {seconds:.1f} s, {piece.stop_reason}: {piece.text}")
+
+
+def report(request: SpeakRequest, where: Target, spoken: SpokenText) -> None:
+    """Print the path or, with --json, the summary; nothing if stdout has the audio."""
+    if request.json:
+        path = None if where.path is None else os.fspath(where.path)
+        write_json({"path": path, **spoken.summary()})
+    elif where.path is not None:
+        write_line(os.fspath(where.path))
+
+
+def check_codes_path(request: SpeakRequest) -> None:
+    """Refuse a --save-codes that could not be written."""
+    if request.save_codes is None:
+        return
+    path = Path(request.save_codes)
+    if path.suffix not in (".npy", ".npz"):
+        raise UsageError(f"{path} has no ending for codes", "End the name in .npy or .npz.")
+    files.check_writable(path, force=request.force)
+
+
+def save_codes(request: SpeakRequest, spoken: SpokenText) -> None:
+    """Write codes (T, Q) as int16: .npy has all frames, .npz also the number of frames of each sentence."""
+    if request.save_codes is None:
+        return
+    import numpy as np
+
+    codes_TQ = np.concatenate([piece.codes_TQ for piece in spoken.pieces])
+    path = Path(request.save_codes)
+    try:
+        with atomic.replace_file(path) as file:
+            if path.suffix == ".npy":
+                np.save(file, codes_TQ)
+            else:
+                np.savez(file, codes=codes_TQ, frames=np.array([piece.frames for piece in spoken.pieces]))
+    except OSError as error:
+        raise OutputNotWritable(path, (error.strerror or str(error)).lower()) from error
