@@ -1,4 +1,4 @@
-"""What the tests share: no network, nobody's settings, a voice that was never anyone's, a tiny seeded model."""
+"""Fixtures of all tests: no network, no settings of the user, a synthetic recording, tiny checkpoints with random weights."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from hub_server import HubServer
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: with matrices this small, threads only wait
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: small matrices are slower with threads
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what needs a CUDA device where there is none."""
+    """Skip tests marked `cuda` on machines without a CUDA device."""
     if item.get_closest_marker("cuda"):
         import torch
 
@@ -28,13 +28,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(autouse=True)
 def no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no test use the network, but for those marked `loopback`: they talk to a server of their own."""
+    """Forbid network connections; tests marked `loopback` may connect to 127.0.0.1, where they run a server."""
     connect = socket.socket.connect
     allowed = ("127.0.0.1", "::1") if request.node.get_closest_marker("loopback") else ()
 
     def local_only(self: socket.socket, address: Any) -> None:
         if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in allowed:
-            raise OSError(f"the tests have no network, and asked for {address}")
+            raise OSError(f"a test tried to connect to {address}")
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", local_only)
@@ -42,13 +42,13 @@ def no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture(autouse=True)
 def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Start each test in an empty folder, with nobody's settings and nobody's checkpoints about."""
+    """Start each test in an empty folder, without settings, checkpoints and environment variables of the user."""
     for name in [name for name in os.environ if name.startswith(("VALLE_", "HF_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    # In this process the hub's client has read the variable already.
+    # huggingface_hub has read the variable when it was imported.
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
     monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "hf" / "token"))
     folder = tmp_path / "here"
@@ -70,7 +70,7 @@ def hub_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 
 @dataclass(frozen=True)
 class Ran:
-    """How a command ended: its exit code, the bytes of stdout and the text of stderr."""
+    """The result of a command: exit code, bytes of stdout and text of stderr."""
 
     code: int
     out: bytes
@@ -96,13 +96,15 @@ def valle(monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[b
 
 
 def make_checkpoint(folder: Path, *, front_end: str = "arpabet-1", max_prompt_frames: int = 75, **options: Any) -> Path:
-    """Write a checkpoint in our own format with two small random models and a small codec: it babbles."""
+    """Write a VALL-E in valle's own format: two small models and a small codec, with random weights."""
     import torch
 
+    from vallecli.checkpoints.modules import state_to_store
     from vallecli.codec.nano import NanoCodec, NanoCodecConfig
+    from vallecli.families.causal import Limits
     from vallecli.families.valle import native
-    from vallecli.families.valle.checkpoint import Limits, state_to_store
     from vallecli.families.valle.ar import AR
+    from vallecli.families.valle.checkpoint import Checkpoint
     from vallecli.families.valle.config import ModelConfig
     from vallecli.families.valle.nar import NAR
     from vallecli.text.english.arpabet import ArpabetFrontEnd
@@ -117,35 +119,35 @@ def make_checkpoint(folder: Path, *, front_end: str = "arpabet-1", max_prompt_fr
         modules = {"ar": AR(config), "nar": NAR(config), "codec": NanoCodec(widths)}
         modules["codec"].codebooks.normal_()
     states = {name: state_to_store(module) for name, module in modules.items()}
-    native.save(
-        folder,
+    checkpoint = Checkpoint(
         name="tiny",
+        path=folder,
         model=config,
         tensors={f"{name}.{key}": tensor for name, state in states.items() for key, tensor in state.items()},
         front_end=front_end,
         codec={"kind": "nano", **widths.to_dict()},
         limits=Limits(max_prompt_frames=max_prompt_frames, max_text_chars=110),
-        sampling={},
     )
+    native.save(folder, checkpoint)
     return folder
 
 
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The options of nano: it needs no transcript of the prompt."""
+    """A checkpoint with the options of nano, which needs no transcript of the prompt."""
     return make_checkpoint(tmp_path_factory.mktemp("checkpoints") / "tiny")
 
 
 @pytest.fixture(scope="session")
 def transcript_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The options of lifeiteng/vall-e: it wants to know what the prompt says."""
+    """A checkpoint with the options of lifeiteng/vall-e, which needs a transcript of the prompt."""
     folder = tmp_path_factory.mktemp("checkpoints") / "transcript"
     return make_checkpoint(folder, max_prompt_frames=750, bos="none", prefix_mode=4)
 
 
 @pytest.fixture(scope="session")
 def vallex_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The options of VALL-E X: three languages, and it wants to know what the prompt says."""
+    """A checkpoint with the options of VALL-E X: three languages, and it needs a transcript of the prompt."""
     folder = tmp_path_factory.mktemp("checkpoints") / "vallex"
     languages = {"front_end": "vallex-1", "text_vocab": 70, "n_languages": 3}
     return make_checkpoint(folder, max_prompt_frames=750, **languages, bos="start", prefix_mode=1)
@@ -153,7 +155,7 @@ def vallex_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recording that passes for speech: four seconds of a buzz with syllables."""
+    """A synthetic recording in the place of speech: four seconds of a harmonic tone with syllables."""
     import numpy as np
     import soundfile
 

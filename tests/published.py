@@ -1,8 +1,9 @@
-"""Small random checkpoints in the published layouts, for the tests: names and files are written out by hand."""
+"""Small checkpoints with random weights in the published layouts. The published names are written here by hand."""
 
 from __future__ import annotations
 
 import pathlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ OPTIONS = {"nhead": 2, "scale_factor": 0.5, "prefix_mode": 0, "share_embedding":
 
 
 def published(config: ModelConfig) -> tuple[AR, NAR, dict[str, Tensor]]:
-    """Return models and their state under the names of section 4 of the layout, written out by hand."""
+    """Return models with random weights, and their state under the published names of lifeiteng/vall-e."""
     torch.manual_seed(0)
     ar, nar = AR(config), NAR(config)
     for model in (ar, nar):
@@ -62,6 +63,7 @@ def published(config: ModelConfig) -> tuple[AR, NAR, dict[str, Tensor]]:
 
 
 def write(path: Path, state: dict[str, Tensor], **options: Any) -> Path:
+    """Write a state dict with the options of a trainer, as lifeiteng/vall-e does."""
     torch.save({"model": state, "exp_dir": pathlib.PurePosixPath("exp/valle"), **options}, path)
     return path
 
@@ -76,15 +78,38 @@ def write_lifeiteng(path: Path, **options: Any) -> Path:
     return write(path, published(ModelConfig(text_vocab=20, **SIZES))[2], **OPTIONS | options)
 
 
+def legacy(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return a state dict under the names of lifeiteng's first layout; the AR's text tables become those of both models."""
+    state = dict(state)
+    for name in ("text_embedding.word_embeddings.weight", "text_position.alpha"):
+        state[name] = state.pop(f"ar_{name}")
+        del state[f"nar_{name}"]
+    alphas = [*state.pop("ar_audio_position.alpha"), *state.pop("nar_audio_position.alpha")]
+    state |= {f"audio_positions.{i}.alpha": alpha[None] for i, alpha in enumerate(alphas)}
+    state["stage_embeddings.0.word_embeddings.weight"] = torch.zeros(1, 32)
+    renames = {
+        r"ar_audio_embedding\.(.*)": r"ar_embedding.\1",
+        r"nar_audio_embeddings\.(.*)": r"nar_embeddings.\1",
+        r"ar_predict_layer\.(.*)": r"predict_layers.0.\1",
+    }
+    for old, new in renames.items():
+        state = {re.sub(old, new, key): tensor for key, tensor in state.items()}
+    for stage in range(7):
+        key = "stage_embeddings.{}.word_embeddings.weight"
+        state[key.format(stage + 1)] = state.pop(f"nar_{key.format(stage)}")
+        state[f"predict_layers.{stage + 1}.weight"] = state.pop(f"nar_predict_layers.{stage}.weight")
+    return state
+
+
 ARGS = """{
-    model_type: "VALLE",  // JSON5, as Amphion writes it
+    model_type: "VALLE",  // JSON5, as published
     "model": {"nhead": 2, "prefix_mode": 1, "share_embedding": true,},
 }
 """
 
 
 def write_amphion(folder: Path, *epochs: str, args: str = ARGS, symbols: str | None = "<eps> 0\nb 1\n! 2\n") -> Path:
-    """Write an experiment of Amphion with weights of these epochs."""
+    """Write an experiment folder of Amphion v1 with weights of these epochs."""
     for epoch in epochs or ("epoch-0001_step-0000010_loss-3.5",):
         saved = folder / "checkpoint" / epoch
         saved.mkdir(parents=True)

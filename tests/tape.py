@@ -1,7 +1,7 @@
-"""What stands in for a CUDA graph where there is no GPU: it records operations on tensors and does them again.
+"""A substitute for CUDA graphs on machines without a GPU: it records operations on tensors and runs them again.
 
-As in a graph, the same operations run on the same memory each time: whatever Python decides is frozen, and a question
-to the device is an error.
+As in a graph, the same operations run on the same memory each time: what Python decided is fixed, and reading a value
+from the device is an error.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ class Tape(TorchDispatchMode):
         super().__init__()
         self.operations: list[tuple[Callable[..., Any], Any, Any, Any]] = []
         self.made: set[int] = set()  # memory that the operations themselves have allocated
-        self.before: dict[int, tuple[torch.UntypedStorage, torch.UntypedStorage]] = {}  # the rest, and what it held
+        self.before: dict[int, tuple[torch.UntypedStorage, torch.UntypedStorage]] = {}  # other memory, with a copy
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        assert func is not torch.ops.aten._local_scalar_dense.default, "a captured step asks the device"
+        assert func is not torch.ops.aten._local_scalar_dense.default, "a captured step reads from the device"
         for tensor in tensors((args, kwargs)):
             storage = tensor.untyped_storage()
             if storage.data_ptr() not in self.made | self.before.keys():
@@ -36,12 +36,12 @@ class Tape(TorchDispatchMode):
         return out
 
     def rewind(self) -> None:
-        """Undo what recording has done to memory that was there before."""
-        for storage, held in self.before.values():
-            storage.copy_(held)
+        """Undo what recording has changed in memory that existed before."""
+        for storage, copy in self.before.values():
+            storage.copy_(copy)
 
     def replay(self) -> None:
-        """Do it again."""
+        """Run the operations again."""
         for func, args, kwargs, out in self.operations:
             for kept, again in zip(tensors(out), tensors(func(*args, **kwargs)), strict=True):
                 if kept.data_ptr() != again.data_ptr():
@@ -49,10 +49,10 @@ class Tape(TorchDispatchMode):
 
 
 class TapeCapture:
-    """A `graphs.Capture` that counts what is asked of it."""
+    """A `graphs.Capture` that counts its calls."""
 
     def __init__(self) -> None:
-        self.warmed = self.captured = self.replayed = self.begun = 0
+        self.warmed = self.captured = self.replayed = self.resets = 0
 
     def warm_up(self, step: Callable[[], None]) -> None:
         self.warmed += 1
@@ -64,17 +64,17 @@ class TapeCapture:
         with tape:
             step()
         tape.rewind()
-        begun = self.begun
+        resets = self.resets
 
         def replay() -> None:
-            assert begun == self.begun, "a step is replayed whose memory is given up"
+            assert resets == self.resets, "a step is replayed after a reset: its memory is no longer in use"
             self.replayed += 1
             tape.replay()
 
         return replay
 
-    def begin_anew(self) -> None:
-        self.begun += 1
+    def reset(self) -> None:
+        self.resets += 1
 
 
 def tensors(tree: Any) -> list[Tensor]:

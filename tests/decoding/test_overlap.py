@@ -1,4 +1,4 @@
-"""Helpers finish what is made while more is made: all of it once, and none too far ahead."""
+"""Helper threads finish items while the next ones are produced: each item once, and a bounded number ahead."""
 
 from __future__ import annotations
 
@@ -19,46 +19,49 @@ def test_each_item_is_finished_once(helpers: int, ahead: int) -> None:
     assert list(overlap([], str, helpers=helpers, ahead=ahead)) == []
 
 
-def test_the_next_is_made_while_a_helper_finishes() -> None:
-    going = Event()
+def test_the_next_item_is_produced_while_a_helper_finishes() -> None:
+    running = Event()
 
     def items() -> Iterator[str]:
         yield "first"
-        assert going.wait(10)  # the first one is under way
+        assert running.wait(10)  # a helper works on the first one
         yield "second"
 
     def finish(item: str) -> str:
-        going.set()
+        running.set()
         return item
 
     assert sorted(overlap(items(), finish, helpers=1, ahead=2)) == ["first", "second"]
 
 
-def test_what_no_helper_has_begun_is_finished_here() -> None:
-    both = Barrier(2, timeout=10)  # passed by two threads at once alone
+def test_items_that_no_helper_has_started_are_finished_by_this_thread() -> None:
+    both = Barrier(2, timeout=10)  # passed only by two threads at the same time
 
     def finish(item: int) -> bool:
         both.wait()
         return current_thread() is main_thread()
 
-    assert sorted(overlap(range(2), finish, helpers=1, ahead=9)) == [False, True]  # in the end
-    assert sorted(overlap(range(2), finish, helpers=1, ahead=1)) == [False, True]  # with one too many
+    assert sorted(overlap(range(2), finish, helpers=1, ahead=9)) == [False, True]  # at the end
+    assert sorted(overlap(range(2), finish, helpers=1, ahead=1)) == [
+        False,
+        True,
+    ]  # because two items are more than `ahead`
 
 
 @pytest.mark.parametrize("helpers", [0, 1])
-def test_an_error_is_raised_and_nothing_more_is_begun(helpers: int) -> None:
-    begun: list[int] = []
+def test_an_error_is_raised_and_no_more_items_are_started(helpers: int) -> None:
+    started: list[int] = []
 
     def finish(item: int) -> None:
-        begun.append(item)
+        started.append(item)
         raise ValueError(item)
 
     with pytest.raises(ValueError, match="0"):
         list(overlap(range(100), finish, helpers=helpers, ahead=1))
-    assert len(begun) <= 2 + helpers
+    assert len(started) <= 2 + helpers
 
 
-def test_torch_has_its_threads_back() -> None:
+def test_the_number_of_threads_is_restored() -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:

@@ -1,105 +1,166 @@
-"""Which codes each knob leaves in the draw."""
+"""Which codes each sampling parameter keeps, and that a row does not depend on its neighbours."""
 
 import math
 
 import pytest
 import torch
+from torch import Tensor
 
-from vallecli.decoding.sampling import Knobs, Sampling, choose
+from vallecli.decoding.sampling import Sampling, SamplingTable, sample
 
 PROBABILITIES = (0.4, 0.25, 0.15, 0.15, 0.05)
-DRAWS = 4000
+SAMPLES = 4000
+CPU = torch.device("cpu")
 
 
-def draw(logits: torch.Tensor, sampling: list[Sampling], *, seed: int = 0) -> torch.Tensor:
-    """Return a code for each row of the logits (B, V), told how to choose by the one sampling, or by its own."""
-    knobs = Knobs(len(logits), torch.device("cpu"))
-    for row in range(len(logits)):
-        knobs.set(row, sampling[row % len(sampling)])
-    return choose(logits, knobs, torch.rand(logits.shape, generator=torch.Generator().manual_seed(seed)))
+def table_of(samplings: list[Sampling]) -> SamplingTable:
+    table = SamplingTable(len(samplings), CPU)
+    for row, sampling in enumerate(samplings):
+        table.set(row, sampling)
+    return table
 
 
-def drawn(*, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0, seed: int = 0) -> torch.Tensor:
-    """Return how often each class is drawn, as a share (V,)."""
-    logits = torch.tensor(PROBABILITIES).log().expand(DRAWS, -1)
-    ids = draw(logits, [Sampling(temperature=temperature, top_k=top_k, top_p=top_p)], seed=seed)
-    assert ids.shape == (DRAWS,)
-    return torch.bincount(ids, minlength=len(PROBABILITIES)) / DRAWS
+def draw(logits_BV: Tensor, samplings: list[Sampling], *, seed: int = 0) -> Tensor:
+    """Return a code for each row of the logits; row i uses sampling i modulo their number."""
+    table = table_of([samplings[row % len(samplings)] for row in range(len(logits_BV))])
+    return sample(logits_BV, table, torch.rand(logits_BV.shape, generator=torch.Generator().manual_seed(seed)))
+
+
+def shares(sampling: Sampling, *, seed: int = 0) -> Tensor:
+    """Return the share (V,) of each class among many samples."""
+    logits_BV = torch.tensor(PROBABILITIES).log().expand(SAMPLES, -1)
+    ids_B = draw(logits_BV, [sampling], seed=seed)
+    assert ids_B.shape == (SAMPLES,)
+    return torch.bincount(ids_B, minlength=len(PROBABILITIES)) / SAMPLES
+
+
+def kept(logits_V: Tensor, sampling: Sampling) -> set[int]:
+    """Return the classes that are ever sampled; a high temperature makes each kept class about equally likely."""
+    return set(draw(logits_V.expand(SAMPLES, -1), [sampling]).tolist())
 
 
 @pytest.mark.parametrize(
-    ("knobs", "expected"),
+    ("parameters", "expected"),
     [
         ({}, PROBABILITIES),
         ({"top_k": 1}, (1, 0, 0, 0, 0)),
         ({"top_k": 2}, (0.615, 0.385, 0, 0, 0)),
         ({"top_k": 3}, (0.421, 0.263, 0.158, 0.158, 0)),  # the fourth ties with the third
         ({"top_k": 100}, PROBABILITIES),
-        ({"top_p": 0.01}, (1, 0, 0, 0, 0)),  # the likeliest always stays
-        ({"top_p": 0.5}, (0.615, 0.385, 0, 0, 0)),  # the one that crosses the limit stays
+        ({"top_p": 0.01}, (1, 0, 0, 0, 0)),  # the most likely class always stays
+        ({"top_p": 0.5}, (0.615, 0.385, 0, 0, 0)),  # the class that crosses the limit stays
         ({"top_p": 0.99}, PROBABILITIES),
         ({"temperature": 0.5}, (0.593, 0.231, 0.083, 0.083, 0.009)),
         ({"temperature": 2.0}, (0.296, 0.234, 0.181, 0.181, 0.105)),
-        ({"temperature": 0.5, "top_p": 0.55}, (1, 0, 0, 0, 0)),  # temperature first: it lifts 0.4 to 0.593
+        ({"temperature": 0.5, "top_p": 0.55}, (1, 0, 0, 0, 0)),  # temperature first: it raises 0.4 to 0.593
         ({"top_k": 2, "top_p": 0.6}, (1, 0, 0, 0, 0)),  # top-k before top-p: the first is then 0.615
+        # The second logit is 0.607 standard deviations below the first, the third 1.267.
+        ({"top_n_sigma": 0.6}, (1, 0, 0, 0, 0)),
+        ({"top_n_sigma": 0.65}, (0.615, 0.385, 0, 0, 0)),
+        ({"top_n_sigma": 1.3}, (0.421, 0.263, 0.158, 0.158, 0)),
+        ({"top_n_sigma": 9.0}, PROBABILITIES),
+        ({"top_n_sigma": 0.65, "top_p": 0.6}, (1, 0, 0, 0, 0)),  # top-n-sigma before top-p: the first is then 0.615
     ],
 )
-def test_shares(knobs: dict[str, float], expected: tuple[float, ...]) -> None:
-    shares = drawn(**knobs)
-    torch.testing.assert_close(shares, torch.tensor(expected).float(), atol=0.03, rtol=0)
-    assert ((shares > 0) == (torch.tensor(expected) > 0)).all()
+def test_shares(parameters: dict[str, float], expected: tuple[float, ...]) -> None:
+    found_V = shares(Sampling(**parameters))
+    torch.testing.assert_close(found_V, torch.tensor(expected).float(), atol=0.03, rtol=0)
+    assert ((found_V > 0) == (torch.tensor(expected) > 0)).all()
 
 
-def test_rows_are_filtered_apart() -> None:
-    logits = torch.tensor([[9.0, 0.0, 0.0, 8.9], [0.0, 9.0, 8.9, 0.0]]).repeat(200, 1)
-    ids = draw(logits, [Sampling(top_k=2)]).view(-1, 2)
-    assert set(ids[:, 0].tolist()) == {0, 3}
-    assert set(ids[:, 1].tolist()) == {1, 2}
+def test_rows_are_filtered_separately() -> None:
+    logits_BV = torch.tensor([[9.0, 0.0, 0.0, 8.9], [0.0, 9.0, 8.9, 0.0]]).repeat(200, 1)
+    for sampling in (Sampling(top_k=2), Sampling(top_n_sigma=0.5)):
+        ids = draw(logits_BV, [sampling]).view(-1, 2)
+        assert set(ids[:, 0].tolist()) == {0, 3}
+        assert set(ids[:, 1].tolist()) == {1, 2}
 
 
-def test_forbidden_codes_are_never_drawn() -> None:
-    logits = torch.zeros(DRAWS, 5)
-    logits[:, 4] = -torch.inf
-    ids = draw(logits, [Sampling(temperature=5.0, top_p=0.999)])
-    assert set(ids.tolist()) == {0, 1, 2, 3}
+def test_masked_codes_are_never_sampled() -> None:
+    logits_V = torch.zeros(5)
+    logits_V[4] = -torch.inf
+    assert kept(logits_V, Sampling(temperature=5.0, top_p=0.999)) == {0, 1, 2, 3}
+    assert kept(logits_V, Sampling(temperature=5.0, top_n_sigma=1.0)) == {0, 1, 2, 3}
 
 
-def test_a_row_chooses_as_if_it_were_alone() -> None:
-    logits = torch.randn(6, 50, generator=torch.Generator().manual_seed(0))
-    told = [
+# Top-n-sigma
+
+
+@pytest.mark.parametrize("sigmas", [0.25, 0.5, 1.0, 2.0, 3.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_top_n_sigma_keeps_what_its_definition_says(sigmas: float, seed: int) -> None:
+    logits_V = torch.randn(12, generator=torch.Generator().manual_seed(seed))
+    expected = logits_V >= logits_V.max() - sigmas * logits_V.std()
+    assert kept(logits_V, Sampling(top_n_sigma=sigmas, temperature=50.0)) == set(expected.nonzero()[:, 0].tolist())
+
+
+def test_the_temperature_does_not_change_what_top_n_sigma_keeps() -> None:
+    logits_V = torch.randn(12, generator=torch.Generator().manual_seed(4))
+    few = kept(logits_V, Sampling(top_n_sigma=0.7, temperature=50.0))
+    assert 1 < len(few) < 12
+    assert kept(logits_V, Sampling(top_n_sigma=0.7, temperature=0.5)) <= few
+    assert kept(logits_V, Sampling(top_n_sigma=0.7, temperature=5.0)) == few
+
+
+def test_masked_classes_do_not_count_in_the_deviation_of_top_n_sigma() -> None:
+    logits_V = torch.randn(12, generator=torch.Generator().manual_seed(5))
+    with_masked_V = torch.cat([logits_V, torch.full((4,), -torch.inf)])
+    sampling = Sampling(top_n_sigma=0.7, temperature=50.0)
+    assert kept(with_masked_V, sampling) == kept(logits_V, sampling)
+
+
+def test_top_n_sigma_of_logits_without_deviation_keeps_the_largest() -> None:
+    assert kept(torch.zeros(3), Sampling(top_n_sigma=0.1)) == {0, 1, 2}
+    assert kept(torch.tensor([-torch.inf, 1.0, -torch.inf]), Sampling(top_n_sigma=0.1)) == {1}
+
+
+# Rows
+
+
+def test_a_row_is_sampled_as_if_it_were_alone() -> None:
+    logits_BV = torch.randn(8, 50, generator=torch.Generator().manual_seed(0))
+    samplings = [
         *(Sampling(greedy=True, top_k=3, temperature=9.0), Sampling(), Sampling(top_k=5), Sampling(top_p=0.4)),
-        *(Sampling(temperature=0.3, top_k=9, top_p=0.8), Sampling(top_k=1)),
+        *(Sampling(temperature=0.3, top_k=9, top_p=0.8), Sampling(top_k=1), Sampling(top_n_sigma=0.5)),
+        Sampling(top_n_sigma=1.0, temperature=2.0, top_k=9, top_p=0.9),
     ]
-    knobs, uniform = Knobs(6, torch.device("cpu")), torch.rand(6, 50, generator=torch.Generator().manual_seed(1))
-    for row, sampling in enumerate(told):
-        knobs.set(row, sampling)
-    together = choose(logits, knobs, uniform)
-    for row, sampling in enumerate(told):
-        alone = Knobs(1, torch.device("cpu"))
-        alone.set(0, sampling)
-        assert choose(logits[row : row + 1], alone, uniform[row : row + 1]) == together[row]
-        assert choose(logits[row : row + 1], knobs, uniform[row : row + 1], slice(row, row + 1)) == together[row]
-    assert together[0] == logits[0].argmax()
-    assert together[5] == logits[5].argmax()
+    table, uniform_BV = table_of(samplings), torch.rand(8, 50, generator=torch.Generator().manual_seed(1))
+    together = sample(logits_BV, table, uniform_BV)
+    for row, sampling in enumerate(samplings):
+        one = slice(row, row + 1)
+        assert sample(logits_BV[one], table_of([sampling]), uniform_BV[one]) == together[row]
+        assert sample(logits_BV[one], table, uniform_BV[one], one) == together[row]
+    assert together[0] == logits_BV[0].argmax()
+    assert together[5] == logits_BV[5].argmax()
+
+
+def test_filters_are_skipped_when_no_row_uses_them() -> None:
+    table = table_of([Sampling(greedy=True, top_k=3, top_p=0.5, top_n_sigma=1.0), Sampling(top_k=7), Sampling()])
+    assert (table.sampled, table.max_top_k, table.any_top_p, table.any_sigma) == (True, 7, False, False)
+    table.set(2, Sampling(top_p=0.5, top_n_sigma=1.0))
+    assert (table.max_top_k, table.any_top_p, table.any_sigma) == (7, True, True)
+    for row in (1, 2):
+        table.forget(row)
+    assert (table.sampled, table.max_top_k, table.any_top_p, table.any_sigma) == (False, 0, False, False)
 
 
 @pytest.mark.parametrize("number", [0.0, 1 - 2.0**-24])
-def test_the_ends_of_chance_choose_only_what_may_be_chosen(number: float) -> None:
-    knobs = Knobs(1, torch.device("cpu"))
-    knobs.set(0, Sampling(top_k=1))
-    assert choose(torch.tensor([[1.0, 2.0, 0.0]]), knobs, torch.full((1, 3), number)) == 1
+def test_extreme_random_numbers_sample_only_kept_codes(number: float) -> None:
+    logits_BV = torch.tensor([[1.0, 2.0, 0.0]])
+    for sampling in (Sampling(top_k=1), Sampling(top_p=0.01), Sampling(top_n_sigma=0.1)):
+        assert sample(logits_BV, table_of([sampling]), torch.full((1, 3), number)) == 1
 
 
 def test_the_generator_alone_decides() -> None:
     torch.manual_seed(1)
-    first = drawn(seed=7)
+    first = shares(Sampling(), seed=7)
     torch.manual_seed(2)
-    assert torch.equal(first, drawn(seed=7))
-    assert not torch.equal(first, drawn(seed=8))
+    assert torch.equal(first, shares(Sampling(), seed=7))
+    assert not torch.equal(first, shares(Sampling(), seed=8))
 
 
 @pytest.mark.parametrize(
-    ("knobs", "message"),
+    ("parameters", "message"),
     [
         ({"temperature": 0.0}, "temperature is 0"),
         ({"temperature": math.nan}, "temperature is nan"),
@@ -108,11 +169,14 @@ def test_the_generator_alone_decides() -> None:
         ({"top_p": 0.0}, "top_p is 0"),
         ({"top_p": 1.5}, "top_p is 1.5"),
         ({"top_p": math.nan}, "top_p is nan"),
+        ({"top_n_sigma": -0.5}, "top_n_sigma is -0.5"),
+        ({"top_n_sigma": math.nan}, "top_n_sigma is nan"),
+        ({"top_n_sigma": math.inf}, "top_n_sigma is inf"),
         ({"min_frames": -1}, "-1 to None frames"),
         ({"max_frames": 0}, "1 to 0 frames"),
         ({"min_frames": 9, "max_frames": 8}, "9 to 8 frames"),
     ],
 )
-def test_impossible_knobs(knobs: dict[str, float], message: str) -> None:
+def test_impossible_parameters(parameters: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Sampling(**knobs)
+        Sampling(**parameters)

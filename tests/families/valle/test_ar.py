@@ -1,11 +1,12 @@
-"""What makes an AR an AR: causality, padding that changes nothing, a cache that changes nothing."""
+"""The AR is causal, and neither padding nor the cache changes its logits."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from vallecli.families.valle.ar import AR
 from vallecli.decoding.cache import KVCache
+from vallecli.decoding.request import PrefixSize
+from vallecli.families.valle.ar import AR, Prefix
 from vallecli.families.valle.config import BOS, EOS, Bos, ModelConfig
 
 CLOSE = {"atol": 1e-4, "rtol": 1e-4}
@@ -37,13 +38,19 @@ def fill(
     text_len: Tensor,
     audio: Tensor,
     audio_len: Tensor,
-    spoken: Tensor | None = None,
+    languages: Tensor | None = None,
 ) -> Tensor:
-    """Prefill a row of the cache with the same row of a batch; of a batch of one, with that one."""
+    """Prefill a row of the cache with the same row of a batch, or with the only row of it."""
     at = min(row, len(text) - 1)
-    text_S, audio_A = text[at, : text_len[at]], audio[at, : audio_len[at]]
-    languages_S = None if spoken is None else spoken[at, : text_len[at]]
-    return model.prefill(text_S, audio_A, cache, row, languages_S=languages_S)
+    languages_S = None if languages is None else languages[at, : text_len[at]]
+    return model.prefill(Prefix(text[at, : text_len[at]], audio[at, : audio_len[at]], languages_S), cache, row)
+
+
+def new_cache(model: AR, rows: int, text: int, audio: int, *, block: int = 1) -> KVCache:
+    """Return a cache for rows with that many text and audio positions."""
+    cross = model.config.cross_attention
+    capacity, memory_capacity = (audio, text) if cross else (text + audio, 0)
+    return model.new_cache(rows, capacity=capacity, memory_capacity=memory_capacity, block=block)
 
 
 @torch.inference_mode()
@@ -59,7 +66,7 @@ def test_a_padded_row_equals_the_same_row_alone(model: AR) -> None:
 
 
 @torch.inference_mode()
-def test_audio_sees_all_text_and_no_later_audio(model: AR) -> None:
+def test_audio_attends_to_all_text_and_to_no_later_audio(model: AR) -> None:
     text, text_len = rows(6, top=20)
     audio, audio_len = rows(8, top=BOS)
     before = model(text, text_len, audio, audio_len)[0]
@@ -73,43 +80,43 @@ def test_audio_sees_all_text_and_no_later_audio(model: AR) -> None:
 
 
 @pytest.mark.parametrize(
-    ("languages", "bos", "cross"),
+    ("n_languages", "bos", "cross"),
     [(0, "after_prompt", False), (3, "start", False), (0, "none", True), (3, "start", True)],
 )
 @pytest.mark.parametrize("lengths", [((7,), (6,)), ((7, 3, 5), (4, 9, 1))], ids=["one row", "ragged rows"])
 @pytest.mark.parametrize("block", [1, 8])
 @torch.inference_mode()
 def test_cached_equals_uncached(
-    languages: int, bos: Bos, cross: bool, lengths: tuple[tuple[int, ...], tuple[int, ...]], block: int
+    n_languages: int, bos: Bos, cross: bool, lengths: tuple[tuple[int, ...], tuple[int, ...]], block: int
 ) -> None:
-    model = tiny(bos=bos, n_languages=languages, cross_attention=cross)
+    model = tiny(bos=bos, n_languages=n_languages, cross_attention=cross)
     text, text_len = rows(*lengths[0], top=20)
     audio, audio_len = rows(*lengths[1], top=BOS)
-    spoken = text % 3 if languages else None
-    cache = model.new_cache(len(text), text.shape[1] + 2, audio.shape[1] + 6, block=block)  # larger than needed
-    for begin in range(2):  # the second time, the cache holds what the first has left
-        said = [ids[:length] for ids, length in zip(audio, audio_len, strict=True)]
-        filled = [fill(model, cache, row, text, text_len, audio, audio_len, spoken) for row in range(len(text))]
+    languages = text % 3 if n_languages else None
+    cache = new_cache(model, len(text), text.shape[1] + 2, audio.shape[1] + 6, block=block)  # larger than needed
+    for run in range(2):  # the second run finds entries of the first in the cache
+        sequences = [ids[:length] for ids, length in zip(audio, audio_len, strict=True)]
+        filled = [fill(model, cache, row, text, text_len, audio, audio_len, languages) for row in range(len(text))]
         logits = torch.cat(filled)
         for step in range(6):
-            padded = torch.nn.utils.rnn.pad_sequence(said, batch_first=True)
-            length = torch.tensor([len(ids) for ids in said])
-            whole = model(text, text_len, padded, length, languages_BS=spoken)
+            padded = torch.nn.utils.rnn.pad_sequence(sequences, batch_first=True)
+            length = torch.tensor([len(ids) for ids in sequences])
+            whole = model(text, text_len, padded, length, languages_BS=languages)
             torch.testing.assert_close(logits, whole[torch.arange(len(text)), length - 1], **CLOSE)
-            codes = torch.arange(len(text)) * 100 + 10 * step + begin
-            said = [torch.cat([ids, code[None]]) for ids, code in zip(said, codes, strict=True)]
+            codes = torch.arange(len(text)) * 100 + 10 * step + run
+            sequences = [torch.cat([ids, code[None]]) for ids, code in zip(sequences, codes, strict=True)]
             cache.claim(len(codes))
             logits = model.step(codes, cache)
 
 
 @pytest.mark.parametrize("cross", [False, True], ids=["one sequence", "cross-attention"])
 @torch.inference_mode()
-def test_a_row_is_filled_anew_while_the_others_go_on(cross: bool) -> None:
+def test_a_row_can_be_reused_while_the_others_continue(cross: bool) -> None:
     model = tiny(bos="after_prompt", cross_attention=cross)
     text, text_len = rows(7, 3, 5, 6, top=20)
     audio, audio_len = rows(4, 9, 1, 3, top=BOS)
     given = (text, text_len, audio, audio_len)
-    alone = model.new_cache(1, 7, 14)
+    alone = new_cache(model, 1, 7, 14)
     expected = {}
     for row in range(4):
         fill(model, alone, 0, *(ids[row : row + 1] for ids in given))
@@ -117,13 +124,13 @@ def test_a_row_is_filled_anew_while_the_others_go_on(cross: bool) -> None:
         for code in range(5):
             alone.claim(1)
             expected[row].append(model.step(torch.tensor([code]), alone))
-    cache = model.new_cache(3, 7, 14)
+    cache = new_cache(model, 3, 7, 14)
     for row in range(3):
         fill(model, cache, row, *given)
     steps, who = [0, 0, 0], [0, 1, 2]
     for step in range(5):
         if step == 2:
-            cache.free(1)  # nobody speaks in it for one step
+            cache.free(1)  # the row is free for one step
         if step == 3:
             fill(model, cache, 1, *(ids[3:] for ids in given))
             steps[1], who[1] = 0, 3
@@ -135,42 +142,45 @@ def test_a_row_is_filled_anew_while_the_others_go_on(cross: bool) -> None:
 
 
 @torch.inference_mode()
-def test_a_full_cache_says_so() -> None:
+def test_a_full_cache_raises() -> None:
     model = tiny(bos="after_prompt")
     text, text_len = rows(3, top=20)
     audio, audio_len = rows(2, top=BOS)
-    cache = model.new_cache(1, 3, 3)
-    assert cache.fits(3, 3)
-    assert not cache.fits(3, 4)
+    cache = new_cache(model, 1, 3, 3)
+    assert cache.fits(6, 0)
+    assert not cache.fits(7, 0)
+    assert not cache.fits(6, 1)
     fill(model, cache, 0, text, text_len, audio, audio_len)
     cache.claim(1)
-    with pytest.raises(ValueError, match="6 slots, 7 are needed"):
+    with pytest.raises(ValueError, match="6 positions, 7 are needed"):
         cache.claim(1)
-    with pytest.raises(ValueError, match="4 slots, 5 are needed"):
-        fill(model, model.new_cache(1, 2, 2), 0, text, text_len, audio, audio_len)
+    with pytest.raises(ValueError, match="4 positions, 5 are needed"):
+        fill(model, new_cache(model, 1, 2, 2), 0, text, text_len, audio, audio_len)
 
 
 @torch.inference_mode()
-def test_with_cross_attention_the_text_takes_no_slots_and_is_projected_once() -> None:
+def test_with_cross_attention_the_text_needs_no_positions_and_is_projected_once() -> None:
     model = tiny(bos="none", cross_attention=True)
     text, text_len = rows(6, top=20)
     audio, audio_len = rows(4, top=BOS)
-    cache = model.new_cache(1, 6, 5)
-    assert cache.slots == 5
+    assert model.prefix_size(Prefix(text[0], audio[0])) == PrefixSize(sequence=4, memory=6)
+    cache = new_cache(model, 1, 6, 5)
+    assert (cache.capacity, cache.memory_capacity) == (5, 6)
     fill(model, cache, 0, text, text_len, audio, audio_len)
-    remembered = [layer.text.clone() for layer in cache.layers]
+    stored = [layer.text.clone() for layer in cache.layers]
     cache.claim(1)
     model.step(torch.tensor([1]), cache)
-    assert all(torch.equal(layer.text, text) for layer, text in zip(cache.layers, remembered, strict=True))
-    with pytest.raises(ValueError, match="5 slots, 6 are needed"):
+    assert all(torch.equal(layer.text, text) for layer, text in zip(cache.layers, stored, strict=True))
+    with pytest.raises(ValueError, match="5 positions, 6 are needed"):
         cache.claim(1)
-    assert not cache.fits(7, 5)
-    with pytest.raises(ValueError, match="5 slots, 6 are needed"):  # of the memory
-        fill(model, model.new_cache(1, 5, 5), 0, text, text_len, audio, audio_len)
+    assert cache.fits(5, 6)
+    assert not cache.fits(5, 7)
+    with pytest.raises(ValueError, match="5 positions, 6 are needed"):  # of the memory
+        fill(model, new_cache(model, 1, 5, 5), 0, text, text_len, audio, audio_len)
 
 
 @torch.inference_mode()
-def test_positions_have_no_end() -> None:
+def test_the_table_of_positions_grows() -> None:
     model = tiny(bos="after_prompt")
     long = 2 * len(model.audio_positions.table) + 3
     expected = tiny(bos="none").audio_positions
@@ -180,11 +190,11 @@ def test_positions_have_no_end() -> None:
     torch.testing.assert_close(model.audio_positions.table[:5, 1], torch.arange(5.0).cos())
 
 
-def test_what_inference_leaves_behind_can_be_trained(model: AR) -> None:
+def test_a_model_can_be_trained_after_inference(model: AR) -> None:
     text, text_len = rows(3, 4, top=20)
     audio, audio_len = rows(6, 5, top=BOS)
     with torch.inference_mode():
-        model.new_cache(1, 4, 5000)
+        new_cache(model, 1, 4, 5000)
     with torch.autocast("cpu", torch.bfloat16):
         logits = model(text, text_len, audio, audio_len)
     logits.float().logsumexp(-1).sum().backward()

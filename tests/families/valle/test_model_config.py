@@ -1,4 +1,4 @@
-"""A model's options survive the way to config.json and back, and impossible ones are refused."""
+"""The configuration of a model can be written to config.json and read back; impossible values are refused."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What a stage of the NAR may see, and that padding changes nothing."""
+"""Which codes each stage of the NAR depends on, and that padding changes nothing."""
 
 import pytest
 import torch
@@ -45,7 +45,9 @@ def test_a_padded_row_equals_the_same_row_alone(mode: PrefixMode, stage: int, cr
 @pytest.mark.parametrize("mode", [0, 1, 2, 4])
 @pytest.mark.parametrize("stage", STAGES)
 @torch.inference_mode()
-def test_a_stage_sees_known_codebooks_and_as_much_of_the_prompt_as_the_mode_says(mode: PrefixMode, stage: int) -> None:
+def test_a_stage_depends_on_known_codebooks_and_on_those_of_the_prompt_that_the_mode_allows(
+    mode: PrefixMode, stage: int
+) -> None:
     model = nar(prefix_mode=mode)
     text, text_len, codes, prompt_len, audio_len = inputs((6, PROMPT, PROMPT + FRAMES))
     before = model(text, text_len, codes, prompt_len, audio_len, stage=stage)
@@ -63,7 +65,7 @@ def test_a_stage_sees_known_codebooks_and_as_much_of_the_prompt_as_the_mode_says
 
 
 @torch.inference_mode()
-def test_stages_have_norms_and_heads_of_their_own() -> None:
+def test_stages_have_separate_norms() -> None:
     model = nar(tied_heads=False)
     for head in model.heads[1:]:
         head.weight.copy_(model.heads[0].weight)
@@ -71,12 +73,12 @@ def test_stages_have_norms_and_heads_of_their_own() -> None:
     for table in model.audio_embeddings[1:]:
         table.weight.zero_()
     first, second = (model(text, text_len, codes, prompt_len, audio_len, stage=stage) for stage in (1, 2))
-    assert (first - second).abs().max() > 1e-3  # with all else equal, the stage embedding still tells them apart
+    assert (first - second).abs().max() > 1e-3  # by the stage embedding, as everything else is equal
 
 
 @pytest.mark.parametrize("cross", [False, True], ids=["one sequence", "cross-attention"])
 @torch.inference_mode()
-def test_audio_looks_at_every_letter(cross: bool) -> None:
+def test_audio_attends_to_every_text_token(cross: bool) -> None:
     model = nar(cross_attention=cross)
     text, *given = inputs((6, PROMPT, PROMPT + FRAMES))
     before = model(text, *given, stage=1)
@@ -87,7 +89,7 @@ def test_audio_looks_at_every_letter(cross: bool) -> None:
 
 
 @torch.inference_mode()
-def test_each_stage_may_scale_the_positions_of_the_audio_in_its_own_way() -> None:
+def test_with_stage_alphas_each_stage_scales_the_audio_positions() -> None:
     model, plain = nar(stage_alphas=True), nar()
     given = inputs((6, PROMPT, PROMPT + FRAMES))
     assert all(torch.equal(model(*given, stage=stage), plain(*given, stage=stage)) for stage in STAGES)
@@ -125,19 +127,19 @@ def test_every_parameter_is_reached_by_training(options: dict[str, bool]) -> Non
 def test_fixed_stages_change_no_logit(cross: bool) -> None:
     model, arguments = nar(cross_attention=cross), inputs((6, PROMPT, PROMPT + FRAMES))
     before = [model(*arguments, stage=stage) for stage in STAGES]
-    held = sum(parameter.numel() for parameter in model.parameters())
+    total = sum(parameter.numel() for parameter in model.parameters())
     projections: list[torch.nn.Linear] = []
     model.fix_stages(replaced=projections.append)
     assert all(
         torch.equal(model(*arguments, stage=stage), logits) for stage, logits in zip(STAGES, before, strict=True)
     )
     left = sum(p.numel() for name, p in model.named_parameters() if not name.endswith("scales_and_shifts"))
-    assert held - left == sum(linear.weight.numel() + linear.bias.numel() for linear in projections) > 0
+    assert total - left == sum(linear.weight.numel() + linear.bias.numel() for linear in projections) > 0
     assert len(projections) == 1 + (3 if cross else 2) * len(model.layers)
 
 
 @torch.inference_mode()
-def test_a_model_of_fixed_stages_is_what_one_comes_to_when_they_are_fixed() -> None:
+def test_a_model_of_fixed_stages_equals_one_whose_stages_were_fixed() -> None:
     model, fixed = nar(), nar(fixed_stages=True)
     arguments = inputs((6, PROMPT, PROMPT + FRAMES))
     before = [model(*arguments, stage=stage) for stage in STAGES]

@@ -30,7 +30,7 @@ def test_a_published_preset(path: Path, code: int, language: str) -> None:
     preset = read_preset(path)
     np.testing.assert_array_equal(preset.codes_PQ, GOOD["audio_tokens"][0])
     assert preset.codes_PQ.dtype == np.int16
-    assert preset.phonemes == Phonemes((24, 18, 51, 10), language)
+    assert preset.phonemes == Phonemes((24, 18, 51, 10), language, "vallex")
 
 
 @pytest.mark.parametrize(

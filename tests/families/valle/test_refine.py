@@ -1,4 +1,4 @@
-"""How the NAR loop fills codebook after codebook."""
+"""The NAR loop: each codebook is the argmax given those before it, in any prefix mode, with and without guidance."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ def model(prefix_mode: PrefixMode = 1, guidance: tuple[float, ...] = ()) -> NAR:
     sizes = {"d_model": 16, "n_heads": 2, "n_layers": 1, "nar_d_model": 32, "nar_n_heads": 2, "nar_n_layers": 2}
     nar = NAR(ModelConfig(text_vocab=20, **sizes, prefix_mode=prefix_mode, guidance=guidance)).eval()
     with torch.no_grad():
-        for layer in nar.layers:  # so that untrained layers listen to text and prompt
+        for layer in nar.layers:  # so that text and prompt matter in layers that were not trained
             layer.attention.qkv.weight.mul_(5)
             layer.attention.out.weight.mul_(20)
     return nar
@@ -28,24 +28,24 @@ def model(prefix_mode: PrefixMode = 1, guidance: tuple[float, ...] = ()) -> NAR:
 
 @pytest.mark.parametrize("mode", [0, 1])
 @torch.inference_mode()
-def test_each_codebook_is_the_likeliest_given_those_before_it(mode: PrefixMode) -> None:
-    nar, heard = model(mode), list[int]()
-    codes = refine(nar, TEXT, PROMPT, SPEECH, on_stage=heard.append)
-    assert heard == list(range(1, NUM_CODEBOOKS))
+def test_each_codebook_is_the_argmax_given_those_before_it(mode: PrefixMode) -> None:
+    nar, stages = model(mode), list[int]()
+    codes = refine(nar, TEXT, PROMPT, SPEECH, on_stage=stages.append)
+    assert stages == list(range(1, NUM_CODEBOOKS))
     assert codes.shape == (len(SPEECH), NUM_CODEBOOKS)
     assert torch.equal(codes[:, 0], SPEECH)
     whole = torch.cat([PROMPT, codes])[None]
     lengths = torch.tensor([[len(TEXT)], [len(PROMPT)], [whole.shape[1]]])
-    for stage in range(1, NUM_CODEBOOKS):  # teacher forced with the final codes: a stage must not see later ones
+    for stage in range(1, NUM_CODEBOOKS):  # with the final codes as input: a stage must not depend on later ones
         logits = nar(TEXT[None], lengths[0], whole, *lengths[1:], stage=stage)[0, len(PROMPT) :]
         assert torch.equal(logits.argmax(-1), codes[:, stage])
 
 
 @torch.inference_mode()
-def test_guidance_exaggerates_what_the_prompt_changes() -> None:
+def test_guidance_weighs_logits_with_and_without_the_prompt() -> None:
     nar = model(guidance=GUIDANCE)
     codes, plain = refine(nar, TEXT, PROMPT, SPEECH), refine(model(), TEXT, PROMPT, SPEECH)
-    assert torch.equal(codes[:, :3], plain[:, :3])  # two stages are not guided
+    assert torch.equal(codes[:, :3], plain[:, :3])  # two stages without guidance
     assert not torch.equal(codes, plain)
 
     def logits(prompt: Tensor, stage: int) -> Tensor:
@@ -59,9 +59,11 @@ def test_guidance_exaggerates_what_the_prompt_changes() -> None:
 
 
 @pytest.mark.parametrize("mode", [2, 4])
-def test_modes_2_and_4_drop_the_words_of_the_prompt(mode: PrefixMode) -> None:
+def test_modes_2_and_4_drop_the_text_of_the_prompt(mode: PrefixMode) -> None:
     nar = model(mode)
-    shorter = torch.cat([TEXT[:1], TEXT[3:]])  # what is left when 4 of the tokens are the prompt's, marks included
+    shorter = torch.cat(
+        [TEXT[:1], TEXT[3:]]
+    )  # without the prompt's 4 tokens, begin and end marks included, but with the first
     assert torch.equal(refine(nar, TEXT, PROMPT, SPEECH, prompt_tokens=4), refine(nar, shorter, PROMPT, SPEECH))
     assert not torch.equal(refine(nar, TEXT, PROMPT, SPEECH), refine(nar, shorter, PROMPT, SPEECH))
     whole = model(1)
@@ -84,8 +86,8 @@ def test_prompt_and_text_matter() -> None:
 
 @pytest.mark.parametrize(("mode", "guidance"), [(0, ()), (1, ()), (1, GUIDANCE)])
 @torch.inference_mode()
-def test_no_pass_waits_for_the_device(mode: PrefixMode, guidance: tuple[float, ...]) -> None:
+def test_no_pass_reads_from_the_device(mode: PrefixMode, guidance: tuple[float, ...]) -> None:
     nar = model(mode, guidance)
-    with Tape() as tape:  # to which a question to the device is an error
+    with Tape() as tape:  # which raises when a value is read from the device
         refine(nar, TEXT, PROMPT, SPEECH)
     assert tape.operations
