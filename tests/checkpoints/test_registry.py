@@ -1,4 +1,4 @@
-"""checkpoints.toml: what ships is complete, the user's own is read, mistakes are named."""
+"""checkpoints.toml: the packaged entries are complete, the user's file is read, errors name the entry."""
 
 from __future__ import annotations
 
@@ -9,31 +9,47 @@ from pathlib import Path
 import pytest
 from hub_server import write_registry
 
-from vallecli.checkpoints import registry
+from vallecli.checkpoints import local, lookup, registry
+from vallecli.checkpoints.spec import UNSTATED, CheckpointSpec
 from vallecli.errors import MissingCheckpoint, RegistryError, UnknownCheckpoint
+from vallecli.families.catalog import FAMILIES
 from vallecli.settings import config_folder
 
 ROOT = Path(__file__).parents[2]
 SOURCE = {"repo": "someone/tiny", "files": [{"path": "tiny.pt"}]}
 
 
-def test_what_ships_has_the_published_checkpoints_and_what_they_need() -> None:
+def test_the_packaged_file_has_the_published_checkpoints_and_what_they_need() -> None:
     specs = registry.load()
     assert {spec.name for spec in specs.values() if spec.kind == "model"} == {
         "vallex",
         "valle-libritts",
         "valle-librilight-6k",
+        "valle-libritts-icefall",
+        "amphion-v2",
+        "ecker",
     }
     assert {need for spec in specs.values() for need in spec.needs} == {"encodec-24khz", "vocos-encodec-24khz"}
 
 
 @pytest.mark.parametrize("spec", registry.load([ROOT / "checkpoints.toml"]).values(), ids=lambda spec: spec.name)
-def test_every_entry_says_where_it_is_from_and_pins_what_is_known(spec: registry.CheckpointSpec) -> None:
+def test_every_entry_has_the_origin_of_its_facts_and_pinned_revisions(spec: CheckpointSpec) -> None:
     assert {"sources", "quality"} <= spec.facts.keys()
-    assert spec.kind != "model" or (spec.languages and spec.front_end and spec.licence)
+    assert spec.licence is not None
+    assert "licence" in spec.facts
+    if spec.kind == "model":
+        assert spec.languages
+        assert spec.front_end
+        assert spec.family in {family.name for family in FAMILIES}
     for source in spec.sources:
         assert source.revision == "main" or re.fullmatch("[0-9a-f]{40}", source.revision)
-        assert source.url or source.repo
+
+
+def test_licences_of_the_packaged_entries() -> None:
+    licences = {spec.name: spec.licence for spec in registry.load().values()}
+    assert licences["amphion-v2"] == licences["speechtokenizer"] == UNSTATED
+    assert licences["ecker"] == "AGPL-3.0"
+    assert licences["vallex"] == "MIT"
 
 
 def test_the_wheel_has_the_file_where_the_package_looks_for_it() -> None:
@@ -42,7 +58,7 @@ def test_the_wheel_has_the_file_where_the_package_looks_for_it() -> None:
     assert Path(registry.__file__).parents[2] / inside == registry.PACKAGED
 
 
-def test_entries_of_the_user_come_on_top() -> None:
+def test_entries_of_the_user_replace_packaged_ones() -> None:
     mine = {"mine": {"sources": [SOURCE]}, "vallex": {"sources": [SOURCE], "licence": "mine"}}
     write_registry(config_folder() / "checkpoints.toml", mine)
     specs = registry.load()
@@ -60,7 +76,7 @@ def test_entries_of_the_user_come_on_top() -> None:
         ({"sources": [SOURCE], "licance": "MIT"}, "Did you mean licence?"),
         ({"sources": [SOURCE], "languages": "en"}, "languages is 'en'"),
         ({"sources": [SOURCE], "languages": [1]}, "languages is [1]"),
-        ({"sources": [SOURCE], "codec": "encodek"}, "'encodek', which is no entry"),
+        ({"sources": [SOURCE], "codec": "encodek"}, "'encodek', which has no entry"),
         ({"sources": [SOURCE | {"url": "https://example.org/a"}]}, "either a repo or a url"),
         ({"sources": [{"files": [{"path": "a"}]}]}, "either a repo or a url"),
         ({"sources": [{"repo": "tiny", "files": [{"path": "a"}]}]}, "owner/name"),
@@ -77,8 +93,8 @@ def test_entries_of_the_user_come_on_top() -> None:
         ({"sources": [SOURCE | {"files": [{"path": "a", "sha256": "ABC"}]}]}, "not 64 hexadecimal"),
     ],
 )
-def test_a_mistake_is_named_with_its_file_and_entry(tmp_path: Path, entry: dict, said: str) -> None:
-    path = tmp_path / "mistaken.toml"
+def test_an_error_names_the_file_and_the_entry(tmp_path: Path, entry: dict, said: str) -> None:
+    path = tmp_path / "invalid.toml"
     write_registry(path, {"tiny": entry})
     with pytest.raises(RegistryError) as caught:
         registry.load([path])
@@ -88,7 +104,7 @@ def test_a_mistake_is_named_with_its_file_and_entry(tmp_path: Path, entry: dict,
 
 
 @pytest.mark.parametrize("text", ["[tiny", "tiny = 3", "[nano]\nkind = 'model'", "['a/b']\nkind = 'model'"])
-def test_a_file_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+def test_an_unreadable_file_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "broken.toml"
     path.write_text(text)
     with pytest.raises(RegistryError, match=re.escape(str(path))):
@@ -98,37 +114,48 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
 # find
 
 
-def test_what_is_built_in_is_found_whatever_the_user_wrote(tmp_path: Path) -> None:
+def test_built_in_checkpoints_do_not_need_a_readable_registry(tmp_path: Path) -> None:
     config_folder().mkdir(parents=True)
     (config_folder() / "checkpoints.toml").write_text("[broken")
-    assert registry.find("nano").name == "nano"
+    assert lookup.find("nano").name == "nano"
 
 
 def test_files_and_folders_are_found_by_their_paths(tmp_path: Path) -> None:
     file = tmp_path / "some.pt"
     file.write_bytes(b"weights")
-    assert registry.find(str(file)) == file
-    assert registry.find(str(tmp_path)) == tmp_path
+    assert lookup.find(str(file)) == file
+    assert lookup.find(str(tmp_path)) == tmp_path
 
 
 @pytest.mark.parametrize(("name", "near"), [("valex", "vallex"), ("nanoo", "nano"), ("encodec", "encodec-24khz")])
-def test_a_mistyped_name_gets_the_nearest_of_all(name: str, near: str) -> None:
+def test_an_unknown_name_gets_a_similar_one(name: str, near: str) -> None:
     with pytest.raises(UnknownCheckpoint) as caught:
-        registry.find(name)
+        lookup.find(name)
     assert caught.value.hint == f"Did you mean {near}?"
 
 
-def test_a_known_name_that_is_absent_gives_the_command_to_type() -> None:
+def test_a_missing_checkpoint_gives_the_command_that_downloads_it() -> None:
     with pytest.raises(MissingCheckpoint) as caught:
-        registry.find("vallex")
+        lookup.find("vallex")
     assert caught.value.hint == "valle checkpoints pull vallex"
     with pytest.raises(MissingCheckpoint, match="vallex") as caught:
-        registry.find("vallex", offline=True)
+        lookup.find("vallex", offline=True)
     assert "valle checkpoints add FILE --as vallex" in caught.value.hint
 
 
-def test_the_weights_of_every_codec_have_an_entry(tmp_path: Path) -> None:
-    for kind, name in registry.CODECS.items():
+def test_the_weights_of_every_codec_have_an_entry() -> None:
+    for kind, name in lookup.CODECS.items():
         assert registry.get(name).family == kind
         with pytest.raises(MissingCheckpoint, match=name):
-            registry.codec_weights(kind)
+            lookup.codec_weights(kind)
+
+
+def test_the_weights_of_a_codec_are_a_file_even_if_it_has_several() -> None:
+    def fill(stage: Path) -> None:
+        for file in registry.get("speechtokenizer").sources[0].files:
+            (stage / file.path).parent.mkdir(exist_ok=True)
+            (stage / file.path).write_text("{}")
+
+    root = local.install("speechtokenizer", "here", fill).path
+    assert root.is_dir()
+    assert lookup.codec_weights("speechtokenizer") == root / "speechtokenizer_hubert_avg" / "SpeechTokenizer.pt"

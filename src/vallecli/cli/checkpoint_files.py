@@ -117,7 +117,7 @@ def pull(
     for spec in registry.with_needs(names):
         installed, downloaded = hub.pull(spec, offline_requested=offline_requested, report=reporter.info)
         origin = installed.origin
-        reporter.info(f"{spec.name} was {'downloaded from' if downloaded else 'already on this machine, from'} {origin}")
+        reporter.info(f"{spec.name} {'was downloaded from' if downloaded else 'is already here, from'} {origin}")
         results.append({"name": spec.name, "path": str(installed.path), "origin": origin, "fetched": downloaded})
         if not as_json:
             write_line(f"{spec.name}\t{installed.path}")
