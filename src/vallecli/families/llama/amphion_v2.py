@@ -77,13 +77,13 @@ class AmphionV2AR(nn.Module):
 
     def prefix_size(self, prefix: Tensor) -> PrefixSize:
         """Return the number of ids. Raises ValueError for a prefix that leaves no room for speech."""
-        if len(prefix) > MAX_LENGTH - 2:
+        if self.max_frames(prefix) < 1:
             raise ValueError(f"text and prompt need {len(prefix)} of {MAX_LENGTH} positions, no room for speech")
         return PrefixSize(len(prefix))
 
     def max_frames(self, prefix: Tensor) -> int:
-        """Return the number of frames at which the published program stops."""
-        return max(1, MAX_LENGTH - 1 - len(prefix))
+        """Return the number of frames at which the published program stops; below 1 for too long a prefix."""
+        return MAX_LENGTH - 1 - len(prefix)
 
     def new_cache(self, rows: int, *, block: int = 1) -> KVCache:
         """Return an empty cache without capacity; see KVCache."""

@@ -1,8 +1,8 @@
 """A loaded VALL-E v2 of Amphion, and its computations on token ids.
 
-    backend = vallecli.load("folder", options={"heads": 16}).backend
-    codes_T = backend.generate_codes(phones_S, prompt_PQ, frames=40, exclude_eos=True, greedy=True)
-    codes_TQ = backend.refine(phones_S, prompt_PQ, codes_T)
+backend = vallecli.load("folder", options={"heads": 16}).backend
+codes_T = backend.generate_codes(phones_S, prompt_PQ, frames=40, exclude_eos=True, greedy=True)
+codes_TQ = backend.refine(phones_S, prompt_PQ, codes_T)
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from vallecli import device as devices
+from vallecli.checkpoints.contents import Contents
 from vallecli.checkpoints.modules import skeletons
-from vallecli.codec.select import CodecSpec
+from vallecli.codec.select import Codecs, CodecSpec
 from vallecli.codec.speechtokenizer import SpeechTokenizer
 from vallecli.decoding.request import CausalOutput, CausalRequest
 from vallecli.decoding.sampling import Sampling
 from vallecli.errors import InputError, UsageError
-from vallecli.families.base import Request
+from vallecli.families.base import Options, Request
 from vallecli.families.causal import Limits
 from vallecli.families.llama.amphion_v2 import (
     CODEBOOK_SIZE,
@@ -36,7 +37,7 @@ from vallecli.families.llama.amphion_v2 import (
     ar_prefix,
     refine,
 )
-from vallecli.families.llama.amphion_v2_files import GRID, NAME, Checkpoint
+from vallecli.families.llama.amphion_v2_files import GRID, NAME, Checkpoint, codec_of, read
 from vallecli.families.llama.backend import Ids, LlamaBackend, fill, random_tensors, under
 from vallecli.families.llama.layers import LlamaConfig
 from vallecli.text.amphion_v2 import PHONES, AmphionV2FrontEnd
@@ -58,13 +59,9 @@ class AmphionV2Backend(LlamaBackend):
 
     family = NAME
 
-    def __init__(
-        self, checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype, codec: CodecSpec
-    ) -> None:
+    def __init__(self, checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype, codec: CodecSpec) -> None:
         """Build the models. Raises DamagedCheckpoint."""
-        super().__init__(
-            checkpoint.name, device=device, dtype=dtype, sampling=SAMPLING, limits=LIMITS, codec=codec
-        )
+        super().__init__(checkpoint.name, device=device, dtype=dtype, sampling=SAMPLING, limits=LIMITS, codec=codec)
         self.config = checkpoint.config
         with skeletons():
             self.ar, self.nar = AmphionV2AR(self.config), AmphionV2NAR(self.config)
@@ -172,9 +169,7 @@ class AmphionV2Backend(LlamaBackend):
         """
         phones_S, prompt_PQ = self._phones(phones), self.prompt_ids(prompt_codes)
         codes_TQ = self.ids(codes, CODEBOOK_SIZE, "codes", NUM_CODEBOOKS)
-        levels = [
-            self.nar([(phones_S, prompt_PQ, codes_TQ[:, :level])], level)[0] for level in range(1, NUM_CODEBOOKS)
-        ]
+        levels = [self.nar([(phones_S, prompt_PQ, codes_TQ[:, :level])], level)[0] for level in range(1, NUM_CODEBOOKS)]
         return torch.stack(levels).float().cpu()
 
     def _phones(self, phones: Ids) -> Tensor:
@@ -182,6 +177,13 @@ class AmphionV2Backend(LlamaBackend):
         if not len(phones_S):
             raise ValueError("phones has no ids")
         return phones_S
+
+
+def load(contents: Contents, options: Options, *, device: torch.device, dtype: str, codecs: Codecs) -> AmphionV2Backend:
+    """Return the checkpoint, ready to speak. Raises CheckpointError and UsageError."""
+    checkpoint = read(contents, options)
+    precision = devices.pick_dtype(dtype, device, checkpoint.parameters)
+    return AmphionV2Backend(checkpoint, device=device, dtype=precision, codec=codec_of(checkpoint, codecs))
 
 
 def random_backend(size: str, *, device: torch.device, dtype: str) -> AmphionV2Backend:

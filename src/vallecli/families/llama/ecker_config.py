@@ -111,9 +111,9 @@ def read_config(values: Mapping[str, Any], published: Published) -> EckerConfig:
         raise ValueError(f"its size is {size!r}")
     if size.get("audio_tokens", CODEBOOK_SIZE) != CODEBOOK_SIZE:
         raise ValueError(f"it has {size['audio_tokens']!r} codes, not {CODEBOOK_SIZE}")
-    width, ratio = size.get("dim"), size.get("ffn")
-    if not _whole(width) or not _whole(ratio) or not 1 <= ratio <= MAX_RATIO:
-        raise ValueError(f"its width is {width!r} and that of its MLP {ratio!r} times as much")
+    width, ratio = _whole(size, "dim"), _whole(size, "ffn")
+    if not 1 <= ratio <= MAX_RATIO:
+        raise ValueError(f"its MLP is {ratio} times as wide as the model")
     languages = published.size("langs_emb.weight", 0)
     if values.get("langs", languages) != languages:
         raise ValueError(f"it has {values['langs']!r} languages, and {languages} embeddings of them")
@@ -123,9 +123,9 @@ def read_config(values: Mapping[str, Any], published: Published) -> EckerConfig:
     return EckerConfig(
         name=values.get("name", ""),
         llama=LlamaConfig(
-            layers=size.get("layers", 0),
+            layers=_whole(size, "layers"),
             width=width,
-            heads=size.get("heads", 0),
+            heads=_whole(size, "heads"),
             ffn=width * ratio,
             activation="gelu",
         ),
@@ -145,5 +145,8 @@ def length_head(published: Published) -> int | None:
     return next(heads, None) if "len_emb.weight" in published else None
 
 
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _whole(size: Mapping[str, Any], name: str) -> int:
+    value = size.get(name)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"the size {name} is {value!r}")
+    return value

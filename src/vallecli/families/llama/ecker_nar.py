@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -50,9 +51,7 @@ def refine(model: Ecker, inputs: Sequence[NarInput], *, strength: float = 0.0) -
     known = [item.codes_T[:, None] for item in spoken]
     for level in range(1, NUM_CODEBOOKS if spoken else 1):
         pairs = list(zip(conditions, known, strict=True))
-        logits = _guided(
-            lambda pairs, level=level: model.nar_logits(pairs, level), pairs, strength=strength, rescale=RESCALE
-        )
+        logits = _guided(partial(model.nar_logits, level=level), pairs, strength=strength, rescale=RESCALE)
         known = [
             torch.cat([known_TQ, logits_TV.argmax(-1, keepdim=True)], 1)
             for known_TQ, logits_TV in zip(known, logits, strict=True)
