@@ -1,4 +1,4 @@
-"""Fixtures of all tests: no network, no settings of the user, a synthetic recording, tiny checkpoints with random weights."""
+"""Fixtures of all tests: no network, no settings of the user, a synthetic recording, tiny random checkpoints."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def write_lifeiteng(path: Path, **options: Any) -> Path:
 
 
 def legacy(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return a state dict under the names of lifeiteng's first layout; the AR's text tables become those of both models."""
+    """Return a state dict under the names of lifeiteng's first layout; both models get the AR's text tables."""
     state = dict(state)
     for name in ("text_embedding.word_embeddings.weight", "text_position.alpha"):
         state[name] = state.pop(f"ar_{name}")

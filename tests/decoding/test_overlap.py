@@ -45,7 +45,7 @@ def test_items_that_no_helper_has_started_are_finished_by_this_thread() -> None:
     assert sorted(overlap(range(2), finish, helpers=1, ahead=1)) == [
         False,
         True,
-    ]  # because two items are more than `ahead`
+    ]  # two items are too many
 
 
 @pytest.mark.parametrize("helpers", [0, 1])

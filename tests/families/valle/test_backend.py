@@ -1,4 +1,4 @@
-"""Token ids in, token ids out: what is promised to whoever checks a checkpoint against another implementation."""
+"""Computations on token ids, for comparison with other implementations; the codec of a checkpoint."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 import torch
 
+from vallecli.checkpoints.modules import state_to_store
 from vallecli.codec.encodec import EncodecCodec
 from vallecli.codec.vocos import VocosCodec, VocosDecoder
 from vallecli.errors import MissingCheckpoint, UsageError
+from vallecli.families.causal import Limits
 from vallecli.families.valle import native
-from vallecli.families.valle.checkpoint import Limits, state_to_store
 from vallecli.families.valle.ar import AR
+from vallecli.families.valle.backend import ValleBackend
+from vallecli.families.valle.checkpoint import Checkpoint
 from vallecli.families.valle.config import ModelConfig
 from vallecli.families.valle.nar import NAR
 from vallecli.synthesizer import Synthesizer
@@ -30,55 +33,68 @@ LAYOUTS: dict[str, dict[str, Any]] = {
 
 
 def make(folder: Path, *, kind: str = "vocos", front_end: str = "vallex-1", **options: Any) -> Path:
-    """Write a small random checkpoint whose codec does not come along."""
+    """Write a small random checkpoint without the weights of its codec."""
     config = ModelConfig(text_vocab=20, **SIZES, **options)
     torch.manual_seed(0)
     tensors = {}
     for name, model in (("ar", AR(config)), ("nar", NAR(config))):
         tensors |= {f"{name}.{key}": tensor for key, tensor in state_to_store(model).items()}
-    limits = Limits(max_prompt_frames=750, max_text_chars=110)
-    around = {"front_end": front_end, "codec": {"kind": kind}, "limits": limits, "sampling": {}}
-    native.save(folder, name="small", model=config, tensors=tensors, **around)
+    checkpoint = Checkpoint(
+        name="small",
+        path=folder,
+        model=config,
+        tensors=tensors,
+        front_end=front_end,
+        codec={"kind": kind},
+        limits=Limits(max_prompt_frames=750, max_text_chars=110),
+    )
+    native.save(folder, checkpoint)
     return folder
 
 
+def load(folder: Path, **options: Any) -> ValleBackend:
+    backend = Synthesizer.load(folder, device="cpu", **options).backend
+    assert isinstance(backend, ValleBackend)
+    return backend
+
+
 @pytest.fixture(params=LAYOUTS)
-def model(request: pytest.FixtureRequest, tmp_path: Path) -> Synthesizer:
-    return Synthesizer.load(make(tmp_path / "small", **LAYOUTS[request.param]), device="cpu")
+def model(request: pytest.FixtureRequest, tmp_path: Path) -> ValleBackend:
+    return load(make(tmp_path / "small", **LAYOUTS[request.param]))
 
 
-def languages(model: Synthesizer) -> dict[str, list[int]]:
+def languages(model: ValleBackend) -> dict[str, list[int]]:
     return {"languages": [0, 0, 0, 1, 1, 2, 2, 2]} if model.config.n_languages else {}
 
 
-def test_codes_decoded_with_the_cache_are_the_likeliest_of_the_logits_without(model: Synthesizer) -> None:
-    spoken = languages(model)
-    codes = model.generate_codes(TEXT, PROMPT, frames=12, exclude_eos=True, greedy=True, **spoken)
+def test_codes_decoded_with_the_cache_are_the_argmax_of_the_logits_without(model: ValleBackend) -> None:
+    extra = languages(model)
+    codes = model.generate_codes(TEXT, PROMPT, frames=12, exclude_eos=True, greedy=True, **extra)
     assert (codes.shape, codes.dtype) == ((12,), torch.int64)
-    logits = model.ar_logits(TEXT, PROMPT, codes, **spoken)
+    logits = model.ar_logits(TEXT, PROMPT, codes, **extra)
     assert (logits.shape, logits.dtype) == ((13, 1025), torch.float32)
     assert torch.equal(logits[:-1, :1024].argmax(-1), codes)
-    shorter = model.ar_logits(TEXT, PROMPT, codes[:5], **spoken)
+    shorter = model.ar_logits(TEXT, PROMPT, codes[:5], **extra)
     torch.testing.assert_close(shorter, logits[:6], rtol=1e-4, atol=1e-4)
 
 
-def test_refined_codes_are_the_likeliest_of_the_logits(model: Synthesizer) -> None:
-    spoken = languages(model)
-    given: dict[str, Any] = {**spoken, "prompt_tokens": 3}
+def test_refined_codes_are_the_argmax_of_the_logits(model: ValleBackend) -> None:
+    extra = languages(model)
+    given: dict[str, Any] = {**extra, "prompt_tokens": 3}
     codes = model.refine(TEXT, PROMPT, [7, 8, 9, 10], **given)
     assert (codes.shape, codes.dtype) == ((4, 8), torch.int64)
     assert codes[:, 0].tolist() == [7, 8, 9, 10]
     logits = model.nar_logits(TEXT, PROMPT, codes, **given)
     assert (logits.shape, logits.dtype) == ((7, 4, 1024), torch.float32)
     assert torch.equal(logits.argmax(-1).T, codes[:, 1:])
-    whole = model.nar_logits(TEXT, PROMPT, codes, **spoken)
+    whole = model.nar_logits(TEXT, PROMPT, codes, **extra)
     assert torch.equal(whole, logits) == (model.config.prefix_mode != 4)  # only mode 4 drops tokens of the prompt
 
 
-def test_lists_arrays_and_tensors_are_the_same(model: Synthesizer) -> None:
-    spoken = languages(model)
+def test_ids_may_be_lists_arrays_or_tensors(model: ValleBackend) -> None:
+    extra = languages(model)
     logits = [
-        model.ar_logits(text, prompt, codes, **spoken)
+        model.ar_logits(text, prompt, codes, **extra)
         for text, prompt, codes in (
             (TEXT, PROMPT.tolist(), [1, 2]),
             (np.array(TEXT, np.int32), PROMPT.astype(np.int16), np.array([1, 2], np.uint8)),
@@ -89,27 +105,27 @@ def test_lists_arrays_and_tensors_are_the_same(model: Synthesizer) -> None:
     assert torch.equal(logits[0], logits[2])
 
 
-def test_sampling_is_chosen_by_its_knobs(model: Synthesizer) -> None:
-    spoken = languages(model)
+def test_sampling_parameters(model: ValleBackend) -> None:
+    extra = languages(model)
 
-    def draw(**knobs: Any) -> list[int]:
-        return model.generate_codes(TEXT, PROMPT, frames=20, **spoken, **knobs).tolist()
+    def draw(**sampling: Any) -> list[int]:
+        return model.generate_codes(TEXT, PROMPT, frames=20, **extra, **sampling).tolist()
 
     assert draw(seed=1) == draw(seed=1) != draw(seed=2)
     assert draw(seed=1, top_k=1, exclude_eos=True) == draw(greedy=True, exclude_eos=True)
     with pytest.raises(TypeError, match="warmth"):
         draw(warmth=3)
-    assert len(model.generate_codes(TEXT[:1] * 8, PROMPT, exclude_eos=True, **spoken)) in (16 * 8, 16 * 8 + 1)
+    assert len(model.generate_codes(TEXT[:1] * 8, PROMPT, exclude_eos=True, **extra)) in (16 * 8, 16 * 8 + 1)
 
 
-def test_no_prompt_and_no_codes(tmp_path: Path) -> None:
-    with_bos = Synthesizer.load(make(tmp_path / "vallex", **LAYOUTS["vallex"]), device="cpu")
-    spoken = languages(with_bos)
-    codes = with_bos.generate_codes(TEXT, [], frames=3, exclude_eos=True, **spoken)
-    assert with_bos.refine(TEXT, [], codes, **spoken).shape == (3, 8)
-    assert with_bos.ar_logits(TEXT, [], [], **spoken).shape == (1, 1025)
-    assert with_bos.refine(TEXT, PROMPT, [], **spoken).shape == (0, 8)
-    without = Synthesizer.load(make(tmp_path / "lifeiteng", **LAYOUTS["lifeiteng"]), device="cpu")
+def test_prompt_and_codes_may_be_empty(tmp_path: Path) -> None:
+    with_bos = load(make(tmp_path / "vallex", **LAYOUTS["vallex"]))
+    extra = languages(with_bos)
+    codes = with_bos.generate_codes(TEXT, [], frames=3, exclude_eos=True, **extra)
+    assert with_bos.refine(TEXT, [], codes, **extra).shape == (3, 8)
+    assert with_bos.ar_logits(TEXT, [], [], **extra).shape == (1, 1025)
+    assert with_bos.refine(TEXT, PROMPT, [], **extra).shape == (0, 8)
+    without = load(make(tmp_path / "lifeiteng", **LAYOUTS["lifeiteng"]))
     for call in (lambda: without.generate_codes(TEXT, [], frames=3), lambda: without.ar_logits(TEXT, [], [1])):
         with pytest.raises(ValueError, match="needs a prompt"):
             call()
@@ -126,31 +142,31 @@ def test_no_prompt_and_no_codes(tmp_path: Path) -> None:
         ({"prompt_codes": PROMPT + 1000}, "prompt_codes has ids outside 0 to 1023"),
         ({"codes": [1024]}, "codes has ids outside 0 to 1023"),
         ({"codes": [-1]}, "codes has ids outside"),
-        ({"languages": None}, "knows 3 languages"),
+        ({"languages": None}, "has 3 language embeddings"),
         ({"languages": [0]}, "8 text ids and 1 languages"),
         ({"languages": [3] * 8}, "languages has ids outside 0 to 2"),
     ],
 )
-def test_arguments_that_make_no_sense(tmp_path: Path, change: dict[str, Any], message: str) -> None:
-    model = Synthesizer.load(make(tmp_path / "small", **LAYOUTS["vallex"]), device="cpu")
+def test_impossible_arguments(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    model = load(make(tmp_path / "small", **LAYOUTS["vallex"]))
     given = {"text": TEXT, "prompt_codes": PROMPT, "codes": [1, 2], **languages(model), **change}
     for call in (model.ar_logits, model.refine):
         with pytest.raises(ValueError, match=message):
             call(**given)
 
 
-# What is made when it is needed
+# Codec
 
 
-def test_only_speaking_needs_a_codec(model: Synthesizer, reference: Path) -> None:
+def test_only_voices_and_audio_need_a_codec(model: ValleBackend, reference: Path) -> None:
     with pytest.raises(MissingCheckpoint) as caught:
-        model.voice(reference, "What I said.")
+        Synthesizer(model).voice(reference, "What I said.")
     assert caught.value.hint == "valle checkpoints pull encodec-24khz"
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Random weights of both codecs, as they are published."""
+    """Files with random weights of both codecs, in the published layout."""
     folder = tmp_path_factory.mktemp("codecs")
     torch.save(EncodecCodec.random(0).model.state_dict(), folder / "encodec.th")
     torch.manual_seed(0)
@@ -160,28 +176,28 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.mark.parametrize("kind", ["encodec", "vocos"])
 @pytest.mark.parametrize("decoder", ["encodec", "vocos", None])
-def test_either_decoder_fits_codes_of_encodec(
+def test_codes_of_encodec_can_be_decoded_by_either_decoder(
     tmp_path: Path, weights: dict[str, Path], kind: str, decoder: str | None
 ) -> None:
     folder = make(tmp_path / "small", kind=kind, **LAYOUTS["lifeiteng"])
-    asked: list[str] = []
+    requested: list[str] = []
 
     def find(kind: str) -> Path:
-        asked.append(kind)
+        requested.append(kind)
         return weights[kind]
 
-    model = Synthesizer.load(folder, device="cpu", decoder=decoder, codec_weights=find)
-    assert not asked
+    model = load(folder, decoder=decoder, codec_weights=find)
+    assert not requested
     chosen = decoder or kind
     assert isinstance(model.codec, VocosCodec if chosen == "vocos" else EncodecCodec)
     assert model.codec is model.codec
-    assert asked == (["encodec", "vocos"] if chosen == "vocos" else ["encodec"])
+    assert requested == (["encodec", "vocos"] if chosen == "vocos" else ["encodec"])
     codes_BTQ = model.codec.encode(0.1 * torch.randn(1, 3_200, generator=torch.Generator().manual_seed(0)))
     assert codes_BTQ.shape == (1, 10, 8)
     assert model.codec.decode(codes_BTQ).shape == (1, 3_200)
 
 
-def test_a_decoder_that_does_not_fit(tmp_path: Path, tiny_checkpoint: Path) -> None:
+def test_a_decoder_of_other_codes_is_refused(tmp_path: Path, tiny_checkpoint: Path) -> None:
     with pytest.raises(UsageError, match="'vocos'"):
         Synthesizer.load(tiny_checkpoint, device="cpu", decoder="vocos")
     with pytest.raises(UsageError) as caught:

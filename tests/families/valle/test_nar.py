@@ -45,7 +45,7 @@ def test_a_padded_row_equals_the_same_row_alone(mode: PrefixMode, stage: int, cr
 @pytest.mark.parametrize("mode", [0, 1, 2, 4])
 @pytest.mark.parametrize("stage", STAGES)
 @torch.inference_mode()
-def test_a_stage_depends_on_known_codebooks_and_on_those_of_the_prompt_that_the_mode_allows(
+def test_a_stage_depends_on_the_known_codebooks_and_by_mode_on_those_of_the_prompt(
     mode: PrefixMode, stage: int
 ) -> None:
     model = nar(prefix_mode=mode)

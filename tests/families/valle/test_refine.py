@@ -5,9 +5,9 @@ import torch
 from tape import Tape
 from torch import Tensor
 
-from vallecli.families.valle.refine import refine
 from vallecli.families.valle.config import CODEBOOK_SIZE, NUM_CODEBOOKS, ModelConfig, PrefixMode
 from vallecli.families.valle.nar import NAR
+from vallecli.families.valle.refine import refine
 
 TEXT = torch.tensor([1, 5, 6, 2, 7, 8, 3])
 SPEECH = torch.tensor([100, 200, 300])
@@ -61,9 +61,7 @@ def test_guidance_weighs_logits_with_and_without_the_prompt() -> None:
 @pytest.mark.parametrize("mode", [2, 4])
 def test_modes_2_and_4_drop_the_text_of_the_prompt(mode: PrefixMode) -> None:
     nar = model(mode)
-    shorter = torch.cat(
-        [TEXT[:1], TEXT[3:]]
-    )  # without the prompt's 4 tokens, begin and end marks included, but with the first
+    shorter = torch.cat([TEXT[:1], TEXT[3:]])  # without the prompt's 4 tokens, all but the first
     assert torch.equal(refine(nar, TEXT, PROMPT, SPEECH, prompt_tokens=4), refine(nar, shorter, PROMPT, SPEECH))
     assert not torch.equal(refine(nar, TEXT, PROMPT, SPEECH), refine(nar, shorter, PROMPT, SPEECH))
     whole = model(1)
