@@ -1,4 +1,4 @@
-"""Packages that only some checkpoints need, and that are installed as an extra: `pip install "vallecli[zh]"`."""
+"""Optional packages, which only some features need and which an extra installs: `pip install "vallecli[zh]"`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from vallecli.errors import ExtraMissing
 
 @contextmanager
 def extra(name: str, purpose: str) -> Iterator[None]:
-    """Import packages of an extra inside; ExtraMissing tells what to install where they are not there."""
+    """Import packages of an extra in the body; raises ExtraMissing if one is not installed.
+
+    `name` is the extra, `purpose` the subject of the error message: "Chinese", "transcription".
+    """
     try:
-        # Old sources hold what later Pythons warn of, and some packages greet on stdout, which is for our data.
+        # Old packages cause warnings in new Python versions, and some print to stdout, which is for data.
         with warnings.catch_warnings(), redirect_stdout(StringIO()):
             warnings.simplefilter("ignore")
             yield

@@ -1,4 +1,4 @@
-"""Phonemes of known, unknown and ambiguous words, and the words they belong to."""
+"""Phonemes of known words, unknown words and homographs, and the words they belong to."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from vallecli.errors import EmptyText, EmptyTranscript, ForeignPreset, UsageError
-from vallecli.text.english.arpabet import PAD, SEPARATOR, ArpabetFrontEnd
 from vallecli.text.base import Phonemes, Sentence
+from vallecli.text.english.arpabet import PAD, SEPARATOR, ArpabetFrontEnd
 from vallecli.text.english.normalize import normalize
 from vallecli.text.english.tagger import tagger
 
@@ -47,17 +47,17 @@ def test_phonemes(front_end: ArpabetFrontEnd, text: str, phonemes: str) -> None:
         ("A W", "AH0 | D AH1 B AH0 L Y UW0"),
     ],
 )
-def test_letters_have_their_names(front_end: ArpabetFrontEnd, written: str, phonemes: str) -> None:
+def test_letters_of_acronyms_are_read_by_name(front_end: ArpabetFrontEnd, written: str, phonemes: str) -> None:
     assert front_end.phonemes(normalize(written)) == [" " if symbol == "|" else symbol for symbol in phonemes.split()]
 
 
-def test_unknown_words_are_sounded_out(front_end: ArpabetFrontEnd) -> None:
+def test_unknown_words_are_predicted(front_end: ArpabetFrontEnd) -> None:
     assert front_end.words("frobnicate")[0][:4] == ["F", "R", "AA1", "B"]
     assert front_end.words("Zarblax's")[0][-2:] == ["IH0", "Z"]
     assert front_end.words("Frobnik's")[0][-1] == "S"
 
 
-def test_vocabulary_is_that_of_trained_checkpoints(front_end: ArpabetFrontEnd) -> None:
+def test_the_vocabulary_of_trained_checkpoints_is_unchanged(front_end: ArpabetFrontEnd) -> None:
     vocabulary = front_end.vocabulary
     assert (len(vocabulary), len(set(vocabulary))) == (76, 76)
     assert vocabulary[:8] == (PAD, SEPARATOR, ",", ".", "?", "!", "-", "AA0")
@@ -65,7 +65,7 @@ def test_vocabulary_is_that_of_trained_checkpoints(front_end: ArpabetFrontEnd) -
     assert vocabulary[-1] == "ZH"
 
 
-def test_each_written_word_is_one_word(front_end: ArpabetFrontEnd) -> None:
+def test_each_normalized_word_has_phonemes_and_its_index(front_end: ArpabetFrontEnd) -> None:
     text = normalize("Dr. O'Neill's 3 GPUs (well-known!) cost $12.50 -- 'tis xqzt, rock'n'roll; café hmm... 😀 a.b")
     ids, owners = front_end.encode_words(text)
     assert len(ids) == len(owners)
@@ -73,25 +73,25 @@ def test_each_written_word_is_one_word(front_end: ArpabetFrontEnd) -> None:
     separators = [at for at, symbol in enumerate(ids) if front_end.vocabulary[symbol] == SEPARATOR]
     assert [at for at, owner in enumerate(owners) if owner == -1] == separators
     spoken = [owner for owner in owners if owner >= 0]
-    assert sorted(set(spoken)) == list(range(max(owners) + 1))  # no word is silent
+    assert sorted(set(spoken)) == list(range(max(owners) + 1))  # every word has phonemes
     assert spoken == sorted(spoken)
 
 
 @pytest.mark.parametrize("text", ["", " ", "?!", "'", "…", "5"])
-def test_nothing_to_say(front_end: ArpabetFrontEnd, text: str) -> None:
+def test_text_without_words_is_refused(front_end: ArpabetFrontEnd, text: str) -> None:
     with pytest.raises(EmptyText):
         front_end.encode(text)
 
 
 def test_the_transcript_is_normalized_and_comes_first(front_end: ArpabetFrontEnd) -> None:
-    both = front_end.encode("It is here.", said="I paid $5.")
+    both = front_end.encode("It is here.", prompt_words="I paid $5.")
     assert both.ids == front_end.encode("I paid five dollars. It is here.").ids
     assert both.prompt_tokens == len(front_end.encode("I paid five dollars.").ids)
     assert front_end.encode("It is here.").prompt_tokens == 0
     with pytest.raises(EmptyTranscript):
-        front_end.encode("It is here.", said="?!")
+        front_end.encode("It is here.", prompt_words="?!")
     with pytest.raises(ForeignPreset):
-        front_end.encode("It is here.", said=Phonemes((30, 25), "en"))
+        front_end.encode("It is here.", prompt_words=Phonemes((30, 25), "en", "vallex"))
 
 
 def test_sentences_are_normalized_english(front_end: ArpabetFrontEnd) -> None:

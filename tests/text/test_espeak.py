@@ -1,4 +1,4 @@
-"""Phones by espeak-ng: the published ids, symbols a checkpoint lacks, transcripts, and what is said without it."""
+"""Phones by espeak-ng: published ids, symbols that a checkpoint does not have, transcripts, missing dependencies."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def front_end() -> EspeakFrontEnd:
 
 @pytest.fixture
 def fresh_espeak() -> Iterator[None]:
-    """Have espeak looked for anew, in this test and in the next."""
+    """Clear the cache of the espeak backend before and after a test."""
     espeak._espeak.cache_clear()
     yield
     espeak._espeak.cache_clear()
@@ -49,7 +49,7 @@ def spell(front_end: EspeakFrontEnd, ids: list[int]) -> str:
 
 
 @needs_espeak
-@pytest.mark.skipif(not DATA.exists(), reason="the golden vectors are not beside this checkout")
+@pytest.mark.skipif(not DATA.exists(), reason="the published vectors are not next to this checkout")
 @pytest.mark.parametrize(
     ("table", "key"),
     [
@@ -81,7 +81,7 @@ def test_phones(front_end: EspeakFrontEnd, text: str, phones: str) -> None:
 
 
 @needs_espeak
-def test_symbols_the_checkpoint_lacks_are_left_out_and_named(front_end: EspeakFrontEnd) -> None:
+def test_symbols_that_the_checkpoint_does_not_have_are_left_out_and_named(front_end: EspeakFrontEnd) -> None:
     tokens = front_end.encode("Hello (there)!")
     assert tokens.ids == front_end.encode("Hello there!").ids
     [note] = tokens.notes
@@ -89,15 +89,15 @@ def test_symbols_the_checkpoint_lacks_are_left_out_and_named(front_end: EspeakFr
 
 
 @needs_espeak
-def test_transcript_and_text_are_read_in_one_go(front_end: EspeakFrontEnd) -> None:
+def test_transcript_and_text_are_converted_together(front_end: EspeakFrontEnd) -> None:
     alone = front_end.encode("I said it.")
-    both = front_end.encode("Hello there!", said="I said it.")
+    both = front_end.encode("Hello there!", prompt_words="I said it.")
     assert both.ids == front_end.encode("I said it. Hello there!").ids
     assert both.prompt_tokens == len(alone.ids)
-    assert spell(front_end, both.ids[both.prompt_tokens - 1 :]).startswith("_ h")  # what prefix mode 4 keeps
+    assert spell(front_end, both.ids[both.prompt_tokens - 1 :]).startswith("_ h")  # prefix mode 4 keeps these
 
 
-def test_sentences_stay_as_they_were_written(front_end: EspeakFrontEnd) -> None:
+def test_sentences_are_not_normalized(front_end: EspeakFrontEnd) -> None:
     assert front_end.sentences("It cost $5. Dr. Smith\n\nsaid so", 100) == [
         Sentence("It cost $5.", "en"),
         Sentence("Dr. Smith", "en"),
@@ -107,22 +107,22 @@ def test_sentences_stay_as_they_were_written(front_end: EspeakFrontEnd) -> None:
 
 @needs_espeak
 @pytest.mark.parametrize("text", ["", "?!", "..."])
-def test_nothing_to_say(front_end: EspeakFrontEnd, text: str) -> None:
+def test_text_without_words_is_refused(front_end: EspeakFrontEnd, text: str) -> None:
     with pytest.raises(EmptyText):
         front_end.encode(text)
     with pytest.raises(EmptyText):
         front_end.sentences(text, 100)
     with pytest.raises(EmptyTranscript):
-        front_end.encode("Hello", said=text)
+        front_end.encode("Hello", prompt_words=text)
 
 
 @needs_espeak
-def test_a_preset_of_another_front_end(front_end: EspeakFrontEnd) -> None:
-    with pytest.raises(ForeignPreset):
-        front_end.encode("Hello", said=Phonemes((30, 25), "en"))
+def test_phonemes_of_a_preset_are_refused(front_end: EspeakFrontEnd) -> None:
+    with pytest.raises(ForeignPreset, match="vallex"):
+        front_end.encode("Hello", prompt_words=Phonemes((30, 25), "en", "vallex"))
 
 
-def test_other_languages_are_refused(front_end: EspeakFrontEnd) -> None:
+def test_unknown_languages_are_refused(front_end: EspeakFrontEnd) -> None:
     with pytest.raises(UsageError, match="'zh'"):
         front_end.encode("Hello", language="zh")
 
@@ -134,7 +134,7 @@ def test_phonemizer_is_an_extra(front_end: EspeakFrontEnd, fresh_espeak: None, m
     assert "vallecli[espeak]" in caught.value.hint
 
 
-def test_without_espeak_the_ways_to_get_it_are_told(
+def test_without_espeak_the_hint_says_how_to_install_it(
     front_end: EspeakFrontEnd, fresh_espeak: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PHONEMIZER_ESPEAK_LIBRARY", "/nowhere/libespeak-ng.so")

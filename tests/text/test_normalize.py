@@ -1,9 +1,12 @@
-"""What a reader says for what is written, and that nothing anybody pastes takes long or breaks it."""
+"""The English normalizer: spoken forms of written text, and inputs that are slow for bad regular expressions."""
 
 from __future__ import annotations
 
 import re
-import time
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -144,34 +147,50 @@ SPOKEN = {
 
 
 @pytest.mark.parametrize(("written", "spoken"), SPOKEN.items())
-def test_is_spoken(written: str, spoken: str) -> None:
+def test_written_to_spoken(written: str, spoken: str) -> None:
     assert normalize(written) == spoken
-
-
-def test_the_table_is_long() -> None:
-    assert len(SPOKEN) >= 60
 
 
 @pytest.mark.parametrize(
     "text", ["", " \n\t", "...", "?!—", "😀 🎉", "\x00\x07", "\u200b", "()", "'", "Привет", "你好"]
 )
-def test_nothing_to_say(text: str) -> None:
+def test_text_without_words_is_refused(text: str) -> None:
     with pytest.raises(EmptyText):
         normalize(text)
 
 
 @pytest.mark.parametrize("written", SPOKEN)
-def test_spoken_form_stays_as_it_is(written: str) -> None:
+def test_spoken_text_is_not_changed_again(written: str) -> None:
     spoken = normalize(written)
     assert re.fullmatch(r"[A-Za-z' ,.?!;:]+", spoken)
     assert normalize(spoken) == spoken
 
 
+@contextmanager
+def cpu_limit(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError after some seconds of CPU time of this process; `re` checks for signals while it matches."""
+
+    def stop(*_: Any) -> None:
+        raise TimeoutError(f"no result after {seconds} s of CPU time")
+
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def test_cpu_limit_interrupts_backtracking() -> None:
+    with pytest.raises(TimeoutError), cpu_limit(0.05):
+        re.fullmatch("(a|aa)+", "a" * 60 + "b")
+
+
 def test_ten_thousand_words() -> None:
     text = "On May 1, 2024 Dr. Smith paid $12.50 for 3 GPUs (at 3:30pm), e.g. the H200. " * 600
-    start = time.perf_counter()
-    spoken = normalize(text)
-    assert time.perf_counter() - start < 10  # seconds, on a busy machine; 1 is normal
+    with cpu_limit(60):
+        spoken = normalize(text)
     assert spoken.count("twelve dollars and fifty cents") == 600
 
 
@@ -179,10 +198,9 @@ def test_ten_thousand_words() -> None:
     "part",
     ["a", "1", "1,", ".", "-", "$", "A.", "(", "a.b", "AB ", "A'", "1-", "1/", "1:", "a@", "<a", "etc. ", "\n-", "''"],
 )
-def test_no_text_takes_long(part: str) -> None:
-    start = time.perf_counter()
+def test_repetitions_do_not_cause_backtracking(part: str) -> None:
     try:
-        normalize(part * (8000 // len(part)))
+        with cpu_limit(20):
+            normalize(part * (8000 // len(part)))
     except EmptyText:
         assert not re.search("[a-zA-Z0-9]", part)
-    assert time.perf_counter() - start < 4  # seconds; what backtracks takes minutes

@@ -1,4 +1,4 @@
-"""Pieces fit, nothing is lost, and sentences are not cut where they need not be."""
+"""All pieces fit and no text is lost; sentences are only divided if they are too long."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_pieces(text: str, max_chars: int, pieces: list[str] | None) -> None:
     assert split(text, max_chars) == ([text] if pieces is None else pieces)
 
 
-def test_pieces_fit_and_give_the_text_back() -> None:
+def test_pieces_fit_and_contain_the_whole_text() -> None:
     rng = random.Random(0)
     parts = ["word", "a", "Dr.", "extraordinarily", "3.5", "e.g.", "end.", "so,", "why?", "it's;", "well-known", "U.S."]
     for _ in range(300):
@@ -41,13 +41,13 @@ def test_pieces_fit_and_give_the_text_back() -> None:
         assert all(0 < len(piece) <= max_chars for piece in pieces)
 
 
-def test_a_cut_sentence_has_no_crumbs() -> None:
+def test_a_long_sentence_is_divided_evenly() -> None:
     text = " ".join(["syllables"] * 23) + " end."
     pieces = split(text, 110)
     assert min(map(len, pieces)) > 40
 
 
-def test_an_endless_word_is_cut() -> None:
+def test_a_very_long_word_is_divided() -> None:
     pieces = split("x" * 100_000 + " end.", 50)
     assert "".join(pieces) == "x" * 100_000 + "end."
     assert max(map(len, pieces)) <= 50

@@ -1,4 +1,4 @@
-"""VALL-E X's three languages: the published ids, languages told by script, tags, accents, transcripts."""
+"""The three languages of VALL-E X: published ids, language detection by script, tags, accents, transcripts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def front_end() -> VallexFrontEnd:
 
 def vectors() -> list[Any]:
     if not VECTORS.exists():
-        return [pytest.param({}, marks=pytest.mark.skip(reason="the parity vectors are not beside this checkout"))]
+        return [pytest.param({}, marks=pytest.mark.skip(reason="the published vectors are not next to this checkout"))]
     return json.loads(VECTORS.read_text(encoding="utf-8"))["cases"]
 
 
@@ -59,7 +59,7 @@ def test_phonemes(front_end: VallexFrontEnd, text: str, language: str, phonemes:
     assert "".join(SYMBOLS[index - FIRST_ID] for index in ids) == phonemes.replace(" ", "_")
 
 
-def test_characters_without_an_id_are_the_unknown_one(front_end: VallexFrontEnd) -> None:
+def test_characters_without_an_id_get_the_unknown_id(front_end: VallexFrontEnd) -> None:
     assert (len(IDS), max(IDS.values())) == (65, 69)
     ids = front_end.encode('a "b"').ids
     assert ids.count(UNKNOWN_ID) == 2
@@ -76,11 +76,11 @@ def test_characters_without_an_id_are_the_unknown_one(front_end: VallexFrontEnd)
         ("9" * 40, " ".join(["nine"] * 40)),
     ],
 )
-def test_english_in_words(written: str, spoken: str) -> None:
-    assert ipa_en.spoken(written) == spoken
+def test_english_is_normalized(written: str, spoken: str) -> None:
+    assert ipa_en.normalize(written) == spoken
 
 
-def test_numbers_too_long_to_say_are_read_out(front_end: VallexFrontEnd) -> None:
+def test_very_long_numbers_are_read_digit_by_digit(front_end: VallexFrontEnd) -> None:
     digits = "90" * 20
     assert front_end.phonemes(digits, language="zh") == front_end.phonemes("九零" * 20, language="zh")
 
@@ -95,11 +95,11 @@ def test_numbers_too_long_to_say_are_read_out(front_end: VallexFrontEnd) -> None
         ("The word 爱 means love in Chinese.", "en"),
     ],
 )
-def test_scripts_tell_languages(text: str, language: str) -> None:
+def test_languages_are_detected_by_script(text: str, language: str) -> None:
     assert detect(text) == language
 
 
-def test_each_sentence_has_its_own_language(front_end: VallexFrontEnd) -> None:
+def test_the_language_of_each_sentence_is_detected(front_end: VallexFrontEnd) -> None:
     assert front_end.sentences("東京。これは本です。OK then. 100。", 100) == [
         Sentence("東京。", "ja"),
         Sentence("これは本です。", "ja"),
@@ -114,7 +114,7 @@ def test_each_sentence_has_its_own_language(front_end: VallexFrontEnd) -> None:
     assert front_end.sentences("OK. 好。", 100, language="zh") == [Sentence("OK. 好。", "zh")]
 
 
-def test_chinese_sentences_are_shorter_for_they_take_longer(front_end: VallexFrontEnd) -> None:
+def test_chinese_sentences_have_fewer_characters(front_end: VallexFrontEnd) -> None:
     text = "这是历史的开始，如果您想听更多，请继续，" * 10
     pieces = front_end.sentences(text, 90)
     assert "".join(piece.text for piece in pieces) == text
@@ -129,7 +129,7 @@ def test_a_blank_line_ends_a_sentence(front_end: VallexFrontEnd) -> None:
     ]
 
 
-def test_a_tagged_text_keeps_its_tags(front_end: VallexFrontEnd) -> None:
+def test_sentences_of_a_tagged_text_keep_their_tags(front_end: VallexFrontEnd) -> None:
     text = "[EN]One two. Three.[EN]\n[ZH]你好。我喜欢[ZH][EN]apples a lot.[EN]"
     pieces = ["[EN]One two.[EN]", "[EN]Three.[EN]", "[ZH]你好。[ZH]", "[ZH]我喜欢[ZH][EN]apples a lot.[EN]"]
     assert front_end.sentences(text, 100) == [Sentence(piece, MIX) for piece in pieces]
@@ -139,54 +139,54 @@ def test_a_tagged_text_keeps_its_tags(front_end: VallexFrontEnd) -> None:
 
 
 @pytest.mark.parametrize("text", ["no tags", "[EN]Hi[EN] there", "[EN]Hi[ZH]"])
-def test_text_outside_of_the_tags_is_refused(front_end: VallexFrontEnd, text: str) -> None:
+def test_text_outside_of_tags_is_refused(front_end: VallexFrontEnd, text: str) -> None:
     with pytest.raises(TextError) as caught:
         front_end.sentences(text, 100, language=MIX)
     assert "outside" in caught.value.message
 
 
-def test_the_transcript_comes_first_in_its_own_language(front_end: VallexFrontEnd) -> None:
+def test_the_transcript_comes_first_with_its_own_language(front_end: VallexFrontEnd) -> None:
     prompt, target = front_end.encode("你好。"), front_end.encode("Good morning.")
-    both = front_end.encode("Good morning.", said="你好。")
+    both = front_end.encode("Good morning.", prompt_words="你好。")
     assert (both.ids, both.prompt_tokens) == (prompt.ids + target.ids, len(prompt.ids))
     assert both.languages == prompt.languages + target.languages  # type: ignore[operator]
     assert set(prompt.languages or ()) == {LANGUAGES["zh"]}
 
 
-def test_phonemes_of_a_preset_stand_for_a_transcript(front_end: VallexFrontEnd) -> None:
+def test_phonemes_of_a_preset_replace_the_transcript(front_end: VallexFrontEnd) -> None:
     target = front_end.encode("Good morning.")
-    both = front_end.encode("Good morning.", said=Phonemes((30, 25), "zh"))
+    both = front_end.encode("Good morning.", prompt_words=Phonemes((30, 25), "zh", "vallex"))
     assert (both.ids, both.prompt_tokens) == ([30, 25, *target.ids], 2)
     assert (both.languages or [])[:3] == [LANGUAGES["zh"], LANGUAGES["zh"], LANGUAGES["en"]]
 
 
-def test_an_accent_is_one_language_for_all_that_is_spoken(front_end: VallexFrontEnd) -> None:
-    plain = front_end.encode("[EN]Hi.[EN][ZH]你好。[ZH]", said="Yes.")
-    accented = front_end.encode("[EN]Hi.[EN][ZH]你好。[ZH]", said="Yes.", accent="ja")
+def test_an_accent_sets_the_language_of_the_sentence_and_not_of_the_transcript(front_end: VallexFrontEnd) -> None:
+    plain = front_end.encode("[EN]Hi.[EN][ZH]你好。[ZH]", prompt_words="Yes.")
+    accented = front_end.encode("[EN]Hi.[EN][ZH]你好。[ZH]", prompt_words="Yes.", accent="ja")
     assert accented.ids == plain.ids
     assert (accented.languages or [])[: plain.prompt_tokens] == [LANGUAGES["en"]] * plain.prompt_tokens
     assert set((accented.languages or [])[plain.prompt_tokens :]) == {LANGUAGES["ja"]}
 
 
 @pytest.mark.parametrize("text", ["", " ", "?!", "…", "。"])
-def test_nothing_to_say(front_end: VallexFrontEnd, text: str) -> None:
+def test_text_without_words_is_refused(front_end: VallexFrontEnd, text: str) -> None:
     with pytest.raises(EmptyText):
         front_end.encode(text)
     with pytest.raises(EmptyText):
         front_end.sentences(text, 100)
     with pytest.raises(EmptyTranscript):
-        front_end.encode("Hi", said=text)
+        front_end.encode("Hi", prompt_words=text)
 
 
 @pytest.mark.parametrize("options", [{"language": "fr"}, {"accent": "fr"}, {"accent": MIX}])
-def test_unknown_languages(front_end: VallexFrontEnd, options: dict[str, str]) -> None:
+def test_unknown_languages_are_refused(front_end: VallexFrontEnd, options: dict[str, str]) -> None:
     with pytest.raises(UsageError) as caught:
         front_end.encode("Hi", **options)  # type: ignore[arg-type]
     assert "en, zh, ja" in caught.value.hint
 
 
 @pytest.mark.parametrize(
-    ("module", "text", "named"),
+    ("module", "text", "extra"),
     [
         ("unidecode", "Hi", "vallecli[vallex]"),
         ("eng_to_ipa", "Hi", "vallecli[vallex]"),
@@ -195,17 +195,17 @@ def test_unknown_languages(front_end: VallexFrontEnd, options: dict[str, str]) -
         ("pyopenjtalk", "はい", "vallecli[ja]"),
     ],
 )
-def test_a_missing_extra_is_named(
-    front_end: VallexFrontEnd, monkeypatch: pytest.MonkeyPatch, module: str, text: str, named: str
+def test_the_hint_names_a_missing_extra(
+    front_end: VallexFrontEnd, monkeypatch: pytest.MonkeyPatch, module: str, text: str, extra: str
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ExtraMissing) as caught:
         front_end.encode(text, language=AUTO)
-    assert named in caught.value.hint
+    assert extra in caught.value.hint
     assert module in caught.value.message
 
 
-def test_the_packages_write_neither_to_stdout_nor_to_the_folder_for_temporary_files(tmp_path: Path) -> None:
+def test_packages_write_neither_to_stdout_nor_to_the_folder_for_temporary_files(tmp_path: Path) -> None:
     code = """
 from vallecli.text.vallex import VallexFrontEnd
 VallexFrontEnd().encode("[EN]Hi 5[EN][ZH]你好3[ZH][JA]はい[JA]")
@@ -216,5 +216,5 @@ VallexFrontEnd().encode("[EN]Hi 5[EN][ZH]你好3[ZH][JA]はい[JA]")
     environment = {**os.environ, "TMPDIR": str(temporary)}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert (done.stdout, done.stderr) == ("", "")
-    left = [path.name for path in temporary.iterdir() if path.name != ".ses"]  # onnxruntime's, where that is installed
+    left = [path.name for path in temporary.iterdir() if path.name != ".ses"]  # of onnxruntime, if it is installed
     assert left == []
