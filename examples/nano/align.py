@@ -1,4 +1,4 @@
-"""Which ARPAbet phoneme sounds when: from the times of hibari's phonemes, or from a classifier of the frames."""
+"""Align ARPAbet phonemes with codec frames: from the times of hibari-tts's phonemes, or from a frame classifier."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vallecli.constants import HOP
 from vallecli.text.english.arpabet import ArpabetFrontEnd
 from vallecli.text.english.normalize import normalize
 
-# hibari's alphabet (misaki's) to ARPAbet; the stress marks have no sound of their own.
+# The alphabet of hibari-tts (that of misaki) to ARPAbet; stress marks have no sound.
 ARPABET = {
     "A": "EY", "I": "AY", "O": "OW", "Q": "OW", "W": "AW", "Y": "OY", "ɑ": "AA", "ɒ": "AA", "æ": "AE", "a": "AE",
     "ʌ": "AH", "ə": "AH", "ɐ": "AH", "ᵊ": "AH", "ɔ": "AO", "ɛ": "EH", "e": "EH", "ɜ": "ER", "ɚ": "ER", "ɪ": "IH",
@@ -23,9 +23,9 @@ VOWELS = frozenset("AIOQWYɑɒæaʌəɐᵊɔɛeɜɚɪᵻiʊu")
 SILENCE = ""
 SOUNDS = (SILENCE, *sorted(set(ARPABET.values())))  # the classes of the codec's classifier
 SOUND_CLASS = {sound: index for index, sound in enumerate(SOUNDS)}
-SKIP = 1.0  # the price of an ARPAbet phoneme that no hibari phoneme sounds
-FLOOR = 0.1  # share of probability that is spread over all classes: the classifier errs on voices it never heard
-SILENT = -1  # the text id of frames in which nothing of the text sounds
+SKIP = 1.0  # cost of an ARPAbet phoneme without a hibari-tts phoneme
+FLOOR = 0.1  # share of probability spread over all classes: the classifier errs on unseen voices
+SILENT = -1  # text index of frames in which nothing of the text sounds
 
 
 def _distance(phone: str, symbol: str) -> float:
@@ -36,9 +36,9 @@ def _distance(phone: str, symbol: str) -> float:
 
 
 def align(phones: Sequence[str], symbols: Sequence[str]) -> list[int]:
-    """Given a word in both alphabets, return for each hibari phoneme the index of the ARPAbet phoneme it sounds.
+    """Given a word in both alphabets, return the index of the ARPAbet phoneme for each hibari-tts phoneme.
 
-    The cheapest pairing that never goes back: neighbours may share an ARPAbet phoneme ("ɜɹ" is ER).
+    This is the monotonic alignment of least cost; neighbours may share an ARPAbet phoneme ("ɜɹ" is ER).
     """
     best = [[0.0] * len(symbols) for _ in phones]
     came = [[0] * len(symbols) for _ in phones]
@@ -62,9 +62,9 @@ def align(phones: Sequence[str], symbols: Sequence[str]) -> list[int]:
 def sounding(
     phones: str, phone_ends: list[int], symbols: list[str], words: list[int], begin: int, frames: int
 ) -> np.ndarray:
-    """Return, for each of `frames` codec frames from sample `begin` on, the index of the text id that sounds (T,).
+    """Return the index of the text id that sounds in each of `frames` codec frames from sample `begin` on (T,).
 
-    hibari's phonemes and where each ends are as in stage 1; of the text, the symbol and the word of each id.
+    `phones` and `phone_ends` are those of stage 1; `symbols` and `words` are the symbol and the word of each text id.
     """
     owner = np.full(frames, SILENT, np.int16)
     tokens_of = [[i for i, word in enumerate(words) if word == w] for w in range(max(words) + 1)]
@@ -76,7 +76,7 @@ def sounding(
         if not sounds:
             continue
         chosen = align([phones[i] for i in sounds], [symbols[i] for i in letters])
-        start = phone_ends[sounds[0]]  # phone_ends begins with the leading pad's, so this is where it starts
+        start = phone_ends[sounds[0]]  # entry 0 is the leading pad's end, so this is a start
         for i, target in zip(sounds, chosen, strict=True):
             end = phone_ends[i + 1]
             owner[max(0, (start - begin) // HOP) : (end - begin) // HOP] = letters[target]
@@ -86,12 +86,12 @@ def sounding(
 
 @dataclass(frozen=True)
 class Transcript:
-    """A text as ids and as the N states its frames pass through: phonemes, and silences that may be left out."""
+    """A text as ids, and as N alignment states: phonemes, and silences that are optional."""
 
     ids: list[int]
     words: list[int]  # the word of each id
-    owner_N: np.ndarray  # the index of the id that sounds, or SILENT
-    sound_N: np.ndarray  # its class
+    owner_N: np.ndarray  # index of the id that sounds, or SILENT
+    sound_N: np.ndarray  # its class in SOUNDS
 
     @classmethod
     def of(cls, text: str, front_end: ArpabetFrontEnd) -> Transcript:
@@ -120,15 +120,15 @@ class Transcript:
 
 
 def force(scores_TN: np.ndarray, optional_N: np.ndarray) -> np.ndarray:
-    """Given the log-probability of N states in T frames, return the likeliest state of each frame (T,), or none (0,).
+    """Forced alignment: given log-probabilities of N states in T frames, return the most likely state path (T,).
 
-    The states are passed in their order, and none is left out but those that are optional. No state path exists where
-    there are fewer frames than states.
+    States are passed in order; only optional states may be skipped. Returns an empty array (0,) if no path exists,
+    because there are fewer frames than states.
     """
     best = np.full(scores_TN.shape[1], -np.inf)
     begins = 2 if optional_N[0] else 1
     best[:begins] = scores_TN[0, :begins]
-    steps = np.zeros(scores_TN.shape, int)  # how many states the best path moved on
+    steps = np.zeros(scores_TN.shape, int)  # by how many states the best path advanced
     for t in range(1, len(scores_TN)):
         moved = np.concatenate([[-np.inf], best[:-1]])
         skipped = np.concatenate([[-np.inf, -np.inf], np.where(optional_N[1:-1], best[:-2], -np.inf)])

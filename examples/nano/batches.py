@@ -1,4 +1,4 @@
-"""The tokens of stage 3 as batches: sentences, each with a passage of other ones as its prompt."""
+"""Training batches from the tokens of stage 3: sentences, each with a passage of other sentences as its prompt."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from speech import REAL
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-LONGEST = 420  # frames of a sentence
-OWN = 8  # a human's own voice counts as so many of those that Praat makes of it
-HELD_OUT = 8  # speakers of each kind that are never trained on
+LONGEST = 420  # frames of a sentence, at most
+OWN = 8  # weight of a human's original voice relative to each Praat version of it
+HELD_OUT = 8  # speakers of each kind that are excluded from training
 
 
 @dataclass(frozen=True)
 class Row:
-    """One sentence of one speaker, as a file of stage 3 holds many."""
+    """One sentence of one speaker."""
 
     codes_TQ: np.ndarray
-    retold_T: np.ndarray  # codebook 1 as hibari would have it
+    retold_T: np.ndarray  # codebook 1 as hibari-tts would produce it
     sounding_T: np.ndarray  # the index of the text id that sounds in each frame
     text_S: np.ndarray
 
     def retell(self) -> Row:
-        """Return the row with hibari's codebook 1 in place of its own."""
+        """Return the row with hibari-tts's codebook 1 in place of the original."""
         return replace(self, codes_TQ=np.concatenate([self.retold_T[:, None], self.codes_TQ[:, 1:]], 1))
 
 
@@ -36,14 +36,14 @@ class Row:
 class Draw:
     """How the rows of a batch are drawn."""
 
-    real: float = 0.0  # share from a real recording
-    strangers: float = 0.0  # share prompted by any real recording instead of its own speaker
-    alone: float = 0.0  # share without a prompt
-    longest: int = MAX_PROMPT  # frames of a prompt
+    real: float = 0.0  # share of rows from real recordings
+    strangers: float = 0.0  # share of rows with a prompt from any real recording instead of the speaker's
+    alone: float = 0.0  # share of rows without a prompt
+    longest: int = MAX_PROMPT  # frames of a prompt, at most
 
 
 def load_speaker(path: Path) -> list[Row]:
-    """Return the rows of one file of stage 3, but for the longest, on which attention would spend most of the time."""
+    """Return the rows of one file of stage 3 without the longest, whose attention would dominate the time of a step."""
     packed = np.load(path)
     frames, letters = np.cumsum(packed["frames"])[:-1], np.cumsum(packed["letters"])[:-1]
     parts = zip(
@@ -58,14 +58,14 @@ def load_speaker(path: Path) -> list[Row]:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows padded on the right, with their prompts in front."""
+    """Rows padded on the right, each preceded by its prompt."""
 
     text_BS: Tensor
     text_len_B: Tensor
     codes_BAQ: Tensor  # prompt and target
     prompt_len_B: Tensor
     audio_len_B: Tensor
-    sounding_BA: Tensor  # the index of the text id that sounds in each frame; -1 in the prompt and between words
+    sounding_BA: Tensor  # index of the text id that sounds in each frame; -1 in the prompt and between words
 
     def to(self, device: str) -> Batch:
         """Return the batch on a device."""
@@ -84,7 +84,7 @@ def lengths(arrays: list[np.ndarray]) -> Tensor:
 
 
 class Speech:
-    """The rows of each speaker: stage 1's, and those of real recordings."""
+    """The rows of each speaker: synthetic speakers of stage 1, and real recordings."""
 
     def __init__(self, files: list[Path]) -> None:
         spoken, real = [], []
@@ -98,7 +98,7 @@ class Speech:
 
     @classmethod
     def split(cls, folder: Path) -> tuple[Speech, Speech]:
-        """Return what is never trained on, a few speakers of each kind, and the rest."""
+        """Return the held-out speakers, a few of each kind, and the speakers to train on."""
         files = sorted(folder.glob("*.npz"))
         names = list(dict.fromkeys(speaker_name(path) for path in files))
         spoken = [name for name in names if not name.startswith(REAL)]
@@ -107,7 +107,10 @@ class Speech:
         return cls(held), cls(kept)
 
     def choose(self, size: int, rng: random.Random, draw: Draw) -> Batch:
-        """Return a batch of `size` rows of similar length, retold, each behind a passage of its prompter's others."""
+        """Return a batch of `size` rows of similar length with hibari-tts's codebook 1, each with a prompt.
+
+        The prompt is a passage of the prompting speaker's other rows, in that speaker's original codes.
+        """
         speakers = [rng.choice(self.real if rng.random() < draw.real else self.spoken) for _ in range(4 * size)]
         pool = [(speaker, rng.choice(speaker)) for speaker in speakers]
         pool.sort(key=lambda pair: len(pair[1].codes_TQ))
@@ -122,7 +125,7 @@ class Speech:
 
 
 class Steps(Dataset[Batch]):
-    """The batch of each step of a training, which hangs on nothing but the step."""
+    """The batch of each training step. It depends on the step only, so a resumed run sees the same batches."""
 
     def __init__(self, speech: Speech, size: int, draw: Draw) -> None:
         self.speech, self.size, self.draw = speech, size, draw
@@ -132,24 +135,24 @@ class Steps(Dataset[Batch]):
         return self.speech.choose(self.size, random.Random(step), self.draw)
 
     def loader(self, first: int, last: int, workers: int) -> DataLoader[Batch]:
-        """Return the batches of steps `first` to `last` - 1, made by processes beside this one if there are workers."""
+        """Return the batches of steps `first` to `last` - 1, prepared by `workers` processes, or in this one if 0."""
         return DataLoader(self, batch_size=None, sampler=range(first, last), num_workers=workers)
 
 
 def speaker_name(path: Path) -> str:
-    """Given a file of stage 3, return whose it is: the voices of one recording are one."""
+    """Return the speaker of a file of stage 3; all versions of one recording are one speaker."""
     return path.stem.rpartition("-")[0] if path.name.startswith(REAL) else path.stem
 
 
 def passage(codes_TQ: np.ndarray, longest: int, rng: random.Random) -> np.ndarray:
-    """Return a random passage (P, 8) of codes (T, 8), as long as a prompt or, if there is no more, all of it."""
+    """Return a random passage (P, 8) of codes (T, 8), of the length of a prompt, or all codes if they are shorter."""
     length = min(len(codes_TQ), rng.randint(MIN_PROMPT, longest))
     begin = rng.randrange(len(codes_TQ) - length + 1)
     return codes_TQ[begin : begin + length]
 
 
 def collate(examples: list[tuple[np.ndarray, Row]]) -> Batch:
-    """Return pairs of a prompt's codes (P, 8) and a row as a batch."""
+    """Return a batch of pairs of prompt codes (P, 8) and row."""
     whole = [np.concatenate([prompt_PQ, row.codes_TQ]) for prompt_PQ, row in examples]
     sounding = [np.concatenate([np.full(len(prompt_PQ), -1), row.sounding_T]) for prompt_PQ, row in examples]
     return Batch(

@@ -1,23 +1,24 @@
-"""Stage 2, codec: train nano's codec on the speech of stage 1 and, if given, on real recordings.
+"""Stage 2, codec: train nano's codec on the speech of stage 1 and, with --recordings, on real recordings.
 
     python examples/nano/codec.py --run runs/nano --recordings voices/ --steps 1600
     python examples/nano/codec.py --run runs/nano --recordings voices/ --steps 1600 --decoder-steps 4000
     python examples/nano/codec.py --run runs/nano --recordings voices/ --steps 4300 --start src/vallecli/data/nano
 
-The first --steps train everything; then encoder and codebooks are frozen (RUN/codec.frozen.pt), which fixes the
-codes the language models learn, while --decoder-steps more go into the decoder alone, before or after the language
-models are trained. With --start, they begin with the codec of a checkpoint and hold codebook 1 to what it is there, so
-that the checkpoint's AR goes on speaking it; only the NAR has to learn new codes.
+The first --steps steps train the whole codec. Then encoder and codebooks are frozen (RUN/codec.frozen.pt), which fixes
+the codes for the language models. --decoder-steps further steps train the decoder alone, before or after the language
+models are trained. With --start, training begins with the codec of a checkpoint and holds codebook 1 to it, so that the
+checkpoint's AR stays valid; only the NAR has to learn new codes.
 
-Losses: L1 of log-mel magnitudes and their spectral convergence, both at four resolutions, cross-entropy of the pitch,
-which Praat hears, commitment of the latents to the codebooks, and two that are codebook 1's alone, in dimensions of its
-own: cross-entropy of a linear phoneme classifier, and L1 of a linear guess of the same frame's log-mel magnitudes in
-hibari's own voice, which lies beside every speaker's. So it carries what is said, and how, but little of who says it;
-that is left to codebooks 2 to 8, which share the other dimensions. When a phoneme sounds is known for stage 1's speech;
-in a recording with a transcript beside it (a.txt for a.flac) the classifier finds it out, again and again as it learns.
-A held codebook 1 has instead the mean square by which what it sees differs from what it saw before.
+Losses: L1 distance of log-mel magnitudes and their spectral convergence, both at four resolutions; cross-entropy of the
+pitch, measured by Praat; commitment of the latents to the codebooks. Codebook 1 uses separate latent dimensions and has
+two more losses: cross-entropy of a linear phoneme classifier, and L1 distance of a linear prediction of the log-mel
+magnitudes of the same frame in hibari-tts's voice, which stage 1 stores with every speaker. So it carries what is said
+and how, but little of the speaker, which is left to codebooks 2 to 8 in the remaining dimensions. Phoneme times are
+known for the speech of stage 1; in a recording with a transcript beside it (a.txt for a.flac) the classifier finds
+them, repeatedly during training. If codebook 1 is held, these two losses are replaced by the mean squared difference
+between its latents and those of the codec that it is held to.
 
-The state is kept in RUN/codec.pt; the same command goes on from there.
+The state is saved in RUN/codec.pt; the same command continues from there.
 """
 
 from __future__ import annotations
@@ -55,9 +56,9 @@ from vallecli.text.english.arpabet import ArpabetFrontEnd
 SEGMENT = SAMPLE_RATE  # samples of one training example: one second
 FRAMES = SEGMENT // HOP
 REAL = 0.7  # share of the examples that come from real recordings, half of them in another voice
-QUIET = 0.02  # of full scale: nothing to hear
-CONTENT = 16  # dimensions of the latents that codebook 1 sees
-PLAIN_BANDS = 40  # mel bands of hibari's voice that codebook 1 tells
+QUIET = 0.02  # peak, as a share of full scale, below which a segment counts as silent
+CONTENT = 16  # latent dimensions that codebook 1 uses
+PLAIN_BANDS = 40  # mel bands of hibari-tts's voice that are predicted from codebook 1
 PLAIN_WEIGHT = 0.5
 PITCH_WEIGHT = 0.15
 CONVERGENCE_WEIGHT = 0.5
@@ -65,17 +66,17 @@ COMMIT_WEIGHT = 0.2
 HELD_WEIGHT = 3.0
 RESOLUTIONS = ((256, 20), (512, 40), (1024, 80), (2048, 160))  # window in samples, mel bands
 WARMUP = 200  # steps
-FLOOR = 0.05  # of the peak rate
+FLOOR = 0.05  # lowest learning rate, as a share of the peak
 SAVE_EVERY = 250  # steps
 ALIGN_EVERY = 400  # steps
-RECOGNISED = -2.5  # mean log-probability of a recording's frames; less is a wrong transcript, or too early
+RECOGNISED = -2.5  # mean log-probability of a recording's frames; lower: wrong transcript, or classifier too new
 LOG_EVERY = 50  # steps
 
 
 class Trainer(nn.Module):
-    """The codec with what only training needs: moving-average codebooks, a phoneme classifier, mel losses.
+    """The codec, and what only training needs: moving-average codebooks, a phoneme classifier, mel losses.
 
-    Codebook 1 can be held to that of another codec, which speaks already: see `begin_with`.
+    Codebook 1 can be held to that of an already trained codec: see `begin_with`.
     """
 
     def __init__(self, config: NanoCodecConfig) -> None:
@@ -88,7 +89,7 @@ class Trainer(nn.Module):
                 decay=0.99,
                 kmeans_init=True,
                 kmeans_iters=4,
-                threshold_ema_dead_code=0.2,  # uses a batch; a batch has about two frames a code
+                threshold_ema_dead_code=0.2,  # uses per batch; a batch has about two frames per code
                 rotation_trick=False,
             )
             for _ in range(NUM_CODEBOOKS)
@@ -101,7 +102,7 @@ class Trainer(nn.Module):
 
     @torch.no_grad()
     def begin_with(self, codec: NanoCodec) -> None:
-        """Begin with the weights of a codec, whose latents can have fewer dimensions, and hold codebook 1 to it."""
+        """Start from the weights of a codec, whose latents may have fewer dimensions, and hold codebook 1 to it."""
         self.held = codec.requires_grad_(False).eval()
         own = self.codec.state_dict()
         for key, tensor in codec.state_dict().items():
@@ -118,7 +119,7 @@ class Trainer(nn.Module):
         return torch.stack(log_l1).mean(), torch.stack(convergence).mean()
 
     def split(self, latents_BTD: Tensor) -> tuple[Tensor, Tensor]:
-        """Given latents (B, T, D), return what codebook 1 sees of them and what the others see (B, T, D)."""
+        """Given latents (B, T, D), return the part for codebook 1 and the part for the other codebooks (B, T, D)."""
         content, rest = latents_BTD[..., :CONTENT], latents_BTD[..., CONTENT:]
         return F.pad(content, (0, rest.shape[-1])), F.pad(rest, (CONTENT, 0))
 
@@ -130,9 +131,9 @@ class Trainer(nn.Module):
         return logits
 
     def decoded_losses(self, latents_BTD: Tensor, wav_BN: Tensor, pitch_BT: Tensor) -> dict[str, Tensor]:
-        """Given quantised latents (B, T, D), return the losses of the sound made of them, at the pitch it has.
+        """Given quantized latents (B, T, D), return the losses of the audio decoded from them at the true pitch.
 
-        So the filters learn from a source that is right, while the pitch is learned for itself.
+        So the filters are trained with a correct source, while the pitch has a separate loss.
         """
         with torch.autocast(wav_BN.device.type, torch.bfloat16):
             frames_BTD = self.codec.decoder(latents_BTD.transpose(1, 2))
@@ -147,9 +148,9 @@ class Trainer(nn.Module):
         return {"sound": sound, "mel": mel, "convergence": convergence, "pitch": off_pitch}
 
     def forward(self, wav_BN: Tensor, plain_BN: Tensor, labels_BT: Tensor, pitch_BT: Tensor) -> dict[str, Tensor]:
-        """Given audio, the same in hibari's voice (B, N), phoneme classes and pitch (B, T), return losses and accuracy.
+        """Given audio, the same in hibari-tts's voice (B, N), phoneme classes and pitch (B, T), return the losses.
 
-        Rows of zeros tell that nobody knows how hibari would say it.
+        Rows of zeros in the second argument mean that this speech is not available in hibari-tts's voice.
         """
         with torch.autocast(wav_BN.device.type, torch.bfloat16):
             latents = self.codec.latents(wav_BN)
@@ -168,7 +169,7 @@ class Trainer(nn.Module):
         }
 
     def said(self, first_BTD: Tensor, plain_BN: Tensor, labels_BT: Tensor) -> dict[str, Tensor]:
-        """Given what codebook 1 makes of latents (B, T, D), return how badly it tells what is said, and how."""
+        """Given the quantized latents of codebook 1 (B, T, D), return the losses on their content, and the accuracy."""
         guess = self.phones(first_BTD).flatten(0, 1)
         labels = labels_BT.flatten()
         known = labels != UNKNOWN
@@ -184,7 +185,7 @@ class Trainer(nn.Module):
         }
 
     def kept(self, content_BTD: Tensor, wav_BN: Tensor) -> dict[str, Tensor]:
-        """Given what codebook 1 sees (B, T, D) of audio (B, N), return how far the held codec's is from that."""
+        """Given the latents for codebook 1 (B, T, D) of audio (B, N), return their distance from the held codec's."""
         assert self.held is not None
         with torch.autocast(wav_BN.device.type, torch.bfloat16):
             told_BTD = self.held.latents(wav_BN).float()[..., :CONTENT]
@@ -192,13 +193,13 @@ class Trainer(nn.Module):
         return {"content": HELD_WEIGHT * off, "off": off}
 
     def publish(self) -> None:
-        """Put the learned codebooks into the codec."""
+        """Copy the learned codebooks into the codec."""
         self.codec.codebooks.copy_(torch.stack([quantizer.codebook for quantizer in self.quantizers]))
 
 
 @dataclass
 class Recording:
-    """Real speech, in whole frames; its labels (T,) are unknown until the classifier has found them."""
+    """Real speech in whole frames. Its labels (T,) are UNKNOWN until the classifier has aligned them."""
 
     wav: np.ndarray
     transcript: Transcript | None
@@ -206,7 +207,7 @@ class Recording:
 
     @classmethod
     def read(cls, path: Path, front_end: ArpabetFrontEnd) -> Recording:
-        """Return a recording; without words beside it, one without a transcript."""
+        """Read a recording and, if there is a text file beside it, its transcript."""
         wav, text = read(path), path.with_suffix(".txt")
         wav = wav[: len(wav) // HOP * HOP]
         transcript = None
@@ -217,7 +218,7 @@ class Recording:
 
 
 class Segments:
-    """Random seconds of speech with phoneme labels."""
+    """Random one-second segments of speech with phoneme labels."""
 
     def __init__(self, run: Path, recordings: Path | None, limit: int) -> None:
         self.rng = random.Random(0)
@@ -228,7 +229,7 @@ class Segments:
         self.recorded = [recording for recording in heard if len(recording.wav) > SEGMENT]
 
     def realign(self, trainer: Trainer) -> float:
-        """Label the recordings by the trainer's classifier; return the share that it recognises."""
+        """Label the recordings with the trainer's classifier; return the share that it recognizes."""
         device, recognised = trainer.phones.weight.device, 0
         trainer.eval()
         for recording in self.recorded:
@@ -243,7 +244,7 @@ class Segments:
         return recognised / max(1, len(self.recorded))
 
     def one(self) -> tuple[np.ndarray, ...]:
-        """Return one second: audio and the same in hibari's voice (N,), zeros if unknown, labels and pitch (T,)."""
+        """Return one second: audio, the same in hibari-tts's voice or zeros (N,), labels and pitch (T,)."""
         real = bool(self.recorded) and self.rng.random() < REAL
         if real:
             recording = self.rng.choice(self.recorded)
@@ -264,12 +265,12 @@ class Segments:
         if real and self.rng.random() < 1 / 2:
             try:
                 segment = OtherVoice.draw(self.rng).speak(segment, self.rng)
-            except parselmouth.PraatError:  # now and then it finds no pitch to move in a second's speech
+            except parselmouth.PraatError:  # sometimes Praat finds no pitch in one second of speech
                 return self.one()
         return segment * self.rng.uniform(0.2, 0.95), plain, known[first : first + FRAMES], pitch(segment)
 
     def batch(self, size: int) -> list[Tensor]:
-        """Return audio and the same in hibari's voice (B, N), labels and pitch (B, T)."""
+        """Return audio and the same in hibari-tts's voice (B, N), labels and pitch (B, T)."""
         return [torch.from_numpy(np.stack(arrays)) for arrays in zip(*(self.one() for _ in range(size)), strict=True)]
 
 
@@ -281,7 +282,7 @@ def train(
     data: Segments,
     steps: int,
 ) -> None:
-    """Take `steps` optimiser steps on what `losses_of` returns as "loss", from RUN/STAGE.pt on if it is there."""
+    """Train until step `steps` on the "loss" that `losses_of` returns; continue from RUN/STAGE.pt if it exists."""
     chain = optimizers(trainer, args.rate, "convnext", betas=(0.8, 0.99), decay=1e-3)
     state = args.run / f"{stage}.pt"
     step = resume(state, trainer, chain, args.device)
@@ -310,11 +311,11 @@ def train(
 
 
 def learn_codec(args: argparse.Namespace, data: Segments, frozen: Path) -> None:
-    """Train everything and write the codec that is frozen then."""
+    """Train the whole codec and write it as the frozen codec."""
     trainer = Trainer(NanoCodecConfig())
     if args.start is not None:
         codec = Synthesizer.load(args.start, device="cpu").codec
-        turn_noise(codec, -NOISE)  # back to what was learned
+        turn_noise(codec, -NOISE)  # undo what export.py changed
         trainer.begin_with(codec)
     trainer.to(args.device)
 
@@ -329,7 +330,7 @@ def learn_codec(args: argparse.Namespace, data: Segments, frozen: Path) -> None:
 
 
 def learn_decoder(args: argparse.Namespace, data: Segments, frozen: Path) -> None:
-    """Train the decoder of the frozen codec and write what comes of it."""
+    """Train the decoder of the frozen codec and write RUN/codec.done.pt."""
     trainer = Trainer(NanoCodecConfig()).to(args.device)
     trainer.requires_grad_(False)
     for module in (trainer.codec.decoder, trainer.codec.voice):
@@ -347,16 +348,16 @@ def learn_decoder(args: argparse.Namespace, data: Segments, frozen: Path) -> Non
 
 
 def main() -> None:
-    """Train to the given number of steps, from the last saved state on."""
+    """Train to the given number of steps; continue from the last saved state."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="the folder of this run")
-    parser.add_argument("--recordings", type=Path, help="a folder of real speech, transcripts beside it")
-    parser.add_argument("--steps", type=int, default=1600, help="steps that train everything")
-    parser.add_argument("--start", type=Path, help="a checkpoint folder whose codec these steps begin with")
-    parser.add_argument("--decoder-steps", type=int, default=0, help="steps after these that train the decoder only")
-    parser.add_argument("--batch", type=int, default=24, help="seconds of speech a step")
+    parser.add_argument("--recordings", type=Path, help="a folder of real speech with transcripts beside it")
+    parser.add_argument("--steps", type=int, default=1600, help="steps that train the whole codec")
+    parser.add_argument("--start", type=Path, help="a checkpoint folder whose codec training starts from")
+    parser.add_argument("--decoder-steps", type=int, default=0, help="further steps that train the decoder only")
+    parser.add_argument("--batch", type=int, default=24, help="seconds of speech per step")
     parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
-    parser.add_argument("--speakers", type=int, default=300, help="how many of stage 1's speakers to hold in memory")
+    parser.add_argument("--speakers", type=int, default=300, help="number of speakers of stage 1 to keep in memory")
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     data = Segments(args.run, args.recordings, args.speakers)

@@ -1,4 +1,4 @@
-"""What every stage shares: a log that plots, and files that appear whole or not at all."""
+"""Shared by all stages: the progress log, which plots.py reads, and atomic file writes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def log(run: Path, stage: str, **numbers: float) -> None:
 
 @contextlib.contextmanager
 def write_beside(path: Path) -> Iterator[Path]:
-    """Yield a temporary path that becomes `path` when the block ends well, so that a kill leaves no half file."""
+    """Yield a temporary path that is renamed to `path` if the block succeeds, so that a kill leaves no partial file."""
     part = path.with_name(path.name + ".part")
     yield part
     part.replace(path)

@@ -1,4 +1,4 @@
-"""What nano is: the sizes of its two language models and its limits, as they go into config.json."""
+"""Hyper-parameters of nano as they are written to config.json: model sizes, limits and sampling defaults."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ MODEL = {
     "tied_heads": True,
     "fixed_stages": True,
     "ar_prompt_frames": AR_PROMPT,
-    "guidance": (0.0, 0.0, 0.0, 0.5, 0.5, 0.5, 0.5),  # codebooks 2 to 4 carry the words, the others the voice
+    "guidance": (0.0, 0.0, 0.0, 0.5, 0.5, 0.5, 0.5),  # none for codebooks 2 to 4, which carry the words
 }
 LIMITS = Limits(max_prompt_frames=MAX_PROMPT, max_text_chars=90)
 SAMPLING = {"temperature": 0.5, "top_p": 0.9}
-NOISE = -3.0  # dB by which the decoder's noise is turned when it is exported: less is clearer and less alike
-EQUALIZE = 0.5  # of the difference to the average spectrum of the prompt
+NOISE = -3.0  # dB, change of the decoder's noise level at export: lower is clearer, but less similar
+EQUALIZE = 0.5  # share of the difference to the prompt's average spectrum
 
 
 @torch.no_grad()
 def turn_noise(codec: NanoCodec, decibels: float) -> None:
-    """Make the noise that a decoder speaks with louder by so many decibels, or softer."""
+    """Change the level of the decoder's noise by a number of decibels, in place."""
     codec.voice.out.bias[-NOISE_BANDS:] += decibels * DECIBEL

@@ -1,14 +1,15 @@
-"""Stage 1, data: speak sentences in many voices and write down when each phoneme sounds.
+"""Stage 1, data: synthesize sentences in many voices and store when each phoneme sounds.
 
     python examples/nano/data.py --run runs/nano --texts texts.txt --speakers 800
 
-hibari-tts (Apache-2.0) speaks; one more output of its ONNX graph holds the duration of each phoneme. Long sentences are
-cut as `valle speak` cuts them for nano. Praat then changes the voice (voice.py): each speaker is another one, in
-another room.
+hibari-tts (Apache-2.0) synthesizes the speech; an additional output of its ONNX graph provides the duration of each
+phoneme. Long sentences are split as `valle speak` splits them for nano. Praat then changes the voice (voice.py): each
+speaker gets another voice and another recording channel.
 
-Writes RUN/speech/SPEAKER.flac, the speaker's voice on the left and hibari's own on the right, and, last, SPEAKER.json:
-rows {start, end, text, phones, phone_ends, words}, times in samples at 24 kHz counted from the row's start. A speaker
-whose JSON exists is skipped, so the stage resumes.
+Writes RUN/speech/SPEAKER.flac (left channel: the speaker's voice, right channel: the same in hibari-tts's voice) and
+then SPEAKER.json with rows {start, end, text, phones, phone_ends, words}. Times are in samples at 24 kHz; those of
+phone_ends and words count from the start of the row. A speaker whose JSON file exists is skipped, so the stage can be
+resumed.
 """
 
 from __future__ import annotations
@@ -36,26 +37,26 @@ from vallecli.text.english.normalize import normalize
 from vallecli.text.split import split
 
 GAP = SAMPLE_RATE // 20  # silence between the rows of a file
-DURATIONS = "/Clip_output_0"  # hibari's phoneme durations, in frames of 12.5 ms
+DURATIONS = "/Clip_output_0"  # phoneme durations of hibari-tts, in frames of 12.5 ms
 LEVEL = 0.7  # the peak of each row
 MIN_CHARS = 12
 
 
 def sentences(path: Path) -> list[str]:
-    """Return the plain sentences of a file, one a line, long ones in parts."""
+    """Return the sentences of a file with one sentence per line; long ones are split."""
     lines = path.read_text().replace('"', "").splitlines()
     pieces = [piece for line in lines for piece in split(line, LIMITS.max_text_chars)]
     return [piece for piece in dict.fromkeys(pieces) if speakable(piece)]
 
 
 def speakable(text: str) -> bool:
-    """Say whether a text reads the same to every front end."""
+    """Return whether every text front end reads a text in the same way."""
     return text.isascii() and len(text) >= MIN_CHARS and not any(c in "[]{}*_#|()0123456789" for c in text)
 
 
 @functools.cache
 def speaker_model() -> tuple[Hibari, onnxruntime.InferenceSession]:
-    """Return hibari, and a session of its model that also tells the durations."""
+    """Return hibari-tts, and a session of its model that also outputs phoneme durations."""
     tts = Hibari()
     graph = onnx.load(tts.model_path)
     graph.graph.output.append(onnx.helper.make_tensor_value_info(DURATIONS, onnx.TensorProto.FLOAT, None))
@@ -65,9 +66,9 @@ def speaker_model() -> tuple[Hibari, onnxruntime.InferenceSession]:
 
 
 def speak_phones(phones: list[str], speed: float, rng: random.Random) -> tuple[np.ndarray, list[int]]:
-    """Given hibari's phonemes, return what it says (N,) at 24 kHz and where each of them ends, after the leading pad.
+    """Given phonemes of hibari-tts, return audio (N,) at 24 kHz and the end of each phoneme in samples.
 
-    The ends are in samples; entry 0 is the leading pad's. The trailing pad lasts to the end.
+    Entry 0 of the ends is that of the leading pad. The trailing pad lasts until the end of the audio.
     """
     tts, session = speaker_model()
     ids = [0, *(tts.vocab[phone] for phone in phones), 0]
@@ -78,9 +79,9 @@ def speak_phones(phones: list[str], speed: float, rng: random.Random) -> tuple[n
 
 
 def speak_row(text: str, rng: random.Random) -> tuple[np.ndarray, dict[str, Any]] | None:
-    """Given one sentence, return its audio (N,) at 24 kHz and its timing, or None if hibari splits it."""
+    """Given one sentence, return its audio (N,) at 24 kHz and its timing, or None if hibari-tts splits it."""
     tts, _ = speaker_model()
-    text = normalize(text)  # so that hibari's words are those of the front end: it joins "forty-three"
+    text = normalize(text)  # so that hibari-tts has the words of our front end: it joins "forty-three"
     spoken = tts.phonemize(text)
     if len(spoken) != 1:
         return None
@@ -96,7 +97,7 @@ def speak_row(text: str, rng: random.Random) -> tuple[np.ndarray, dict[str, Any]
 
 
 def make_speaker(index: int, *, folder: Path, texts: list[str], rows: int) -> float:
-    """Write one speaker's audio and timing; return its seconds (0 if it was there already)."""
+    """Write the audio and timing of one speaker; return its seconds (0 if it exists already)."""
     stem = folder / f"s{index:05d}"
     if stem.with_suffix(".json").exists():
         return 0.0
@@ -119,12 +120,12 @@ def make_speaker(index: int, *, folder: Path, texts: list[str], rows: int) -> fl
 
 
 def main() -> None:
-    """Make every speaker that is not there yet."""
+    """Write every speaker that does not exist yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="the folder of this run")
-    parser.add_argument("--texts", type=Path, required=True, help="sentences to speak, one a line")
+    parser.add_argument("--texts", type=Path, required=True, help="sentences to synthesize, one per line")
     parser.add_argument("--speakers", type=int, default=800)
-    parser.add_argument("--rows", type=int, default=12, help="sentences a speaker")
+    parser.add_argument("--rows", type=int, default=12, help="sentences per speaker")
     parser.add_argument("--workers", type=int, default=multiprocessing.cpu_count())
     args = parser.parse_args()
     folder = args.run / "speech"

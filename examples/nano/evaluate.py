@@ -1,16 +1,17 @@
-"""Stage 6, evaluate: speak every sentence in every voice, as a user would, and count what stopped by itself.
+"""Stage 6, evaluate: synthesize every sentence in every voice, as a user would, for a scoring tool.
 
     python examples/nano/evaluate.py --checkpoint runs/nano/export --sentences sentences.txt --prompts a.flac b.flac \
         --out runs/nano/evaluation --bounds
 
-Writes OUT/*.wav and OUT/manifest.jsonl (wav, text, prompt, stop_reason) for a scoring tool, and prints how many rows
-stopped by themselves and the real-time factor. Each row draws by the checkpoint's own defaults, seeded by --seed and
-the sentence's number. Rows whose OUT/*.json exists are kept, so the stage resumes; another checkpoint needs another
-folder.
+Writes OUT/*.wav and OUT/manifest.jsonl (wav, text, prompt, stop_reason), and prints the number of rows that ended with
+an end-of-speech code and the real-time factor. Sampling uses the defaults of the checkpoint, with a seed that is --seed
+plus the number of the sentence. Rows whose OUT/*.json exists are kept, so the stage can be resumed; use another folder
+for another checkpoint.
 
---bounds also writes, for the same tool, what bounds the scores of any language model on this codec:
-OUT/recordings.jsonl, the prompts themselves, in full, and OUT/resynthesis.jsonl, what the codec alone makes of them. It
-needs what they say, in a.txt beside a.flac. The recordings name no prompt: they would be compared with themselves.
+--bounds writes two more manifests, whose scores bound those of any language model on this codec: OUT/recordings.jsonl,
+the prompt recordings in full, and OUT/resynthesis.jsonl, the same encoded and decoded by the codec alone. It needs a
+transcript of each prompt (a.txt beside a.flac). The rows of recordings.jsonl have no prompt, because they would be
+compared with themselves.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ Row = dict[str, Any]
 
 
 def speak(synthesizer: Synthesizer, sentences: list[str], prompts: list[Path], out: Path, seed: int) -> list[Row]:
-    """Speak every row that is not there yet, print how it went, and return all of them."""
+    """Synthesize every row that does not exist yet, print a summary, and return all rows."""
     kept, seconds, spent = [], 0.0, 0.0
     for recording in prompts:
         voice = synthesizer.voice(recording)
@@ -62,7 +63,7 @@ def speak(synthesizer: Synthesizer, sentences: list[str], prompts: list[Path], o
 
 
 def bound(synthesizer: Synthesizer, texts: dict[Path, str], out: Path) -> tuple[list[Row], list[Row]]:
-    """Given recordings and what they say, return them as rows, and what the codec alone makes of them."""
+    """Given recordings and their texts, return manifest rows of the recordings, and of the codec's output for them."""
     recordings, resynthesis = [], []
     for recording, text in texts.items():
         wav = out / f"{recording.stem}.resynthesis.wav"
@@ -78,20 +79,20 @@ def bound(synthesizer: Synthesizer, texts: dict[Path, str], out: Path) -> tuple[
 
 
 def write_manifest(path: Path, rows: list[Row]) -> None:
-    """Write rows for a scoring tool."""
+    """Write manifest rows as JSON Lines."""
     with write_beside(path) as part:
         part.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def main() -> None:
-    """Speak every row that is not there yet, and write the manifests."""
+    """Synthesize every row that does not exist yet, and write the manifests."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", default="nano", help="a name or a path")
-    parser.add_argument("--sentences", type=Path, required=True, help="one a line")
+    parser.add_argument("--sentences", type=Path, required=True, help="sentences to synthesize, one per line")
     parser.add_argument("--prompts", type=Path, nargs="+", required=True, help="recordings")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument(
-        "--bounds", action="store_true", help="also write the recordings, and what the codec makes of them"
+        "--bounds", action="store_true", help="also write the recordings, and the codec's output for them"
     )
     parser.add_argument("--dtype", default="auto", help="precision, as for valle speak")
     parser.add_argument("--seed", type=int, default=0)

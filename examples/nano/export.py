@@ -1,11 +1,11 @@
-"""Stage 5, export: the trained parts as one checkpoint folder, in half precision.
+"""Stage 5, export: write the trained parts as one checkpoint folder, in half precision.
 
     python examples/nano/export.py --run runs/nano --out src/vallecli/data/nano
 
-With --mean, the NAR is the mean of several rounds of training, which can speak better than any of them.
+With --mean, the NAR is the mean of several training rounds, which can be better than each of them.
 
-In a model card that lies there, OUT/README.md, the sha256 and the number of parameters become those of the new weights.
-All else in it is told by people.
+If the folder contains a model card, OUT/README.md, its sha256 and number of parameters are updated. All other text of
+the card is written by hand.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ from vallecli.text.english.arpabet import ArpabetFrontEnd
 
 
 def newest(run: Path, *names: str) -> Path:
-    """Return the first of these files that exists in the run."""
+    """Return the first of these files that exists in the run folder."""
     return next(run / name for name in names if (run / name).exists())
 
 
 def update_card(card: Path, facts: dict[str, str]) -> None:
-    """Put what each pattern finds in a card, once, in other words."""
+    """Replace the one match of each pattern in a model card. Exits if a pattern does not match exactly once."""
     text = card.read_text()
     for pattern, words in facts.items():
         text, times = re.subn(pattern, words, text)
         if times != 1:
-            raise SystemExit(f"{card} tells {times} times of {pattern}: it should once")
+            raise SystemExit(f"{card} contains {pattern} {times} times; it should contain it once")
     with write_beside(card) as path:
         path.write_text(text)
 
 
 def main() -> None:
-    """Gather codec, AR and NAR into one folder."""
+    """Write codec, AR and NAR to one folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="the folder of this run")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument(
-        "--mean", type=Path, nargs="+", default=[], help="nar.done.pt of other rounds, for the mean of all"
+        "--mean", type=Path, nargs="+", default=[], help="nar.done.pt of other rounds, to average with this run's"
     )
     args = parser.parse_args()
     config, codec_config = ModelConfig.from_dict(MODEL), NanoCodecConfig()

@@ -4,21 +4,22 @@
     python examples/nano/lm.py --run runs/nano --model nar --steps 6000
 
 Each example is a sentence and, as its prompt, a passage of other sentences by the same speaker. Codebook 1 of the
-sentence is hibari's, whoever speaks: that is what the AR learns, and what the NAR will have to give a voice to. The AR
-also gets prompts by others (--strangers), humans, whom nano will hear.
+sentence is that of hibari-tts, whoever speaks: the AR learns to write it, and the NAR learns to add a voice to it. The
+AR is also trained with prompts of other people, humans, as it will meet them in use (--strangers).
 
-Two things make the AR follow the text, and live in training only. Its attention is guided: in two middle layers one
-head learns, besides its share of the next-code loss, to look at the phoneme that sounds next. And part of the codes it
-reads are replaced by random ones, so that it cannot lean on the previous frame alone, nor be thrown by its own slips.
+Two techniques make the AR follow the text; both are used in training only. Guided attention: in two middle layers, one
+head has an additional loss that makes it attend to the phoneme that sounds next. Corrupted input: a share of the codes
+that the AR reads is replaced by random codes, so that it neither relies on the previous frame alone nor fails after one
+wrong code.
 
-Three more teach that codes have neighbours: the tables of codes start as projections of the codec's codebooks, a
-target is shared with the codes that would have been nearly as good, and the NAR reads such codes in place of the
-right ones, as it will read its own. Voices have neighbours too: a share of the NAR's rows (--bent) is in voices that
-are bent anew each time, so that it learns to listen to the prompt instead of learning by heart who says what. A share
-of its rows (--alone) has no prompt, for guidance to ask what is said then.
+Three techniques use the fact that similar codes sound alike: the embedding tables start as projections of the codec's
+codebooks; a target is shared among the codes that fit nearly as well; and the NAR reads such codes in place of the
+correct ones, as it will read its own output in use. In a share of the NAR's rows (--bent) the voice is transformed at
+random in every step, so that the NAR uses the prompt instead of memorizing the speakers. A share of its rows (--alone)
+has no prompt, which classifier-free guidance requires.
 
-The state is kept in RUN/MODEL.pt; the same command goes on from there. Hidden matrices are trained by Muon, the rest
-by AdamW.
+The state is saved in RUN/MODEL.pt; the same command continues from there. Hidden matrices are trained with Muon, all
+other parameters with AdamW.
 """
 
 from __future__ import annotations
@@ -47,18 +48,18 @@ from vallecli.families.valle.ar import AR
 from vallecli.families.valle.config import BOS, CODEBOOK_SIZE, EOS, ModelConfig
 from vallecli.families.valle.nar import NAR
 
-IGNORE = -100  # a target that the loss skips
+IGNORE = -100  # target that the loss ignores
 GUIDE_WEIGHT = 0.5
-CORRUPTED, SPAN = 0.2, 8  # share of the codes that the AR reads wrongly, and how many in a row
-STAGES = (1, 1, 1, 2, 2, 3, 4, 5, 6, 7)  # early codebooks carry most, so they are trained most
+CORRUPTED, SPAN = 0.2, 8  # share of the AR's input codes that are random, and the length of such a span
+STAGES = (1, 1, 1, 2, 2, 3, 4, 5, 6, 7)  # early codebooks carry most of the information, so they are trained most often
 LOG_EVERY, EVAL_EVERY, SAVE_EVERY = 50, 250, 100  # steps
 WARMUP = 100  # steps
-FLOOR = 0.02  # of the peak rate
-TABLE_RATE = 0.3  # of the learning rate: every row of a head moves in every step
+FLOOR = 0.02  # lowest learning rate, as a share of the peak
+TABLE_RATE = 0.3  # share of the learning rate for embeddings and heads: every row of a head changes in every step
 
 
 class Guide:
-    """Collects, from two middle layers of an AR, how one head spreads its attention over the text."""
+    """Collects the attention of one head over the text from two middle layers of an AR."""
 
     def __init__(self, model: AR, heads: int) -> None:
         self.heads = heads
@@ -93,7 +94,7 @@ class Guide:
         self.log_attention.append(scores[..., : self.text])
 
     def loss(self, sounding_BA: Tensor) -> Tensor:
-        """Return -log of the attention that falls on the sounding phoneme, averaged over frames that have one."""
+        """Return -log of the attention to the phoneme that sounds, averaged over the frames that have one."""
         known = sounding_BA >= 0
         right = sounding_BA.clamp(min=0)[..., None]
         terms = [-a.gather(-1, right)[..., 0][known].clamp(min=-12).mean() for a in self.log_attention]
@@ -101,7 +102,7 @@ class Guide:
 
 
 def code_losses(logits_NV: Tensor, code_N: Tensor, target_NV: Tensor) -> dict[str, Tensor]:
-    """Given logits, the codes and targets that are spread over their neighbours, return loss, CE and accuracy."""
+    """Given logits, codes and soft targets over their neighbours, return loss, cross-entropy and accuracy."""
     log_NV = logits_NV.float().log_softmax(-1)
     return {
         "loss": -(target_NV * log_NV).sum(-1).mean(),
@@ -116,7 +117,7 @@ def ar_losses(model: AR, batch: Batch, neighbours: Neighbours, guide: Guide | No
     device = batch.codes_BAQ.device
     at = torch.arange(positions + 1, device=device)[None]
     prompt, length = batch.prompt_len_B[:, None], batch.audio_len_B[:, None]
-    shifted = (at - (at > prompt).long()).clamp(max=positions - 1).expand(rows, -1)  # BOS pushes the target by one
+    shifted = (at - (at > prompt).long()).clamp(max=positions - 1).expand(rows, -1)  # BOS shifts the target by one
     audio_BA = batch.codes_BAQ[..., 0].gather(1, shifted).masked_fill(at == prompt, BOS)
     following = batch.codes_BAQ[..., 0].gather(1, at.clamp(max=positions - 1).expand(rows, -1))
     target = following.masked_fill(at == length, EOS).masked_fill((at < prompt) | (at > length), IGNORE)
@@ -137,7 +138,7 @@ def ar_losses(model: AR, batch: Batch, neighbours: Neighbours, guide: Guide | No
     )
     losses = code_losses(logits[wanted], code_N, spread_NV)
     if guide is not None:
-        # The position that predicts frame t holds frame t - 1; attention there should already be on frame t's phoneme.
+        # The position that predicts frame t holds frame t - 1; it should already attend to the phoneme of frame t.
         sounding_BA = batch.sounding_BA.gather(1, at.clamp(max=positions - 1).expand(rows, -1))
         sounding_BA = sounding_BA.masked_fill((at < prompt) | (at >= length), -1)
         losses["guide"] = guide.loss(sounding_BA)
@@ -162,7 +163,7 @@ def nar_losses(model: NAR, batch: Batch, neighbours: Neighbours, stage: int) -> 
 
 
 def bent(batch: Batch, neighbours: Neighbours, share: float) -> Batch:
-    """Return a batch of which a share of the rows, prompt and speech, is in voices that nobody has."""
+    """Return a batch in which a share of the rows, prompt and speech, has a randomly transformed voice."""
     codes_BAQ = batch.codes_BAQ.clone()
     chosen_B = torch.rand(len(codes_BAQ), device=codes_BAQ.device) < share
     at = torch.arange(codes_BAQ.shape[1], device=codes_BAQ.device)
@@ -171,7 +172,7 @@ def bent(batch: Batch, neighbours: Neighbours, share: float) -> Batch:
 
 
 def attention(query: Tensor, key: Tensor, value: Tensor, *, attn_mask: Tensor) -> Tensor:
-    """Do what F.scaled_dot_product_attention does: on a CPU, in bfloat16, training is twice as fast this way."""
+    """Compute F.scaled_dot_product_attention in a way that trains twice as fast on a CPU in bfloat16."""
     with torch.autocast("cpu", enabled=False):
         added = query.new_zeros(attn_mask.shape).masked_fill(~attn_mask, -math.inf)
         scores = (query / math.sqrt(query.shape[-1])) @ key.transpose(2, 3) + added  # (B, H, L, L)
@@ -180,9 +181,10 @@ def attention(query: Tensor, key: Tensor, value: Tensor, *, attn_mask: Tensor) -
 
 @torch.no_grad()
 def evaluate(model: AR | NAR, unseen: Speech, neighbours: Neighbours, device: str) -> dict[str, float]:
-    """Return the cross-entropy on speakers that training never sees; the NAR's at some stages.
+    """Return the cross-entropy on held-out speakers; for the NAR at some stages.
 
-    They are stage 1's and, of the AR, the same prompted by real ones, of the NAR, real ones.
+    "spoken" is synthetic speech. The AR is also evaluated on it with prompts of real recordings ("stranger"), the NAR
+    on real recordings ("real").
     """
     model.eval()
     found = {}
@@ -203,28 +205,28 @@ def evaluate(model: AR | NAR, unseen: Speech, neighbours: Neighbours, device: st
 
 
 def main() -> None:
-    """Train one of the two models to the given number of steps, from the last saved state on."""
+    """Train one of the two models to the given number of steps; continue from the last saved state."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="the folder of this run")
     parser.add_argument("--model", choices=("ar", "nar"), required=True)
     parser.add_argument("--steps", type=int, default=6000)
-    parser.add_argument("--batch", type=int, default=8, help="rows a step")
+    parser.add_argument("--batch", type=int, default=8, help="rows per step")
     parser.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate")
-    parser.add_argument("--start", type=Path, help="a checkpoint folder whose codec this run's is, or began with")
-    parser.add_argument("--real", type=float, default=0.3, help="share of the rows that come from real recordings")
-    parser.add_argument("--bent", type=float, default=0, help="share of the rows whose voice is bent at random (NAR)")
-    parser.add_argument("--strangers", type=float, default=0, help="share of the prompts from any real recording (AR)")
-    parser.add_argument("--alone", type=float, default=0, help="share of the rows without a prompt (NAR)")
-    parser.add_argument("--threads", type=int, help="CPU threads; by default all")
-    parser.add_argument("--workers", type=int, default=0, help="processes that make batches, for a GPU to be fed")
+    parser.add_argument("--start", type=Path, help="a checkpoint folder with this run's codec or an earlier one")
+    parser.add_argument("--real", type=float, default=0.3, help="share of rows from real recordings")
+    parser.add_argument("--bent", type=float, default=0, help="share of rows with a randomly changed voice (NAR)")
+    parser.add_argument("--strangers", type=float, default=0, help="share of prompts from any real recording (AR)")
+    parser.add_argument("--alone", type=float, default=0, help="share of rows without a prompt (NAR)")
+    parser.add_argument("--threads", type=int, help="number of CPU threads; default: all")
+    parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches, to keep a GPU busy")
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     if args.model == "ar" and args.bent:
-        parser.error("--bent is the NAR's: what the AR writes should not tell of a voice")
+        parser.error("--bent is for the NAR only: the codes that the AR writes should not depend on the voice")
     if args.model == "ar" and args.alone:
-        parser.error("--alone is the NAR's: guidance asks what the NAR says without a prompt")
+        parser.error("--alone is for the NAR only: the AR is not guided")
     if args.model == "nar" and args.strangers:
-        parser.error("--strangers is the AR's: the NAR learns to speak as its prompt does")
+        parser.error("--strangers is for the AR only: the NAR copies the voice of its prompt")
     config = ModelConfig.from_dict(MODEL)
     longest = AR_PROMPT if args.model == "ar" else MAX_PROMPT
     draw = Draw(args.real, args.strangers, args.alone, longest)
@@ -238,12 +240,12 @@ def main() -> None:
     torch.manual_seed(0)
     model = (AR if args.model == "ar" else NAR)(config)
     neighbours.start(model, torch.Generator().manual_seed(0))
-    if isinstance(model, NAR):  # its embeddings start small, being its heads too: full positions would drown them
+    if isinstance(model, NAR):  # embeddings are also heads and start small: full-scale positions would dominate
         for positions in (model.text_positions, model.audio_positions):
             nn.init.constant_(positions.alpha, 0.15)
     guide = Guide(model, config.n_heads) if isinstance(model, AR) else None
     state = args.run / f"{args.model}.pt"
-    if args.start is not None:  # before there are optimisers: loading replaces the parameters, on the CPU
+    if args.start is not None:  # before the optimizers exist, because loading replaces the parameters, on the CPU
         load_into(model, detect.load(args.start).tensors, f"{args.model}.", args.start)
     model.to(args.device)
     chain = optimizers(model, args.rate, "layers", betas=(0.9, 0.98), decay=0.01, share=TABLE_RATE)
@@ -259,7 +261,7 @@ def main() -> None:
     began = time.time()
     sums, counts = defaultdict[str, Any](float), Counter[str]()
     for batch in Steps(seen, args.batch, draw).loader(step, args.steps, args.workers):
-        stage = random.Random(f"stage of {step}").choice(STAGES)  # a resumed run takes the steps an unbroken one would
+        stage = random.Random(f"stage of {step}").choice(STAGES)  # by step only, so resumed equals uninterrupted
         set_rate(chain, args.rate * cosine(step, args.steps, warmup=WARMUP, floor=FLOOR))
         model.train()
         losses = losses_of(batch.to(args.device), stage)
@@ -270,7 +272,7 @@ def main() -> None:
             optimizer.step()
         step += 1
         for name, value in losses.items():
-            sums[name] += value.detach()  # on its device: to ask for the number would be to wait for it
+            sums[name] += value.detach()  # stays on its device: reading the number would synchronize
             counts[name] += 1
         if step % LOG_EVERY == 0:
             means = {name: float(sums[name] / counts[name]) for name in sorted(sums)}

@@ -1,4 +1,4 @@
-"""The geometry of the codec's codebooks: which codes sound alike, and which would have been nearly as good."""
+"""The geometry of the codec's codebooks: which codes sound alike, and how well each code fits a frame."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from vallecli.families.valle.ar import AR
 from vallecli.families.valle.config import CODEBOOK_SIZE, NUM_CODEBOOKS
 from vallecli.families.valle.nar import NAR
 
-CALIBRATED = 2000  # frames that the spread is measured on
-SPREAD = 3.0  # how many codes share a target
-MOVED, MIXED = 0.8, 0.3  # how far a voice goes towards another one at most, and how far its dimensions mix
+CALIBRATED = 2000  # frames for measuring the spread
+SPREAD = 3.0  # number of codes that share a target (exponential of its entropy)
+MOVED, MIXED = 0.8, 0.3  # maximum move towards another voice, and scale of the mixing of dimensions
 
 
 class Neighbours:
-    """The codebooks (Q, V, D), and what a language model can learn from them."""
+    """The codebooks (Q, V, D), as a source of soft targets, varied inputs and initial embeddings."""
 
     def __init__(self, codebooks_QVD: Tensor) -> None:
         self.codebooks_QVD = codebooks_QVD
-        self.seen_QD = codebooks_QVD.any(1)  # codebook 1 sees some dimensions only
+        self.seen_QD = codebooks_QVD.any(1)  # the dimensions that each codebook uses
         self.widths = [1.0] * len(codebooks_QVD)
 
     @classmethod
     def of(cls, codebooks_QVD: Tensor, speech: Speech) -> Neighbours:
-        """Return those of the codebooks, calibrated on some frames of speech."""
+        """Return the neighbours of codebooks, calibrated on some frames of speech."""
         frames = np.concatenate([row.codes_TQ for speaker in speech.spoken + speech.real for row in speaker])
         some_NQ = torch.from_numpy(frames[:: max(1, len(frames) // CALIBRATED)]).long()
         neighbours = cls(codebooks_QVD)
@@ -38,7 +38,7 @@ class Neighbours:
         return neighbours
 
     def calibrate(self, codes_NQ: Tensor) -> None:
-        """Given frames of codes (N, Q), make targets spread over SPREAD codes, in the geometric mean."""
+        """Given frames of codes (N, Q), set the widths so that targets spread over SPREAD codes (geometric mean)."""
         for codebook in range(len(self.widths)):
             residual_ND = self.residual(codes_NQ, codebook)
             low, high = 1e-4, 1e4
@@ -52,20 +52,23 @@ class Neighbours:
                     low = self.widths[codebook]
 
     def residual(self, codes_NQ: Tensor, codebook: int) -> Tensor:
-        """Given frames of codes (N, Q), return what a codebook had to approximate (N, D): it and those behind it."""
+        """Given frames of codes (N, Q), return the residual that a codebook had to approximate (N, D).
+
+        That is the sum of its own vectors and those of all later codebooks.
+        """
         parts = zip(codes_NQ.unbind(-1)[codebook:], self.codebooks_QVD[codebook:], strict=True)
         return torch.stack([F.embedding(code_N, table) for code_N, table in parts]).sum(0)
 
     def targets(self, residual_ND: Tensor, codebook: int) -> Tensor:
-        """Given what a codebook has to approximate (N, D), return how good each of its codes would be (N, V)."""
+        """Given the residual that a codebook has to approximate (N, D), return a distribution over its codes (N, V)."""
         seen = self.seen_QD[codebook]
         squares = torch.cdist(residual_ND[:, seen], self.codebooks_QVD[codebook][:, seen]).square()
         return (-squares / self.widths[codebook]).softmax(-1)
 
     def vary(self, codes_NQ: Tensor, codebook: int) -> tuple[Tensor, Tensor]:
-        """Given frames of codes (N, Q), draw those below `codebook` anew among their neighbours.
+        """Given frames of codes (N, Q), resample the codes below `codebook` among their neighbours.
 
-        Returns the codes (N, Q) and what that leaves for `codebook` to approximate (N, D).
+        Returns the codes (N, Q) and the residual that `codebook` then has to approximate (N, D).
         """
         varied_NQ, residual_ND = codes_NQ.clone(), self.residual(codes_NQ, 0)
         for below in range(codebook):
@@ -75,10 +78,11 @@ class Neighbours:
 
     @torch.no_grad()
     def bend(self, codes_BAQ: Tensor, present_BA: Tensor) -> Tensor:
-        """Given codes (B, A, Q) and where they are no padding, return them (B, A, Q) in voices that nobody has.
+        """Given codes (B, A, Q) and a mask of valid frames, return the codes (B, A, Q) in randomly transformed voices.
 
-        What codebooks 2 to 8 say goes towards the mean of another row, with its dimensions mixed at random, alike in
-        all frames of a row: prompt and speech stay one voice. It is quantised anew; codebook 1 stays as it is.
+        The latents of codebooks 2 to 8 are moved towards the mean of another row, and their dimensions are mixed at
+        random. All frames of a row get the same transform, so prompt and speech stay one voice. The result is
+        quantized again; codebook 1 is unchanged.
         """
         seen = self.seen_QD[1]
         rest_BAD = self.residual(codes_BAQ, 1)[..., seen]
@@ -93,7 +97,7 @@ class Neighbours:
 
     @torch.no_grad()
     def start(self, model: AR | NAR, generator: torch.Generator) -> None:
-        """Let the tables of codes in a new model begin as random projections of the codebooks."""
+        """Initialize the code embeddings and heads of a new model as random projections of the codebooks."""
         if isinstance(model, AR):
             tables = [(model.audio_embedding.weight, 0), (model.head.weight, 0)]
         else:

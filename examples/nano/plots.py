@@ -1,10 +1,10 @@
-"""Draw how a run went: loss curves of each stage, and what the AR looks at while it speaks.
+"""Plot a run: loss curves of each stage, and the attention of the AR while it generates.
 
     python examples/nano/plots.py --run runs/nano --out runs/nano/plots
 
-Writes OUT/losses.png from RUN/STAGE.jsonl and RUN/STAGE.eval.jsonl of the stages that are there, and
-OUT/attention.png: how the guided head of a middle layer of a checkpoint's AR spreads its attention over the text, for
-each frame of a sentence it has just spoken. Where a stage was killed or begun anew, its last run over a step counts.
+Writes OUT/losses.png from RUN/STAGE.jsonl and RUN/STAGE.eval.jsonl of the stages that exist, and OUT/attention.png: the
+attention of the guided head in a middle layer of a checkpoint's AR over the text, for each frame of a sentence that it
+has just generated. If a stage was killed or restarted, the last run of each step is used.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from vallecli.synthesizer import Synthesizer
 
 STAGES = {"codec": "codec", "decoder": "codec, decoder alone", "ar": "AR", "nar": "NAR"}
 HIDDEN = {"step", "seconds", "loss", "accuracy"}  # the loss is the sum of the others
-STYLES = ("solid", "dashed", "dotted", "dashdot")  # of training and of each kind of unseen speech
-COLOURS = 256  # of a picture, so that its file is small
+STYLES = ("solid", "dashed", "dotted", "dashdot")  # for training and for each kind of held-out speech
+COLOURS = 256  # colours per image, to keep the file small
 REFERENCE = Path(__file__).parents[1] / "reference.wav"
 DPI = 100
 
@@ -38,7 +38,7 @@ Row = dict[str, float]
 
 
 def read_log(path: Path) -> list[Row]:
-    """Return the rows of a log in the order of their steps: what was done again replaces what it followed."""
+    """Return the rows of a log in the order of their steps; a step that was repeated replaces the earlier rows."""
     rows: list[Row] = []
     for line in path.read_text().splitlines() if path.exists() else []:
         row = json.loads(line)
@@ -49,7 +49,7 @@ def read_log(path: Path) -> list[Row]:
 
 
 def draw_losses(run: Path) -> Figure:
-    """Return a panel for each stage that has a log: a colour for each loss, a line style for each kind of speech."""
+    """Return a figure with a panel per stage that has a log: one colour per loss, one line style per kind of speech."""
     logs = {stage: read_log(run / f"{stage}.jsonl") for stage in STAGES}
     logs = {stage: rows for stage, rows in logs.items() if rows}
     if not logs:
@@ -58,7 +58,7 @@ def draw_losses(run: Path) -> Figure:
     for axes, (stage, rows) in zip(figure.subplots(1, len(logs), squeeze=False)[0], logs.items(), strict=True):
         colours: dict[str, str] = {}
         styles: dict[str, str] = {}
-        hidden = {*HIDDEN, "ce"} if stage == "nar" else HIDDEN  # a mean over whichever codebooks came up
+        hidden = {*HIDDEN, "ce"} if stage == "nar" else HIDDEN  # a mean over codebooks that differ from step to step
         for log in (rows, read_log(run / f"{stage}.eval.jsonl")):
             for name in dict.fromkeys(name for row in log for name in row):
                 kind, _, loss = name.rpartition(".")
@@ -77,16 +77,16 @@ def draw_losses(run: Path) -> Figure:
 
 @torch.no_grad()
 def draw_attention(checkpoint: str, text: str, prompt: Path, seed: int) -> Figure:
-    """Speak the first sentence of a text and return what the guided head looked at."""
+    """Generate the first sentence of a text and return a figure of the guided head's attention."""
     nano = Synthesizer.load(checkpoint, device="cpu", dtype="float32")
     voice = nano.voice(prompt)
     piece = next(nano.speak(text, voice, replace(nano.sampling, seed=seed)))
     ids = nano.front_end.encode(piece.text).ids
     text_1S, spoken_T = torch.tensor([ids]), torch.from_numpy(piece.codes_TQ[:, 0]).long()
     prefix_A = audio_prefix(nano.config, torch.from_numpy(voice.codes_PQ[:, 0]).long())
-    audio_1A = torch.cat([prefix_A, spoken_T[:-1]])[None]  # each position looks for the next frame
+    audio_1A = torch.cat([prefix_A, spoken_T[:-1]])[None]  # each position predicts the next frame
     lengths = torch.tensor([[len(ids)], [audio_1A.shape[1]]])
-    guide = Guide(nano.ar.train(), nano.config.n_heads)  # it watches training alone; the AR is the same in both
+    guide = Guide(nano.ar.train(), nano.config.n_heads)  # it collects in training mode only; the AR is the same in both
     guide.watch(SimpleNamespace(text_BS=text_1S, text_len_B=lengths[0]), audio_1A.shape[1])
     nano.ar(text_1S, lengths[0], audio_1A, lengths[1])
     attention_TS = guide.log_attention[-1][0, -len(spoken_T) :].exp()
@@ -111,11 +111,11 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def main() -> None:
-    """Write both pictures."""
+    """Write both images."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="the folder of this run")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--checkpoint", default="nano", help="whose AR to watch, a name or a path")
+    parser.add_argument("--checkpoint", default="nano", help="the checkpoint whose AR is plotted, a name or a path")
     parser.add_argument("--text", default="The ferry leaves at dawn, so pack your bags tonight.", help="a sentence")
     parser.add_argument("--prompt", type=Path, default=REFERENCE, help="a recording")
     parser.add_argument("--seed", type=int, default=0)

@@ -1,9 +1,10 @@
-"""What hibari would say in place of any voice: its codebook 1, in the very same frames.
+"""Retelling: predict codebook 1 as hibari-tts would produce it, frame by frame, for speech in any voice.
 
-The AR learns to speak as hibari does, whoever prompts it. The NAR is thus given a human's prompt and codes of hibari's,
-which no recording shows. Stage 1's speech shows them, for its plain voice lies beside every other: from it a small
-network learns to tell hibari's codes from those of another voice and the phonemes that sound. It never hears a human,
-so it learns from voices that are bent at random, and now and then from the phonemes alone.
+The AR learns to write the codes of hibari-tts, whoever the prompt's speaker is. The NAR therefore gets a human's prompt
+together with codes of hibari-tts, a pair that no recording contains. The speech of stage 1 contains such pairs, because
+the same speech in hibari-tts's unchanged voice is stored with every other voice. From it, a small network learns to
+predict the codes of hibari-tts from the latents of another voice and the phonemes that sound. It is not trained on
+humans, so its training voices are transformed at random, and in some examples it gets the phonemes only.
 """
 
 from __future__ import annotations
@@ -30,21 +31,21 @@ from vallecli.text.english.arpabet import ArpabetFrontEnd
 
 STEPS = 1500
 BATCH, RATE, WARMUP, FLOOR = 32, 2e-3, 50, 0.02
-LENGTH = 96  # frames of an example
-NOTHING = len(ArpabetFrontEnd.vocabulary)  # stands for the phoneme of frames in which none sounds
+LENGTH = 96  # frames of a training example
+NOTHING = len(ArpabetFrontEnd.vocabulary)  # phoneme id of frames in which no phoneme sounds
 PHONE_DIM, DIM, LAYERS = 64, 256, 4
-MUTE, BENT = 0.25, 0.8  # chance that an example has no voice, and that one that has is bent
-WANDER, KNOTS = 1.5, 8  # frames by which boundaries of phonemes are off, anew every so many
+MUTE, BENT = 0.25, 0.8  # probability that an example has no latents, and that latents are transformed
+WANDER, KNOTS = 1.5, 8  # standard deviation of phoneme boundary shifts, and the frames between independent shifts
 LOG_EVERY, SAVE_EVERY = 50, 250  # steps
 
 
 def phones(sounding_T: np.ndarray, text_S: np.ndarray) -> Tensor:
-    """Given the index of the text id that sounds in each frame, and the ids, return the id of each frame (T,)."""
+    """Given the index of the text id that sounds in each frame, and the text ids, return the id of each frame (T,)."""
     return torch.from_numpy(np.where(sounding_T == SILENT, NOTHING, text_S[np.maximum(sounding_T, 0)])).long()
 
 
 class Reteller(nn.Module):
-    """Latents of a voice and phonemes to hibari's codebook 1."""
+    """Maps the latents of a voice and the phonemes to codebook 1 of hibari-tts."""
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__()
@@ -60,14 +61,14 @@ class Reteller(nn.Module):
 
     @torch.inference_mode()
     def retell(self, latents_VTD: Tensor, phone_T: Tensor) -> np.ndarray:
-        """Given the same speech in V voices, return the code (T,) that all of them together make likeliest."""
+        """Given the same speech in V voices, return the code (T,) with the highest mean log-probability."""
         logits_VTC = self(latents_VTD, phone_T.expand(len(latents_VTD), -1))
         codes: np.ndarray = logits_VTC.log_softmax(-1).mean(0).argmax(-1).numpy()
         return codes
 
 
 def bend(latents_TD: Tensor, deviation_D: Tensor, rng: random.Random) -> Tensor:
-    """Given latents (T, D) and how far each dimension spreads, return those of a voice that nobody has, or zeros."""
+    """Given latents (T, D) and their standard deviation (D,), return randomly transformed latents, or zeros."""
     if rng.random() < MUTE:
         return torch.zeros_like(latents_TD)
     if rng.random() > BENT:
@@ -79,7 +80,7 @@ def bend(latents_TD: Tensor, deviation_D: Tensor, rng: random.Random) -> Tensor:
 
 
 def wander(phone_T: Tensor) -> Tensor:
-    """Return phonemes (T,) whose boundaries have moved by a few frames, as an aligner's do."""
+    """Return phonemes (T,) whose boundaries are shifted by a few frames, as those of an aligner are."""
     knots = torch.randn(1, 1, len(phone_T) // KNOTS + 2) * WANDER
     moved_T = F.interpolate(knots, len(phone_T), mode="linear")[0, 0]
     at_T = torch.arange(len(phone_T)) + moved_T
@@ -92,7 +93,7 @@ def latents(codec: NanoCodec, row: Row) -> Tensor:
 
 
 def batch(codec: NanoCodec, rows: list[Row], deviation_D: Tensor, rng: random.Random) -> list[Tensor]:
-    """Return BATCH pieces of rows: latents (B, T, D), phonemes and hibari's codes (B, T)."""
+    """Return random segments of rows: latents (B, T, D), phonemes and codes of hibari-tts (B, T)."""
     examples = []
     for row in rng.choices(rows, k=BATCH):
         first = rng.randrange(len(row.codes_TQ) - LENGTH + 1)
@@ -107,7 +108,7 @@ def batch(codec: NanoCodec, rows: list[Row], deviation_D: Tensor, rng: random.Ra
 
 @torch.inference_mode()
 def evaluate(reteller: Reteller, codec: NanoCodec, speech: list[list[Row]]) -> dict[str, float]:
-    """Return the share of frames in which speakers that it never heard have hibari's code: theirs, and retold."""
+    """Return the share of frames of unseen speakers with the code of hibari-tts: original codes, and predicted ones."""
     reteller.eval()
     own, retold, frames = 0, 0, 0
     for row in (row for speaker in speech for row in speaker):
@@ -120,7 +121,7 @@ def evaluate(reteller: Reteller, codec: NanoCodec, speech: list[list[Row]]) -> d
 
 
 def learn(run: Path, codec: NanoCodec) -> None:
-    """Train on the tokens of stage 1's speech, from the state in RUN/retell.pt on."""
+    """Train on the tokens of the speech of stage 1; continue from the state in RUN/retell.pt if it exists."""
     torch.manual_seed(0)
     reteller = Reteller(codec.config.latent_dim)
     chain = optimizers(reteller, RATE, "convnext", betas=(0.9, 0.999), decay=1e-3)
@@ -155,7 +156,7 @@ def learn(run: Path, codec: NanoCodec) -> None:
 
 
 def load(run: Path, codec: NanoCodec) -> Reteller:
-    """Return the reteller that was trained."""
+    """Return the trained network of a run."""
     reteller = Reteller(codec.config.latent_dim)
     reteller.load_state_dict(torch.load(run / "retell.pt", weights_only=True)["model"])
     return reteller.eval()

@@ -1,7 +1,7 @@
-"""Mel magnitudes as losses: what `vallecli.codec.nano.LogMel` computes, made for training on a CPU.
+"""Losses on mel magnitudes, as `vallecli.codec.nano.LogMel` computes them, in a version that trains fast on a CPU.
 
 Nearly all of the codec's training time is spent in spectrograms. Here the gradient of a power spectrum is one inverse
-transform of half a spectrum, where torch's own of `rfft` is a transform of a whole complex one.
+real transform of half a spectrum; the gradient of torch's `rfft` is a transform of a whole complex spectrum.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Power(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        """Return the frames' gradient: the sum over k of 2 g_k Re(X_k exp(2πikn/N)).
+        """Return the gradient of the frames: the sum over k of 2 g_k Re(X_k exp(2πikn/N)).
 
-        An inverse real transform counts the inner bins twice by itself, the first and the last only once.
+        The inverse real transform counts the inner bins twice already, the first and the last bin only once.
         """
         (spectrum,) = ctx.saved_tensors
         weighted = spectrum * gradient
@@ -40,7 +40,7 @@ class Power(torch.autograd.Function):
 
 
 class MelLosses(nn.Module):
-    """How far the mel magnitudes of two signals are apart, at one resolution; a window is four hops."""
+    """Two losses between the mel magnitudes of two signals, at one resolution. A window is four hops long."""
 
     filters: Tensor
     window: Tensor
@@ -52,7 +52,7 @@ class MelLosses(nn.Module):
         self.register_buffer("window", torch.hann_window(window), persistent=False)
 
     def log_mel(self, wav_BN: Tensor) -> Tensor:
-        """Given audio (B, N), return (B, T, n_mels), T = N // hop; what is left over is not heard."""
+        """Given audio (B, N), return log-mel magnitudes (B, T, n_mels), T = N // hop; the remainder is dropped."""
         wav_BN = wav_BN[:, : wav_BN.shape[1] // self.hop * self.hop]
         padded = F.pad(wav_BN[:, None], (3 * self.hop // 2, 3 * self.hop - 3 * self.hop // 2), mode="reflect")
         hops = padded.view(len(wav_BN), -1, self.hop)
@@ -64,9 +64,9 @@ class MelLosses(nn.Module):
     def forward(self, out_BN: Tensor, wav_BN: Tensor) -> tuple[Tensor, Tensor]:
         """Given decoded and original audio (B, N), return two losses.
 
-        The mean L1 of logarithms makes every band of every frame as important as any other. The spectral convergence
-        (arXiv 1808.06719), the norm of the magnitudes' difference over that of the original's, a mean over B, makes
-        what is loud important: the harmonics of the vowels.
+        The mean L1 distance of the logarithms weights all bands of all frames equally. The spectral convergence (arXiv
+        1808.06719; the norm of the difference of the magnitudes divided by the norm of the original's, averaged over B)
+        gives weight to loud parts: the harmonics of vowels.
         """
         with torch.no_grad():
             wanted = self.log_mel(wav_BN)

@@ -1,4 +1,4 @@
-"""Reading stage 1's output: audio in memory and the phoneme that sounds in each codec frame."""
+"""Read the output of stage 1: audio, and the phoneme that sounds in each codec frame."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from align import ARPABET, SILENCE, SOUND_CLASS
 
 from vallecli.constants import HOP, SAMPLE_RATE
 
-MARKS = '.,!?;:—…"()“”-'  # hibari's that sound as nothing
+MARKS = '.,!?;:—…"()“”-'  # symbols of hibari-tts that are silent
 STRESS = "ˈˌ"
-REAL = "voice-"  # begins the names of token files that were made of real recordings
-UNKNOWN = -100  # the label of frames between words, which the loss skips
+REAL = "voice-"  # prefix of token files made from real recordings
+UNKNOWN = -100  # label of frames between words, which the loss ignores
 
 
 def frame_labels(row: dict[str, Any]) -> np.ndarray:
@@ -25,7 +25,7 @@ def frame_labels(row: dict[str, Any]) -> np.ndarray:
     centres = (np.arange(len(labels)) + 0.5) * HOP
     owner = np.searchsorted(row["phone_ends"], centres, side="right")  # 0 leading pad, i+1 phone i
     classes, follow = [0], UNKNOWN
-    for phone in reversed(row["phones"]):  # a stress mark sounds as the vowel after it
+    for phone in reversed(row["phones"]):  # a stress mark gets the class of the vowel after it
         if phone not in STRESS:
             sound = SILENCE if phone in MARKS else ARPABET.get(phone)
             follow = UNKNOWN if sound is None else SOUND_CLASS[sound]
@@ -35,20 +35,20 @@ def frame_labels(row: dict[str, Any]) -> np.ndarray:
 
 
 def read(path: Path) -> np.ndarray:
-    """Given any recording, return mono audio (N,) at 24 kHz as int16, which takes half the memory."""
+    """Return a recording as mono audio (N,) at 24 kHz, in int16 to save memory."""
     wav, rate = soundfile.read(path, dtype="float32", always_2d=True)
     wav = wav.mean(1) if rate == SAMPLE_RATE else soxr.resample(wav.mean(1), rate, SAMPLE_RATE)
     return (np.clip(wav, -1, 1) * 32767).astype(np.int16)
 
 
 def read_speaker(speaker: Path) -> np.ndarray:
-    """Return the audio of one speaker (N, 2) as int16: in its own voice, and the same in hibari's."""
+    """Return the audio of one speaker (N, 2) as int16: the speaker's voice, and the same in hibari-tts's voice."""
     both: np.ndarray = soundfile.read(speaker.with_suffix(".flac"), dtype="int16")[0]
     return both
 
 
 def speakers(run: Path) -> list[Path]:
-    """Return the finished speakers' JSON files in a fixed order."""
+    """Return the JSON files of all finished speakers, sorted."""
     return sorted((run / "speech").glob("s*.json"))
 
 

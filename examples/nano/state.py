@@ -1,4 +1,4 @@
-"""Optimisers, their rates, and where a training stands, in a file that is whole at any moment."""
+"""Optimizers, learning rates, and the training state, which is written atomically."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 
 
 def resume(path: Path, model: nn.Module, chain: Sequence[torch.optim.Optimizer], device: str) -> int:
-    """Go on from the state in a file, if it is there; return the step."""
+    """Load the training state from a file, if it exists; return the step (0 if it does not)."""
     if not path.exists():
         return 0
     saved = torch.load(path, weights_only=True, map_location=device)
@@ -32,9 +32,10 @@ def save(path: Path, model: nn.Module, chain: Sequence[torch.optim.Optimizer], s
 def optimizers(
     model: nn.Module, rate: float, blocks: str, *, betas: tuple[float, float], decay: float, share: float = 1.0
 ) -> list[torch.optim.Optimizer]:
-    """Return Muon over the matrices inside blocks of a name, and AdamW at a share of the rate over all that is left.
+    """Return two optimizers: Muon for the matrices inside the blocks, AdamW for all other parameters.
 
-    A block's name is a whole part of a parameter's: "layers" of "layers.0.weight".
+    A matrix is inside the blocks if `blocks` is one part of its name: "layers" of "layers.0.weight". AdamW uses the
+    learning rate times `share`.
     """
     learned = {f".{name}": p for name, p in model.named_parameters() if p.requires_grad}
     matrices = [p for name, p in learned.items() if p.ndim == 2 and f".{blocks}." in name]
@@ -47,11 +48,11 @@ def optimizers(
 
 
 def set_rate(chain: Sequence[torch.optim.Optimizer], rate: float) -> None:
-    """Set the learning rate; groups with a share get that much of it."""
+    """Set the learning rate of all parameter groups, multiplied by the group's `share` if it has one."""
     for group in [group for optimizer in chain for group in optimizer.param_groups]:
         group["lr"] = rate * group.get("share", 1.0)
 
 
 def cosine(step: int, steps: int, *, warmup: int, floor: float) -> float:
-    """Return which share of the peak rate a step is taken with: up in a line, down to a floor in half a cosine."""
+    """Return a step's share of the peak learning rate: linear warmup, then a half cosine down to `floor`."""
     return min(1, (step + 1) / warmup) * (floor + (1 - floor) / 2 * (1 + math.cos(math.pi * step / steps)))

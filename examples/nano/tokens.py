@@ -1,19 +1,20 @@
-"""Stage 3, tokens: the speech of stage 1, and if given real recordings, as the codes of stage 2 next to phonemes.
+"""Stage 3, tokens: convert the speech of stage 1, and with --recordings real recordings, to codes and phonemes.
 
     python examples/nano/tokens.py --run runs/nano
     python examples/nano/tokens.py --run runs/nano --recordings voices/
 
-Writes RUN/tokens/SPEAKER.npz or voice-RECORDING-VERSION.npz, rows one after the other: codes (T, 8), codebook 1 as
-hibari would have it (T,), of stage 1's speech that of the plain voice, text ids (S,), for each frame the index of the
-text id that sounds in it (-1 between words), and how long each row is. A speaker whose file exists is skipped, so the
-stage resumes.
+Writes RUN/tokens/SPEAKER.npz or voice-RECORDING-VERSION.npz with the rows of a speaker, concatenated: codes (T, 8);
+codebook 1 as hibari-tts would produce it (T,); text ids (S,); for each frame the index of the text id that sounds (-1
+between words); and the lengths of the rows. A speaker whose file exists is skipped, so the stage can be resumed.
 
-Of stage 1's speech, rows whose words do not match between the two front ends are left out (3 to 4 in 100). A recording
-needs its transcript beside it (a.txt for a.flac) and is one speaker. When its phonemes sound is found out by its
-codebook 1, for which of stage 1's speech it is known; then it is cut into sentences' worth of speech at its pauses, and
-passages that are not recognised, mostly those with a wrong transcript, are left out. What hibari would say in each
-frame, a network tells that learns it from stage 1's speech first (retell.py). The same recording in other voices makes
-more speakers.
+Synthetic speech: rows whose words do not match between the two front ends are left out (3 to 4 %). The codes of
+hibari-tts are those of its unchanged voice, which stage 1 stores.
+
+Recordings: each needs a transcript beside it (a.txt for a.flac) and counts as one speaker. Its phoneme times are found
+from its codebook 1, with statistics of the synthetic speech, where the times are known. It is cut at pauses into
+passages of about a sentence; passages that are not recognized, mostly because the transcript is wrong, are left out.
+The codes of hibari-tts are predicted by a network that is first trained on the synthetic speech (retell.py). The same
+recording in other voices (--versions) gives more training data.
 """
 
 from __future__ import annotations
@@ -43,11 +44,11 @@ from vallecli.errors import EmptyText
 from vallecli.text.english.arpabet import ArpabetFrontEnd
 from vallecli.text.english.normalize import normalize
 
-LEAD, TAIL = 12 * HOP, 8 * HOP  # samples around the words; hibari sounds up to 8 frames before its times
-SHORTEST, ENOUGH, LONGEST = 1 * FRAME_RATE, 2 * FRAME_RATE, 6 * FRAME_RATE  # frames of a recording's passages
-PAUSE = 6  # frames of silence at which a passage can end
-RECOGNISED = -2.5  # mean log-probability of a passage's frames; less is a wrong transcript, or noise
-UNHEARD = 0.5  # times that a sound is taken to have had a code which it never had
+LEAD, TAIL = 12 * HOP, 8 * HOP  # samples kept around the words; hibari-tts sounds up to 8 frames before its times
+SHORTEST, ENOUGH, LONGEST = 1 * FRAME_RATE, 2 * FRAME_RATE, 6 * FRAME_RATE  # frames of a passage; cut from ENOUGH on
+PAUSE = 6  # frames of silence after which a passage can end
+RECOGNISED = -2.5  # mean log-probability of a passage's frames; lower means a wrong transcript, or noise
+UNHEARD = 0.5  # pseudo-count of code and sound pairs
 
 
 @functools.cache
@@ -64,8 +65,8 @@ def _reteller(run: Path) -> retell.Reteller:
 
 @functools.cache
 def sound_logits(run: Path) -> np.ndarray:
-    """Return, as logits (1024, C), how often each code of codebook 1 has each sound in stage 1's speech."""
-    sounds = [*(symbol.rstrip("012") for symbol in ArpabetFrontEnd.vocabulary), SILENCE]  # the last is for no phoneme
+    """Return log counts (1024, C): how often each code of codebook 1 occurs with each sound in the synthetic speech."""
+    sounds = [*(symbol.rstrip("012") for symbol in ArpabetFrontEnd.vocabulary), SILENCE]  # the last: no phoneme
     classes = np.array([SOUND_CLASS.get(sound, SOUND_CLASS[SILENCE]) for sound in sounds])
     counts = np.full((CODEBOOK_SIZE, len(SOUNDS)), UNHEARD)
     for speaker in speakers(run):
@@ -77,7 +78,7 @@ def sound_logits(run: Path) -> np.ndarray:
 
 
 def encode_speaker(speaker: Path, *, run: Path) -> int:
-    """Write the tokens of one speaker; return how many rows matched."""
+    """Write the tokens of one synthetic speaker; return the number of rows."""
     target = run / "tokens" / f"{speaker.stem}.npz"
     if target.exists():
         return 0
@@ -99,7 +100,7 @@ def encode_speaker(speaker: Path, *, run: Path) -> int:
 
 
 def encode_recording(recording: Path, *, run: Path, versions: int) -> int:
-    """Write the tokens of one recording with a transcript, in its own and in other voices; return how many passages."""
+    """Write the tokens of one recording in its original and in other voices; return the number of passages."""
     targets = [run / "tokens" / f"{REAL}{recording.stem}-{version}.npz" for version in range(versions)]
     if targets[-1].exists():
         return 0
@@ -133,7 +134,7 @@ def encode_recording(recording: Path, *, run: Path, versions: int) -> int:
 def passages(
     codes_TQ: np.ndarray, retold_T: np.ndarray, owner_T: np.ndarray, score_T: np.ndarray, transcript: Transcript
 ) -> list[Row]:
-    """Cut a recording at its pauses and return the passages that were recognised."""
+    """Cut a recording at its pauses and return the passages that are recognized."""
     sounds = np.flatnonzero(owner_T != SILENT)
     word_T = np.array(transcript.words)[owner_T[sounds]]
     first_of = {int(word): int(sounds[word_T == word][0]) for word in np.unique(word_T)}
@@ -159,7 +160,7 @@ def passages(
 
 
 def write(target: Path, found: list[Row]) -> int:
-    """Write the tokens of one speaker, if there are any; return how many rows."""
+    """Write the rows of one speaker, if there are any; return their number."""
     if not found:
         return 0
     with write_beside(target) as path, path.open("wb") as file:
@@ -176,7 +177,7 @@ def write(target: Path, found: list[Row]) -> int:
 
 
 def encode_all(run: Path, kind: str, encode: Callable[..., int], sources: list[Path], workers: int) -> None:
-    """Write the tokens of all sources of a kind, side by side."""
+    """Write the tokens of all sources of one kind, in parallel."""
     began, matched = time.time(), 0
     with multiprocessing.Pool(workers, torch.set_num_threads, (1,)) as pool:
         for done, count in enumerate(pool.imap_unordered(functools.partial(encode, run=run), sources), 1):
@@ -186,11 +187,11 @@ def encode_all(run: Path, kind: str, encode: Callable[..., int], sources: list[P
 
 
 def main() -> None:
-    """Encode every speaker that is not there yet."""
+    """Encode every speaker whose file does not exist yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="the folder of this run")
-    parser.add_argument("--recordings", type=Path, help="a folder of real speech, a transcript beside each file")
-    parser.add_argument("--versions", type=int, default=7, help="voices of each recording, its own first")
+    parser.add_argument("--recordings", type=Path, help="a folder of real speech with a transcript beside each file")
+    parser.add_argument("--versions", type=int, default=7, help="voices of each recording, including the original")
     parser.add_argument("--workers", type=int, default=multiprocessing.cpu_count())
     args = parser.parse_args()
     (args.run / "tokens").mkdir(exist_ok=True)

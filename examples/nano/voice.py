@@ -1,4 +1,4 @@
-"""The same speech in another voice: Praat moves formants, median pitch and pitch range, and keeps the timing."""
+"""Convert speech to another voice: Praat changes formants, median pitch and pitch range, and keeps the timing."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from parselmouth.praat import call, run
 
 from vallecli.constants import HOP, SAMPLE_RATE
 
-LOWEST, HIGHEST = 75, 500  # Hz, where Praat looks for the pitch of a voice to change
-LOWEST_PITCH = 60  # Hz, of the voices that come of it
+LOWEST, HIGHEST = 75, 500  # Hz, range in which Praat searches the pitch of the input voice
+LOWEST_PITCH = 60  # Hz, lower bound for the pitch of the resulting voices
 
 
 @dataclass(frozen=True)
 class OtherVoice:
-    """A speaker, as numbers for Praat's "Change gender", and the channel of an imagined recorder."""
+    """A random speaker: parameters of Praat's "Change gender", and of a simulated recording channel."""
 
     pitch: float  # Hz, median
     formant: float  # ratio
     pitch_range: float  # ratio
     bandwidth: int  # sample rate of the recorder
-    tilt: float  # dB an octave above and below 1 kHz, applied gently
+    tilt: float  # dB per two octaves, around 1 kHz
     noise: float  # dB below the speech
 
     @classmethod
@@ -42,8 +42,8 @@ class OtherVoice:
         )
 
     def speak(self, wav: np.ndarray, rng: random.Random) -> np.ndarray:
-        """Given speech (N,) at 24 kHz, return the same words (N,) in this voice and channel, at full scale."""
-        run(f"random_initializeWithSeedUnsafelyButPredictably({rng.randrange(1 << 30)})")  # unvoiced sounds are drawn
+        """Given speech (N,) at 24 kHz, return it (N,) in this voice and channel, peak-normalized to full scale."""
+        run(f"random_initializeWithSeedUnsafelyButPredictably({rng.randrange(1 << 30)})")  # unvoiced sounds are random
         sound = parselmouth.Sound(wav.astype(np.float64), SAMPLE_RATE)
         knobs = (self.formant, self.pitch, self.pitch_range, 1.0)
         out = call(sound, "Change gender", LOWEST, HIGHEST, *knobs).values[0].astype(np.float32)[: len(wav)]
@@ -61,9 +61,9 @@ class OtherVoice:
 
 
 def pitch(wav: np.ndarray) -> np.ndarray:
-    """Given speech (N,) at 24 kHz, return Praat's pitch in Hz in the middle of each frame (N // 320,), 0 for none.
+    """Given speech (N,) at 24 kHz, return Praat's pitch in Hz at the centre of each frame (N // 320,); 0 is unvoiced.
 
-    Praat hears nothing in half a window at either end, so the frames there are given the nearest one's.
+    Praat finds no pitch within half a window of either end, so the frames there get that of the nearest other frame.
     """
     step = HOP / SAMPLE_RATE
     heard = parselmouth.Sound(wav.astype(np.float64), SAMPLE_RATE).to_pitch_ac(
