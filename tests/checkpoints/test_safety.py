@@ -1,4 +1,4 @@
-"""Damaged and hostile files, made here: each is refused with its reason, at once, and nothing in it runs."""
+"""Damaged and malicious files: each is refused with a reason, without much memory, and no code in it runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import random
 import resource
 import shutil
 import struct
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,33 +18,41 @@ from published import OPTIONS, SIZES, published, write, write_amphion, write_lif
 from safetensors.torch import load_file, save_file
 
 from vallecli.errors import CheckpointError, DamagedCheckpoint, UnknownFormat
-from vallecli.families.valle import detect
-from vallecli.families.valle.checkpoint import Checkpoint, build
+from vallecli.families import detect
 from vallecli.families.convert import convert
+from vallecli.families.valle.checkpoint import Checkpoint, build
 from vallecli.families.valle.config import ModelConfig
+from vallecli.families.valle.read import read_checkpoint
 
 Damage = Callable[[Path], object]
 
 
+MEMORY_KB = 1_000_000  # that no refusal may need
+
+
 @pytest.fixture(autouse=True)
-def at_once() -> Iterator[None]:
-    """Let no refusal take a second of processor time, nor a gigabyte."""
-    begun, memory = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def little_memory() -> Iterator[None]:
+    """Fail if a test needs much memory."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     yield
-    assert time.process_time() - begun < 2  # making the files is in it, too
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 1e6  # kB
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MEMORY_KB
+
+
+def load(path: Path) -> Checkpoint:
+    """Return the checkpoint at a path after detection, as `families.detect.load` reads it."""
+    detect.detect(path, verify=True)
+    return read_checkpoint(path)
 
 
 def refused(path: Path, message: str, error: type[CheckpointError] = DamagedCheckpoint) -> None:
-    """Check that neither loading nor converting gets anything out of a file."""
-    begun = time.process_time()
+    """Check that a file can neither be loaded nor converted."""
     with pytest.raises(error, match=message):
-        build(detect.load(path))
-    assert time.process_time() - begun < 1
+        build(load(path))
     out = path.with_name("out")
     with pytest.raises(error, match=message):
-        convert(path, out)
+        convert(path, out, {})
     assert not list(path.parent.glob("*.part"))
+    assert not list(path.parent.glob(".*.part"))
     assert not out.exists()
 
 
@@ -96,7 +103,7 @@ def cut(keep: float) -> Damage:
 def test_truncated(tmp_path: Path, keep: float) -> None:
     path = write_vallex(tmp_path / "cut.pt")
     cut(keep)(path)
-    refused(path, r"cut\.pt (is damaged|is refused|holds no weights)", CheckpointError)
+    refused(path, r"cut\.pt (is damaged|is refused|is not a weight file)", CheckpointError)
 
 
 def test_empty(tmp_path: Path) -> None:
@@ -106,17 +113,17 @@ def test_empty(tmp_path: Path) -> None:
 
 def outcome(path: Path) -> Checkpoint | CheckpointError:
     try:
-        return detect.load(path)
+        return load(path)
     except CheckpointError as error:
         return error
 
 
-def test_a_flipped_bit_is_found_or_does_no_harm(tmp_path: Path) -> None:
+def test_a_flipped_bit_is_detected_or_harmless(tmp_path: Path) -> None:
     whole = write_lifeiteng(tmp_path / "whole.pt").read_bytes()
-    wanted = detect.load(tmp_path / "whole.pt")
+    wanted = load(tmp_path / "whole.pt")
     chance = random.Random(0)
     structure = [*range(200), *range(len(whole) - 200, len(whole))]
-    begun, found = time.process_time(), 0
+    found = 0
     for place in [*chance.sample(range(len(whole)), 20), *chance.sample(structure, 20)]:
         flipped = bytearray(whole)
         flipped[place] ^= 1 << chance.randrange(8)
@@ -129,21 +136,20 @@ def test_a_flipped_bit_is_found_or_does_no_harm(tmp_path: Path) -> None:
             continue
         assert loaded.model == wanted.model
         assert all(torch.equal(tensor, wanted.tensors[key]) for key, tensor in loaded.tensors.items())
-    assert found > 20  # the rest were bits of padding, or of times and modes that nobody reads
-    assert time.process_time() - begun < 2
+    assert found > 20  # the others are in padding, times and modes, which are not read
 
 
-def test_a_flipped_value_is_found_by_its_checksum(tmp_path: Path) -> None:
+def test_a_flipped_bit_of_a_tensor_is_detected_by_its_checksum(tmp_path: Path) -> None:
     path = write_vallex(tmp_path / "flipped.pt")
     whole = bytearray(path.read_bytes())
     whole[len(whole) // 2] ^= 1
     path.unlink()
     path.write_bytes(whole)
-    refused(path, r"flipped\.pt is damaged: the checksum of .*/data/\d+ does not hold")
+    refused(path, r"flipped\.pt is damaged: the checksum of .*/data/\d+ is wrong")
 
 
 def rezip(path: Path, compression: int, **more: bytes) -> None:
-    """Write a zip again, with other compression and more entries."""
+    """Write a zip archive again, with another compression and more entries."""
     with zipfile.ZipFile(path) as old:
         entries = {name: old.read(name) for name in old.namelist()}
     path.unlink()
@@ -153,7 +159,7 @@ def rezip(path: Path, compression: int, **more: bytes) -> None:
 
 
 def declare_more(path: Path) -> None:
-    """Let the directory of the archive say that its entries are larger than the file."""
+    """Make the directory of the archive declare entries larger than the file."""
     whole = bytearray(path.read_bytes())
     at = whole.index(b"PK\x01\x02")
     struct.pack_into("<I", whole, at + 24, 2**31)
@@ -162,7 +168,7 @@ def declare_more(path: Path) -> None:
 
 
 def overlap(path: Path) -> None:
-    """Let many entries of the archive be the same bytes."""
+    """Make several entries of the archive refer to the same bytes."""
     whole = path.read_bytes()
     end = whole.rindex(b"PK\x05\x06")
     count, size, at = struct.unpack_from("<H", whole, end + 10)[0], *struct.unpack_from("<II", whole, end + 12)
@@ -192,7 +198,7 @@ def test_two_entries_of_one_name(tmp_path: Path) -> None:
     path = write_vallex(tmp_path / "twice.pt")
     with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(path, "a") as archive:
         archive.writestr(archive.namelist()[0], b"x")
-    refused(path, "two entries of one name")
+    refused(path, "two entries of the same name")
 
 
 @pytest.mark.parametrize(
@@ -202,22 +208,22 @@ def test_two_entries_of_one_name(tmp_path: Path) -> None:
             lambda state: state["ar_predict_layer.weight"].new_zeros(1025, 31),
             r"ar\.head\.weight is \(1025, 31\) instead",
         ),
-        (lambda state: state["ar_predict_layer.weight"].T, "does not hold all values of ar_predict_layer"),
-        (lambda state: torch.zeros(1).expand(10**6, 10**6), "does not hold all values of ar_predict_layer"),
-        (lambda state: state["ar_predict_layer.weight"].long(), "holds ar_predict_layer.weight as int64"),
-        (lambda state: state["ar_predict_layer.weight"].to_sparse(), "does not hold all values of ar_predict_layer"),
-        (lambda state: [1, 2], "holds list 'ar_predict_layer.weight'"),
+        (lambda state: state["ar_predict_layer.weight"].T, "does not store all values of ar_predict_layer"),
+        (lambda state: torch.zeros(1).expand(10**6, 10**6), "does not store all values of ar_predict_layer"),
+        (lambda state: state["ar_predict_layer.weight"].long(), "stores ar_predict_layer.weight as int64"),
+        (lambda state: state["ar_predict_layer.weight"].to_sparse(), "does not store all values of ar_predict_layer"),
+        (lambda state: [1, 2], "has list 'ar_predict_layer.weight'"),
         (lambda state: torch.zeros(()), r"ar\.head\.weight is \(\) instead"),
     ],
 )
-def test_tensors_that_are_not_the_model_s(tmp_path: Path, change: Callable[[Any], Any], message: str) -> None:
+def test_tensors_of_wrong_kind_or_shape(tmp_path: Path, change: Callable[[Any], Any], message: str) -> None:
     state = published(ModelConfig(text_vocab=20, **SIZES))[2]
     state["ar_predict_layer.weight"] = change(state)
     refused(write(tmp_path / "odd.pt", state, **OPTIONS), message)
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (0, 0), (20, 0), (3,)])
-def test_shapes_that_are_no_model(tmp_path: Path, shape: tuple[int, ...]) -> None:
+def test_shapes_that_no_model_has(tmp_path: Path, shape: tuple[int, ...]) -> None:
     state = published(ModelConfig(text_vocab=20, **SIZES))[2]
     for name in ("ar_text_embedding", "nar_text_embedding"):
         state[f"{name}.word_embeddings.weight"] = torch.zeros(shape)
@@ -235,7 +241,7 @@ def test_weights_of_another_family_in_a_folder(tmp_path: Path, tiny_checkpoint: 
     refused(folder, "of Amphion, but the weights are of another model")
     weights.unlink()
     shutil.copy(tiny_checkpoint / "model.safetensors", weights)
-    refused(folder, r"in no layout that valle knows: it holds \d+ tensors, such as ar\.", UnknownFormat)
+    refused(folder, r"has args\.json of Amphion, but its \d+ tensors are of another model", UnknownFormat)
     swapped = Path(shutil.copytree(tiny_checkpoint, tmp_path / "swapped"))
     (swapped / "model.safetensors").unlink()
     save_file(published(ModelConfig(text_vocab=20, **SIZES))[2], swapped / "model.safetensors")
@@ -281,7 +287,7 @@ def tensor(begin: int, end: int, shape: list[int], dtype: str = "F32") -> dict[s
         raw(b"\xff\xfe\xfd"),
     ],
 )
-def test_odd_safetensors(tmp_path: Path, tiny_checkpoint: Path, damage: Damage) -> None:
+def test_damaged_safetensors(tmp_path: Path, tiny_checkpoint: Path, damage: Damage) -> None:
     folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "odd"))
     damage(folder / "model.safetensors")
     refused(folder, r"model\.safetensors is damaged: ")
@@ -292,7 +298,7 @@ def test_integers_among_our_own_tensors(tmp_path: Path, tiny_checkpoint: Path) -
     held = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
     save_file({**held, "ar.head.weight": held["ar.head.weight"].int()}, folder / "model.safetensors")
-    refused(folder, r"ar\.head\.weight as int32, not as floats")
+    refused(folder, r"ar\.head\.weight as int32, not as floating point")
 
 
 @pytest.mark.parametrize(
@@ -305,7 +311,7 @@ def test_integers_among_our_own_tensors(tmp_path: Path, tiny_checkpoint: Path) -
         ({"n_layers": 128, "nar_n_layers": 128}, "does not fit its own config"),
     ],
 )
-def test_a_config_that_asks_for_too_much(
+def test_a_configuration_that_needs_too_much(
     tmp_path: Path, tiny_checkpoint: Path, options: dict[str, object], message: str
 ) -> None:
     folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "odd"))
@@ -315,7 +321,7 @@ def test_a_config_that_asks_for_too_much(
     refused(folder, message)
 
 
-def test_a_config_too_deep_to_read(tmp_path: Path, tiny_checkpoint: Path) -> None:
+def test_a_configuration_with_too_many_levels(tmp_path: Path, tiny_checkpoint: Path) -> None:
     folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "odd"))
     (folder / "config.json").write_text("[" * 100_000)
     refused(folder, r"config\.json is damaged")

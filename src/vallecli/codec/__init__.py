@@ -1,0 +1,1 @@
+"""Codecs: audio to discrete codes and back, each on its audio grid."""
