@@ -52,7 +52,7 @@ def verify(
     for result in () if as_json else results:
         write_line("\t".join(result.values()).rstrip())
     if bad:
-        raise DamagedCheckpoint(f"damaged: {', '.join(bad)}", hint)
+        raise DamagedCheckpoint(f"damaged or incomplete: {', '.join(bad)}", hint)
 
 
 def _installed(spec: CheckpointSpec, *, needed: bool) -> list[Result]:
