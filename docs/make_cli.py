@@ -1,7 +1,4 @@
-"""Write docs/cli.md, the reference of the command line, from its help texts.
-
-    python docs/make_cli.py
-"""
+"""Write docs/cli.md, the reference of the command line, from its help texts: `python docs/make_cli.py`."""
 
 from __future__ import annotations
 

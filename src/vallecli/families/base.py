@@ -223,14 +223,25 @@ class Backend(Protocol):
 class Family(Protocol):
     """One published layout of checkpoints."""
 
-    name: str
-    options: Mapping[str, Option]
-    languages: tuple[str, ...]
-    """All languages that any checkpoint of this family can know."""
-    accents: tuple[str, ...]
-    """Languages whose accent can be asked for; () if the family has no accents."""
-    sizes: tuple[str, ...]
-    """Names of published sizes that `random` can build."""
+    @property
+    def name(self) -> str:
+        """Name of the layout, as in checkpoints.toml."""
+
+    @property
+    def options(self) -> Mapping[str, Option]:
+        """Loader options by name."""
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """All languages that any checkpoint of this family can know."""
+
+    @property
+    def accents(self) -> tuple[str, ...]:
+        """Languages whose accent can be chosen; () if the family has no accents."""
+
+    @property
+    def sizes(self) -> tuple[str, ...]:
+        """Names of published sizes that `random` can build."""
 
     def recognise(self, contents: Contents) -> bool:
         """Return whether the contents are of this family, by names of files and tensors. Raises CheckpointError."""

@@ -186,7 +186,7 @@ def _kakasi() -> Any:
     with extra(EXTRA, "Japanese"):
         from pykakasi import kakasi
 
-    return kakasi()
+    return kakasi()  # type: ignore[no-untyped-call]
 
 
 @functools.cache
