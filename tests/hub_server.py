@@ -1,7 +1,7 @@
 """The part of the Hugging Face hub's protocol that its client uses, on 127.0.0.1, with the faults a network has.
 
-A small file is answered where it is asked for, with git's hash of it as ETag. A large one is answered as one in LFS
-is: by a redirect to another host that carries its sha256 and size. Nothing speaks of Xet, so the client does not
+A small file is sent by the host that is asked, with git's hash of it as ETag. A large one is sent like a file in LFS:
+after a redirect to another host, with its sha256 and size in headers. No header mentions Xet, so the client does not
 use it.
 """
 
@@ -21,7 +21,7 @@ COMMIT = "1234567890" * 4  # of every repository
 
 @dataclass
 class Served:
-    """A file of the server. The faults: other bytes than announced, an end too early, ranges that are ignored."""
+    """A file of the server. Faults: other bytes than announced, broken connections, ignored ranges."""
 
     content: bytes
     large: bool = False
@@ -72,7 +72,7 @@ class HubServer:
         self.stop()
 
     def stop(self) -> None:
-        """Answer no more; what is listed as asked for stays."""
+        """Stop answering; the list of requests stays."""
         if self.thread.is_alive():
             self.http.shutdown()
             self.thread.join()
@@ -142,7 +142,7 @@ def respond(handler: BaseHTTPRequestHandler, status: int, headers: Mapping[str, 
 
 
 def write_registry(path: Path, entries: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write a checkpoints.toml; what every entry must have and these lack is made up."""
+    """Write a checkpoints.toml; required values that entries lack are invented."""
     path.parent.mkdir(parents=True, exist_ok=True)
     common = {"kind": "model", "family": "tiny", "quality": "It babbles."}
     lines = []

@@ -43,11 +43,11 @@ def _known(name: str) -> dict[str, Any]:
     from vallecli.checkpoints import hub
 
     spec = registry.get(name)
-    present = hub.lookup(spec)
+    installed = hub.lookup(spec)
     return {
         **{key: value for key, value in vars(spec).items() if key not in ("sources", "facts")},
         "size": spec.size,
-        "path": None if present is None else str(present.path),
+        "path": None if installed is None else str(installed.path),
         "sources": [f"{source} at {source.revision}" if source.repo else source.url for source in spec.sources],
         "facts": dict(spec.facts),
     }

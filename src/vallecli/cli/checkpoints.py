@@ -1,4 +1,4 @@
-"""`valle checkpoints`: the table of its commands, and those that tell what there is: list and path."""
+"""`valle checkpoints`: the table of its commands, and the commands list and path."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Examples:
   valle checkpoints add ~/Downloads/vallex-checkpoint.pt --as vallex
   valle checkpoints verify
 
-A checkpoint is pulled once, with the codec and the decoder it needs, and then found by its name without a network.
-Files of Hugging Face repositories lie in that hub's own cache (HF_HOME), where other programs find them too.
+A checkpoint is downloaded once, with the codec and the decoder it needs, and then found by its name without a network.
+Files of Hugging Face repositories are stored in that hub's own cache (HF_HOME), which other programs share.
 
-Checkpoints of your own get a name in checkpoints.toml in your configuration folder; the file of that name in valle's
-repository shows the shape.
+Your own checkpoints get names in checkpoints.toml in your configuration folder, in the format of the file of that name
+in valle's repository.
 """
 
 app = typer.Typer(epilog=EPILOG)
@@ -33,7 +33,7 @@ app = typer.Typer(epilog=EPILOG)
 
 @app.callback(invoke_without_command=True)
 def root(context: typer.Context) -> None:
-    """List, fetch, check and convert checkpoints."""
+    """List, download, check and convert checkpoints."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -67,19 +67,19 @@ def list_(as_json: Json = False) -> None:
 
 
 def _row(name: str) -> dict[str, Any]:
-    """Return what `list` tells of a checkpoint; its size is that on the disk if it is there."""
+    """Return the columns of a checkpoint in `list`; its size is that on the disk if it is here."""
     if name in registry.BUILT_IN:
-        held = [path for path in registry.BUILT_IN[name].rglob("*") if path.is_file()]
-        size = sum(path.stat().st_size for path in held) or None
+        files = [path for path in registry.BUILT_IN[name].rglob("*") if path.is_file()]
+        size = sum(path.stat().st_size for path in files) or None
         return {"name": name, "kind": "model", "state": "built in", "size": size, "licence": "Apache-2.0"}
     from vallecli.checkpoints import hub
 
     spec = registry.get(name)
     state, size = "absent", spec.size
     try:
-        present = hub.locate(spec)
-        if present is not None:
-            state, size = "here", present.size
+        installed = hub.locate(spec)
+        if installed is not None:
+            state, size = "here", installed.size
     except DamagedCheckpoint:
         state = "damaged"
     return {"name": name, "kind": spec.kind, "state": state, "size": size, "licence": spec.licence}
@@ -89,9 +89,9 @@ def _row(name: str) -> dict[str, Any]:
 def path(
     checkpoint: Annotated[str, typer.Argument(metavar="NAME", help="A name of the list.")], as_json: Json = False
 ) -> None:
-    """Print where a checkpoint lies.
+    """Print the path of a checkpoint.
 
-    It is a folder where the checkpoint has several files.
+    It is a folder if the checkpoint has several files.
 
     \b
     Example:
