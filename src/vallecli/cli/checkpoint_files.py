@@ -22,7 +22,7 @@ Result = dict[str, str]  # state, name, path and reason, in this order
 def verify(
     checkpoint: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME|PATH]", help="A name of the list, or a file or folder. Default: all names."),
+        typer.Argument(metavar="NAME|PATH", help="A name of the list, or a file or folder. Default: all names."),
     ] = None,
     as_json: Json = False,
 ) -> None:
