@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -61,36 +61,40 @@ class Times:
 Report = Callable[[str], object]  # receives the name of the current stage
 
 
-def load(checkpoint: str, size: str | None, *, device: str, dtype: str) -> CausalBackend:
-    """Return a checkpoint, or one of random weights of a size. Raises the errors of loading."""
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What is measured: a checkpoint with its loader options, or random weights of a published size."""
+
+    checkpoint: str = "nano"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    random_size: str | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+
+
+def load(subject: Subject) -> CausalBackend:
+    """Return the backend of a subject. Raises the errors of loading."""
+    size, device = subject.random_size, subject.device
     if size is None:
-        backend: Backend = Synthesizer.load(checkpoint, device=device, dtype=dtype).backend
+        checkpoint, dtype = subject.checkpoint, subject.dtype
+        backend: Backend = Synthesizer.load(checkpoint, device=device, dtype=dtype, options=subject.options).backend
     else:
         known = sizes()
         if size not in known:
             raise UsageError(f"there is no size {size!r}", f"Possible sizes: {', '.join(known)}.")
-        backend = known[size].random(size, device=devices.pick(device), dtype=dtype)
+        backend = known[size].random(size, device=devices.pick(device), dtype=subject.dtype)
     if not isinstance(backend, CausalBackend):
         raise UsageError(f"{backend.name} has no autoregressive model", "Choose another checkpoint.")
     return backend
 
 
-def measure(
-    work: Work,
-    checkpoint: str,
-    size: str | None,
-    *,
-    device: str,
-    dtype: str,
-    baseline: bool,
-    report: Report,
-) -> dict[str, Any]:
+def measure(subject: Subject, work: Work, *, baseline: bool, report: Report) -> dict[str, Any]:
     """Return the output of `valle bench --json`: sizes in bytes, times in seconds except for `_ms`.
 
     The baseline is float32, one request, no cache, and the matrix products that torch itself chooses. Raises
     UsageError for more frames than the model generates for the text.
     """
-    backend = load(checkpoint, size, device=device, dtype=dtype)
+    backend = load(subject)
     bench = Bench(backend, work, report)
     times = bench.run()
     read, peak = bench.bytes_per_step(), peak_memory(backend.device)
@@ -111,7 +115,7 @@ def measure(
     if baseline:
         if backend.dtype != torch.float32:
             del bench, backend
-            backend = load(checkpoint, size, device=device, dtype="float32")
+            backend = load(replace(subject, dtype="float32"))
         plain = Bench(backend, replace(work, batch=1), report)
         result["baseline"] = plain.summary(plain.run_baseline())
         result["speedup"] = _rounded(result["baseline"]["real_time_factor"] / result["real_time_factor"])

@@ -32,9 +32,12 @@ The baseline is float32, one utterance, no cache, and the matrix products that t
 def bench(
     context: typer.Context,
     checkpoint: options.Checkpoint = None,
+    option: options.Option = None,
     random_weights: Annotated[
         str | None,
-        typer.Option(metavar="SIZE", help="Random weights of a published size: full is VALL-E X."),
+        typer.Option(
+            metavar="SIZE", help="Random weights of a published size: full (VALL-E X), nano, amphion-v2, ecker."
+        ),
     ] = None,
     device: options.Device = None,
     dtype: options.Dtype = None,
@@ -64,21 +67,20 @@ def bench(
     settings = resolve({"checkpoint": checkpoint, "device": device, "dtype": dtype})
     import torch
 
-    from vallecli.bench import Work, measure
+    from vallecli.bench import Subject, Work, measure
 
     work = Work(batch=batch, frames=frames, prompt_frames=prompt_frames, phonemes=phonemes, steps=steps or frames)
     if threads is not None:
         torch.set_num_threads(threads)
+    subject = Subject(
+        checkpoint=settings.checkpoint,
+        options=options.loader_options(context, reporter),
+        random_size=random_weights,
+        device=settings.device,
+        dtype=settings.dtype,
+    )
     with reporter.stages() as report:
-        result = measure(
-            work,
-            settings.checkpoint,
-            random_weights,
-            device=settings.device,
-            dtype=settings.dtype,
-            baseline=baseline,
-            report=report,
-        )
+        result = measure(subject, work, baseline=baseline, report=report)
     if as_json:
         write_json(result)
     else:

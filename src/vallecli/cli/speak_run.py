@@ -83,10 +83,12 @@ def run(request: SpeakRequest, reporter: Reporter) -> None:
     check_codes_path(request)
     player = play.find_player() if request.play else None
 
-    from vallecli.families.detect import describe  # imports torch, which takes seconds
+    from vallecli.families.base import parse_options
+    from vallecli.families.detect import detect  # imports torch, which takes seconds
 
-    description = describe(path)
-    recording = read_prompt(request.prompt, description.grid.sample_rate)
+    family, contents = detect(path, verify=False)
+    parse_options(family, request.options)
+    recording = read_prompt(request.prompt, family.describe(contents).grid.sample_rate)
     for note in recording.notes if isinstance(recording, PreparedPrompt) else ():
         reporter.info(note)
 

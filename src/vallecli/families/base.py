@@ -272,5 +272,5 @@ def parse_options(family: Family, written: Mapping[str, Any]) -> dict[str, Any]:
     for name in written:
         if name not in family.options:
             hint = suggest(name, list(family.options)) if family.options else "This family has no loader options."
-            raise UsageError(f"a {family.name} checkpoint has no option {name!r}", hint)
+            raise UsageError(f"{family.name} checkpoints have no option {name!r}", hint)
     return {name: family.options[name].parse(name, value) for name, value in written.items() if value is not None}
