@@ -54,6 +54,8 @@ def read(path: Path, *, verify: bool = True) -> Any:
     if not head:
         raise DamagedCheckpoint(f"{path} is empty", AGAIN)
     if head.startswith((b"PK\x03\x04", b"\x80")):
+        if path.suffix == ".safetensors":  # torch.load would go by the name
+            raise UnknownFormat(f"{path} is a PyTorch file, in spite of its name", "Rename it so that it ends in .pt.")
         return read_pt(path, verify=verify)
     if head[8:9] == b"{":
         return read_safetensors(path)

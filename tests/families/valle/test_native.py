@@ -1,4 +1,4 @@
-"""Our own format: what is saved is what is loaded, and a damaged folder says what is wrong with it."""
+"""valle's own format: what is saved is what is loaded, and the error of a damaged folder says what is wrong."""
 
 import json
 from collections.abc import Callable
@@ -9,16 +9,18 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from vallecli.checkpoints.modules import load_into, state_to_store
 from vallecli.errors import DamagedCheckpoint
+from vallecli.families.causal import Limits
 from vallecli.families.valle import native
-from vallecli.families.valle.checkpoint import Limits, load_into, state_to_store
 from vallecli.families.valle.ar import AR
+from vallecli.families.valle.checkpoint import Checkpoint
 from vallecli.families.valle.config import ModelConfig
 from vallecli.families.valle.nar import NAR
 
 SIZES = {"d_model": 32, "n_heads": 2, "n_layers": 1, "nar_d_model": 16, "nar_n_heads": 2, "nar_n_layers": 1}
 CONFIG = ModelConfig(text_vocab=20, **SIZES, bos="after_prompt")
-AROUND = {
+OTHERS = {
     "name": "tiny",
     "front_end": "arpabet-1",
     "codec": {"kind": "nano", "width": 8},
@@ -36,17 +38,18 @@ def models() -> tuple[AR, NAR]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A checkpoint in half precision, as it ships."""
+    """A checkpoint in half precision, as nano."""
     tensors = {
         f"{prefix}.{key}": tensor
         for prefix, module in zip(("ar", "nar"), models(), strict=True)
         for key, tensor in state_to_store(module).items()
     }
-    native.save(tmp_path / "tiny", model=CONFIG, tensors=tensors, dtype=torch.float16, **AROUND)
+    checkpoint = Checkpoint(path=tmp_path, model=CONFIG, tensors=tensors, **OTHERS)
+    native.save(tmp_path / "tiny", checkpoint, dtype=torch.float16)
     return tmp_path / "tiny"
 
 
-def fill(folder: Path) -> tuple[AR, NAR]:
+def build(folder: Path) -> tuple[AR, NAR]:
     checkpoint = native.load(folder)
     ar, nar = AR(checkpoint.model), NAR(checkpoint.model)
     load_into(ar, checkpoint.tensors, "ar.", folder)
@@ -57,9 +60,9 @@ def fill(folder: Path) -> tuple[AR, NAR]:
 def test_round_trip(folder: Path) -> None:
     checkpoint = native.load(folder)
     assert checkpoint.model == CONFIG
-    assert {name: getattr(checkpoint, name) for name in AROUND} == AROUND
+    assert {name: getattr(checkpoint, name) for name in OTHERS} == OTHERS
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
-    for loaded, original in zip(fill(folder), models(), strict=True):
+    for loaded, original in zip(build(folder), models(), strict=True):
         for name, parameter in original.named_parameters():
             assert loaded.get_parameter(name).dtype == torch.float32
             assert torch.equal(loaded.get_parameter(name), parameter.half().float())
@@ -68,7 +71,7 @@ def test_round_trip(folder: Path) -> None:
 def test_tied_heads_are_stored_once_and_stay_tied(folder: Path) -> None:
     stored = load_file(folder / "model.safetensors")
     assert [key for key in stored if ".heads." in key] == ["nar.heads.6.weight"]
-    nar = fill(folder)[1]
+    nar = build(folder)[1]
     assert nar.heads[0].weight is nar.audio_embeddings[2].weight
 
 
@@ -101,13 +104,14 @@ def cut(name: str, keep: float) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda folder: (folder / "config.json").unlink(), "tiny has no config.json"),
+        (lambda folder: (folder / "config.json").unlink(), "tiny is not a checkpoint in valle.s own format"),
         (lambda folder: (folder / "model.safetensors").unlink(), "tiny has no model.safetensors"),
         (cut("config.json", 0.5), "config.json is damaged"),
         (cut("config.json", 0), "config.json is damaged"),
         (lambda folder: (folder / "config.json").write_bytes(b"\xff\xfe{}"), "config.json is damaged"),
-        (lambda folder: (folder / "config.json").write_text("[1, 2]"), "does not say that it is in the format"),
-        (config_with(format="vallecli-9"), "does not say that it is in the format vallecli-1"),
+        (lambda folder: (folder / "config.json").write_text("[1, 2]"), "config.json is not a configuration"),
+        (config_with(format="vallecli-9"), "tiny is not a checkpoint in valle.s own format"),
+        (config_with(family="llama"), "tiny is not a checkpoint in valle.s own format"),
         (config_with(name=None), "not a complete configuration: it has no name"),
         (config_with(model={"d_model": 8}), "not a complete configuration: .*text_vocab"),
         (config_with(model=CONFIG.to_dict() | {"n_heads": 3}), "not a complete configuration: a width of 32"),
@@ -119,8 +123,8 @@ def cut(name: str, keep: float) -> Callable[[Path], None]:
         (config_with(equalize="all"), "not a complete configuration"),
         (config_with(codec=[1]), r"codec cannot be \[1\]"),
         (config_with(front_end=["arpabet-1"]), "front_end cannot be"),
-        (config_with(symbols="abc"), "symbols is not a list of texts"),
-        (config_with(symbols=[1]), "symbols is not a list of texts"),
+        (config_with(symbols="abc"), "symbols is not a list of strings"),
+        (config_with(symbols=[1]), "symbols is not a list of strings"),
         (cut("model.safetensors", 0.9), "model.safetensors is damaged"),
         (cut("model.safetensors", 0), "model.safetensors is damaged"),
         (tensors_with(ar__head__weight=None), "does not fit its own config: ar.head.weight is missing"),
@@ -132,9 +136,9 @@ def cut(name: str, keep: float) -> Callable[[Path], None]:
 def test_damage(folder: Path, damage: Callable[[Path], None], message: str) -> None:
     damage(folder)
     with pytest.raises(DamagedCheckpoint, match=message):
-        fill(folder)
+        build(folder)
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(DamagedCheckpoint, match=r"absent has no config\.json"):
+def test_a_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(DamagedCheckpoint, match="absent does not exist"):
         native.load(tmp_path / "absent")
