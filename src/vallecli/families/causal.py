@@ -6,11 +6,13 @@ a request gives to it, and `finish` for the remaining codebooks.
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +33,8 @@ from vallecli.decoding.sampling import Sampling
 from vallecli.errors import EmptyText, ForeignPreset
 from vallecli.families.base import Generated, Preset, Request, Tag, Voice, sentence_seed
 from vallecli.text.base import AUTO, FrontEnd, Tokens
+
+Ids = Sequence[Any] | np.ndarray[Any, Any] | Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,6 +226,45 @@ class CausalBackend(ABC):
         """Return the audio (N,) of one sentence."""
         wav_N: npt.NDArray[np.float32] = self.codec.decode(generated.codes_TQ[None])[0].float().cpu().numpy()
         return wav_N
+
+    # Helpers for computations on token ids, which families offer for comparison with other implementations
+
+    def ids(self, values: Ids, classes: int, name: str, width: int | None = None) -> Tensor:
+        """Return ids in 0..classes-1 as (L,), or as (L, width). Raises ValueError for anything else."""
+        ids = torch.as_tensor(values)
+        if ids.is_floating_point() and ids.numel():  # an empty list has no type
+            raise ValueError(f"{name} is {str(ids.dtype).removeprefix('torch.')}, it must be whole numbers")
+        if not ids.numel() and width is not None:
+            ids = ids.reshape(-1, width)
+        if ids.ndim != (1 if width is None else 2) or (width is not None and ids.shape[1] != width):
+            raise ValueError(f"{name} is {tuple(ids.shape)}, it must be {'(L,)' if width is None else f'(L, {width})'}")
+        if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < classes:
+            raise ValueError(f"{name} has ids outside 0 to {classes - 1}")
+        return ids.long().to(self.device)
+
+    def prompt_ids(self, values: Ids) -> Tensor:
+        """Return the codes of a prompt (P, Q). Raises ValueError."""
+        return self.ids(values, self.grid.codebook_size, "prompt_codes", self.grid.codebooks)
+
+    def voice_codes(self, voice: Voice) -> Tensor:
+        """Return the codes of a voice (P, Q) on the device."""
+        return torch.from_numpy(voice.codes_PQ).long().to(self.device)
+
+    def sampling_of(self, frames: int | None, exclude_eos: bool, changes: Mapping[str, Any]) -> Sampling:
+        """Return the default sampling with other fields, for at most `frames`, or exactly these if EOS is excluded."""
+        sampling = replace(self.sampling, **changes)
+        if frames is not None:
+            sampling = replace(sampling, max_frames=frames, min_frames=min(sampling.min_frames, frames))
+        if exclude_eos:
+            sampling = replace(sampling, min_frames=sampling.max_frames or sys.maxsize)
+        return sampling
+
+    def decode_alone(self, request: CausalRequest) -> Tensor:
+        """Return the first codebook (T,) of a request, decoded with the cache, on the CPU."""
+        with self.batcher(1) as batcher:
+            return engine.decode_one(batcher, request).codes_T.cpu()
+
+    # Decoding
 
     @contextmanager
     @torch.inference_mode()

@@ -1,6 +1,6 @@
 """VALL-E as in the paper (arXiv 2301.02111): an AR for codebook 1, a NAR for the others. This module imports no torch.
 
-Its layouts: valle's own format (nano), VALL-E X, lifeiteng/vall-e (VALL-E and VALL-F, and its first layout), Amphion v1.
+Layouts: valle's own format (nano), VALL-E X, lifeiteng/vall-e (VALL-E, VALL-F and its first layout), Amphion v1.
 """
 
 from __future__ import annotations

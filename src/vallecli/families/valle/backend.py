@@ -10,7 +10,6 @@ ids in int64 and logits in float32.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -24,12 +23,11 @@ from torch import Tensor, nn
 from vallecli.audio.prompt import PreparedPrompt
 from vallecli.codec import equalizer
 from vallecli.codec.select import CodecSpec
-from vallecli.decoding import engine
 from vallecli.decoding.request import CausalOutput, CausalRequest
 from vallecli.decoding.sampling import Sampling
 from vallecli.errors import CheckpointError, DamagedCheckpoint, ForeignPreset
 from vallecli.families.base import Generated, Preset, Request, Voice
-from vallecli.families.causal import CausalBackend
+from vallecli.families.causal import CausalBackend, Ids
 from vallecli.families.valle import refine as nar_loop
 from vallecli.families.valle.ar import Prefix, audio_prefix
 from vallecli.families.valle.checkpoint import Checkpoint, build_for_inference
@@ -43,8 +41,6 @@ from vallecli.text.vallex import VallexFrontEnd
 
 FRONT_ENDS = (ArpabetFrontEnd.name, VallexFrontEnd.name, EspeakFrontEnd.name)
 FRAMES_PER_TOKEN = 16  # published limit: more frames per text token than this mean that decoding went wrong
-
-Ids = Sequence[Any] | np.ndarray[Any, Any] | Tensor
 
 
 class ValleBackend(CausalBackend):
@@ -127,7 +123,7 @@ class ValleBackend(CausalBackend):
         tokens, voice = request.tokens, request.voice
         text_S = torch.tensor(tokens.ids, device=self.device)
         languages_S = None if tokens.languages is None else torch.tensor(tokens.languages, device=self.device)
-        return self._causal(text_S, self._voice_codes(voice), languages_S, request.sampling)
+        return self._causal(text_S, self.voice_codes(voice), languages_S, request.sampling)
 
     def _causal(
         self, text_S: Tensor, prompt_PQ: Tensor, languages_S: Tensor | None, sampling: Sampling
@@ -141,7 +137,7 @@ class ValleBackend(CausalBackend):
         for request, output in outputs:
             tokens = request.tokens
             languages_S = None if tokens.languages is None else torch.tensor(tokens.languages, device=self.device)
-            text_S, prompt_PQ = torch.tensor(tokens.ids, device=self.device), self._voice_codes(request.voice)
+            text_S, prompt_PQ = torch.tensor(tokens.ids, device=self.device), self.voice_codes(request.voice)
             inputs.append(NarInput(text_S, prompt_PQ, output.codes_T, tokens.prompt_tokens, languages_S))
         return nar_loop.refine_many(self.nar, inputs)
 
@@ -164,9 +160,6 @@ class ValleBackend(CausalBackend):
         """Return what a decode step reads, apart from single rows of the embeddings."""
         return self.ar.layers, self.ar.norm, self.ar.head
 
-    def _voice_codes(self, voice: Voice) -> Tensor:
-        return torch.from_numpy(voice.codes_PQ).long().to(self.device)
-
     # Computations on token ids
 
     @torch.inference_mode()
@@ -176,8 +169,8 @@ class ValleBackend(CausalBackend):
         Row t depends on the codes before t. All rows are computed at once, without a cache. Class 1024 is EOS.
         """
         text_S, languages_S = self._text(text, languages)
-        prefix_A = audio_prefix(self.config, self._prompt(prompt_codes)[:, 0])
-        audio_A = torch.cat([prefix_A, self._ids(codes, CODEBOOK_SIZE, "codes")])
+        prefix_A = audio_prefix(self.config, self.prompt_ids(prompt_codes)[:, 0])
+        audio_A = torch.cat([prefix_A, self.ids(codes, CODEBOOK_SIZE, "codes")])
         lengths = torch.tensor([[len(text_S)], [len(audio_A)]], device=self.device)
         languages_BS = None if languages_S is None else languages_S[None]
         logits_BAV = self.ar(text_S[None], lengths[0], audio_A[None], lengths[1], languages_BS=languages_BS)
@@ -199,14 +192,8 @@ class ValleBackend(CausalBackend):
         T is at most `frames`, and exactly `frames` if EOS is excluded; by default the model's limit.
         """
         text_S, languages_S = self._text(text, languages)
-        chosen = replace(self.sampling, **sampling)
-        if frames is not None:
-            chosen = replace(chosen, max_frames=frames, min_frames=min(chosen.min_frames, frames))
-        if exclude_eos:
-            chosen = replace(chosen, min_frames=chosen.max_frames or sys.maxsize)
-        request = self._causal(text_S, self._prompt(prompt_codes), languages_S, chosen)
-        with self.batcher(1) as batcher:
-            return engine.decode_one(batcher, request).codes_T.cpu()
+        chosen = self.sampling_of(frames, exclude_eos, sampling)
+        return self.decode_alone(self._causal(text_S, self.prompt_ids(prompt_codes), languages_S, chosen))
 
     def refine(
         self, text: Ids, prompt_codes: Ids, codes: Ids, *, prompt_tokens: int = 0, languages: Ids | None = None
@@ -220,8 +207,8 @@ class ValleBackend(CausalBackend):
         return nar_loop.refine(
             self.nar,
             text_S,
-            self._prompt(prompt_codes),
-            self._ids(codes, CODEBOOK_SIZE, "codes"),
+            self.prompt_ids(prompt_codes),
+            self.ids(codes, CODEBOOK_SIZE, "codes"),
             prompt_tokens=prompt_tokens,
             languages_S=languages_S,
         ).cpu()
@@ -235,8 +222,8 @@ class ValleBackend(CausalBackend):
         The logits of codebook k + 1 depend on codebooks 1 to k as they are given.
         """
         text_S, languages_S = nar_loop.without_prompt(self.config, *self._text(text, languages), prompt_tokens)
-        prompt_PQ = self._prompt(prompt_codes)
-        codes_AQ = torch.cat([prompt_PQ, self._ids(codes, CODEBOOK_SIZE, "codes", NUM_CODEBOOKS)])
+        prompt_PQ = self.prompt_ids(prompt_codes)
+        codes_AQ = torch.cat([prompt_PQ, self.ids(codes, CODEBOOK_SIZE, "codes", NUM_CODEBOOKS)])
         lengths = torch.tensor([[len(text_S)], [len(prompt_PQ)], [len(codes_AQ)]], device=self.device)
         languages_BS = None if languages_S is None else languages_S[None]
         stages = [
@@ -247,34 +234,17 @@ class ValleBackend(CausalBackend):
 
     def _text(self, text: Ids, languages: Ids | None) -> tuple[Tensor, Tensor | None]:
         """Return ids (S,) and languages (S,), these only for models that know them."""
-        text_S = self._ids(text, self.config.text_vocab, "text")
+        text_S = self.ids(text, self.config.text_vocab, "text")
         if not len(text_S):
             raise ValueError("text has no ids")
         if (languages is not None) != bool(self.config.n_languages):
             raise ValueError(f"this model has {self.config.n_languages} language embeddings")
         if languages is None:
             return text_S, None
-        languages_S = self._ids(languages, self.config.n_languages, "languages")
+        languages_S = self.ids(languages, self.config.n_languages, "languages")
         if len(languages_S) != len(text_S):
             raise ValueError(f"there are {len(text_S)} text ids and {len(languages_S)} languages")
         return text_S, languages_S
-
-    def _prompt(self, codes: Ids) -> Tensor:
-        """Return the prompt's codes (P, 8)."""
-        return self._ids(codes, CODEBOOK_SIZE, "prompt_codes", NUM_CODEBOOKS)
-
-    def _ids(self, values: Ids, classes: int, name: str, width: int | None = None) -> Tensor:
-        """Return ids in 0..classes-1 as (L,), or as (L, width)."""
-        ids = torch.as_tensor(values)
-        if ids.is_floating_point() and ids.numel():  # an empty list has no type of its own
-            raise ValueError(f"{name} is {str(ids.dtype).removeprefix('torch.')}, it must be whole numbers")
-        if not ids.numel() and width is not None:
-            ids = ids.reshape(-1, width)
-        if ids.ndim != (1 if width is None else 2) or (width is not None and ids.shape[1] != width):
-            raise ValueError(f"{name} is {tuple(ids.shape)}, it must be {'(L,)' if width is None else f'(L, {width})'}")
-        if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < classes:
-            raise ValueError(f"{name} has ids outside 0 to {classes - 1}")
-        return ids.long().to(self.device)
 
 
 def max_frames(config: ModelConfig, text_tokens: int) -> int:

@@ -87,7 +87,9 @@ class Attention(nn.Module):
         self.out = Linear(dim, dim)
 
     def forward(self, x_BLD: Tensor, mask: Tensor | None, cache: LayerCache | None = None) -> Tensor:
-        """Given (B, L, D) and a mask (boolean, True = attend, or additive) that broadcasts to (B, H, L, K), return (B, L, D).
+        """Given (B, L, D) and a mask that broadcasts to (B, H, L, K), return (B, L, D).
+
+        The mask is boolean (True = attend) or additive.
 
         With a cache, keys and values are first written to it, and attention reads the whole filled part.
         """
