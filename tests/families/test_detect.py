@@ -1,31 +1,31 @@
-"""A checkpoint is known by what it holds: every family is found, described and loaded, and strangers are told apart."""
+"""The family of a checkpoint is found by its contents; files and folders of no known family are refused with a hint."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from published import ARGS, SIZES, published, write_amphion, write_lifeiteng, write_vallex
+from published import write_amphion, write_lifeiteng, write_vallex
 from safetensors.torch import save_file
 
-from vallecli.errors import CheckpointError, DamagedCheckpoint, UnknownFormat, UsageError
-from vallecli.families.valle import detect
+from vallecli.errors import DamagedCheckpoint, UnknownFormat, UsageError
+from vallecli.families.catalog import FAMILIES
+from vallecli.families.convert import convert
+from vallecli.families.detect import describe, detect
 from vallecli.families.valle.checkpoint import build
-from vallecli.families.valle.symbols import read_symbols
-from vallecli.families.valle.config import ModelConfig
+from vallecli.families.valle.read import read_checkpoint
 from vallecli.synthesizer import Synthesizer
 
 MAKERS = {"vallex": write_vallex, "lifeiteng": write_lifeiteng, "amphion-v1": write_amphion}
 
 
 @pytest.mark.parametrize("family", MAKERS)
-def test_the_family_is_found_whatever_the_name(tmp_path: Path, family: str) -> None:
+def test_the_family_does_not_depend_on_the_name_of_the_file(tmp_path: Path, family: str) -> None:
     path = MAKERS[family](tmp_path / "weights of mine")
-    described = detect.describe(path)
-    checkpoint = detect.load(path)
+    described = describe(path)
+    checkpoint = read_checkpoint(path)
     assert described.family == family
     assert described.config["front_end"] == checkpoint.front_end
     assert {name: described.config[name] for name in checkpoint.model.to_dict()} == checkpoint.model.to_dict()
@@ -33,160 +33,62 @@ def test_the_family_is_found_whatever_the_name(tmp_path: Path, family: str) -> N
     build(checkpoint)
 
 
-def test_our_own_is_found_by_folder_or_by_either_file(tiny_checkpoint: Path) -> None:
+def test_valles_own_format_is_found_by_folder_or_by_either_file(tiny_checkpoint: Path) -> None:
     for path in (tiny_checkpoint, tiny_checkpoint / "config.json", tiny_checkpoint / "model.safetensors"):
-        assert detect.describe(path).family == "native"
-        assert detect.describe(path).missing == ()
-        assert detect.load(path).path == tiny_checkpoint
+        assert describe(path).family == "native"
+        assert describe(path).missing == ()
+        assert read_checkpoint(path).path == tiny_checkpoint
 
 
 def test_describing_reads_no_values(tmp_path: Path) -> None:
     path = write_vallex(tmp_path / "big.pt")
     whole = bytearray(path.read_bytes())
     begin = whole.index(b"/data/0") + 64
-    whole[begin + 100] ^= 0xFF  # a value: whoever reads it sees that the checksum does not hold
+    whole[begin + 100] ^= 0xFF  # a value: reading it finds a wrong checksum
     path.write_bytes(whole)
-    assert detect.describe(path).family == "vallex"
+    assert describe(path).family == "vallex"
     with pytest.raises(DamagedCheckpoint, match="checksum"):
-        detect.load(path)
-
-
-# Symbols
-
-
-def test_symbols_are_numbered_by_code_point_after_the_special_ones(tmp_path: Path) -> None:
-    table = tmp_path / "unique_text_tokens.k2symbols"
-    table.write_text("<eps> 0\nb 1\n! 2\nɐ 3\n̩ 4\n")
-    wanted = ("<pad>", "<bos>", "<eos>", "!", "<eps>", "b", "ɐ", "̩")
-    assert read_symbols(table, 20) == wanted
-    path = write_lifeiteng(tmp_path / "epoch-1.pt")
-    assert detect.load(path).symbols == wanted  # it lies beside the weights
-    assert detect.describe(path).missing == ()
-    moved = table.rename(tmp_path / "mine.txt")
-    assert detect.load(path).symbols is None
-    assert "--symbols FILE" in detect.describe(path).missing[0]
-    assert detect.load(path, symbols=moved).symbols == wanted
-
-
-def test_the_place_of_the_table_is_never_taken_from_the_file(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("a 0\n")
-    path = write_lifeiteng(tmp_path / "here.pt", text_tokens=str(tmp_path / "elsewhere" / "secret"))
-    assert detect.load(path).symbols == ("<pad>", "<bos>", "<eos>", "a")  # its name counts, beside the weights
-    (tmp_path / "sub").mkdir()
-    moved = Path(shutil.move(path, tmp_path / "sub" / "here.pt"))
-    assert detect.load(moved).symbols is None
+        read_checkpoint(path)
 
 
 @pytest.mark.parametrize(
-    ("table", "message"),
+    ("options", "message"),
     [
-        (b"", "it is empty"),
-        (b"a\n", "line 1 is 'a'"),
-        (b"a 0\nb c d\n", "line 2"),
-        (b"a 0\na 1\n", "a symbol stands in it twice"),
-        (b"\xff\xfe 0\n", "not UTF-8"),
-        ("".join(f"{chr(0x4E00 + i)} {i}\n" for i in range(18)).encode(), "18 symbols, and the model 20 rows"),
+        ({"heads": 0}, "option heads is 0"),
+        ({"prefix_mode": 3}, "option prefix_mode is 3"),
+        ({"depth": 3}, "no option 'depth'"),
     ],
 )
-def test_a_table_that_is_none(tmp_path: Path, table: bytes, message: str) -> None:
-    (tmp_path / "table").write_bytes(table)
-    with pytest.raises(DamagedCheckpoint, match=message):
-        detect.load(write_lifeiteng(tmp_path / "epoch-1.pt"), symbols=tmp_path / "table")
-
-
-@pytest.mark.parametrize(("options", "message"), [({"heads": 0}, "0 attention heads"), ({"prefix_mode": 3}, "mode 3")])
 def test_options_that_no_model_has(tmp_path: Path, options: dict[str, int], message: str) -> None:
+    path = write_lifeiteng(tmp_path / "epoch-1.pt")
     with pytest.raises(UsageError, match=message):
-        detect.load(write_lifeiteng(tmp_path / "epoch-1.pt"), **options)
+        read_checkpoint(path, **options)
+    with pytest.raises(UsageError, match=message):
+        Synthesizer.load(path, device="cpu", options=options)
 
 
-# Amphion
+# Files and folders of no known family
 
 
-def test_amphion_takes_the_latest_epoch(tmp_path: Path) -> None:
-    names = (
-        "epoch-0009_step-0000900_loss-1.0",
-        "final_epoch-0100_step-0000001_loss-3.88",
-        "epoch-0010_step-9_loss-0.1",
-    )
-    folder = write_amphion(tmp_path / "valle_libritts", *names)
-    for name in (names[0], names[2]):
-        (folder / "checkpoint" / name / "pytorch_model.bin").write_bytes(b"not read")
-    (folder / "checkpoint" / "samples").mkdir()
-    checkpoint = detect.load(folder)
-    assert checkpoint.name == "valle_libritts"
-    assert checkpoint.symbols == ("<pad>", "<bos>", "<eos>", "!", "<eps>", "b")
-    assert (checkpoint.model.prefix_mode, checkpoint.model.n_heads, checkpoint.model.stop) == (1, 2, "argmax")
-    weights = folder / "checkpoint" / names[1] / "pytorch_model.bin"
-    assert detect.describe(weights).family == "amphion-v1"  # args.json is found above it
-    assert detect.load(weights).model == checkpoint.model
+def folder(**files: bytes | str) -> Callable[[Path], None]:
+    """Return a function that writes a folder with these files; __ in a name is a dot."""
+
+    def write(path: Path) -> None:
+        path.mkdir()
+        for name, content in files.items():
+            data = content.encode() if isinstance(content, str) else content
+            (path / name.replace("__", ".")).write_bytes(data)
+
+    return write
 
 
-@pytest.mark.parametrize("dropped", ["nar_predict_layers.{}.weight", "nar_audio_embeddings.{}.word_embeddings.weight"])
-def test_amphion_with_tied_tensors_once(tmp_path: Path, dropped: str) -> None:
-    state = published(ModelConfig(text_vocab=20, **SIZES))[2]
-    folder = write_amphion(tmp_path / "amphion")
-    expected = detect.load(folder)
-    for number in range(6):
-        del state[dropped.format(number if "predict" in dropped else number + 2)]
-    [weights] = folder.glob("checkpoint/*/pytorch_model.bin")
-    save_file({f"module.{key}": tensor for key, tensor in state.items()}, weights.with_name("model.safetensors"))
-    weights.unlink()  # not overwritten, as it is mapped
-    weights.write_bytes(b"not read: the safe format is preferred")
-    loaded = detect.load(folder)
-    for ours, theirs in zip(build(loaded), build(expected), strict=True):
-        assert all(torch.equal(tensor, theirs.state_dict()[key]) for key, tensor in ours.state_dict().items())
+def transformers_folder(path: Path) -> None:
+    """A model of the transformers library, whose configuration has the same name as that of valle's own format."""
+    folder(config__json='{"architectures": ["LlamaForCausalLM"], "model_type": "llama"}')(path)
+    save_file({"lm_head.weight": torch.ones(2, 2)}, path / "model.safetensors")
 
 
-def test_amphion_fills_in_the_defaults_of_its_base_config(tmp_path: Path) -> None:
-    folder = write_amphion(tmp_path / "amphion", args='{"model": {"nhead": 2}}', symbols=None)
-    assert detect.load(folder).model.prefix_mode == 0
-    assert "--symbols FILE" in detect.describe(folder).missing[0]
-    assert detect.load(folder, prefix_mode=4).model.prefix_mode == 4
-
-
-@pytest.mark.parametrize(
-    ("args", "message"),
-    [
-        ("{", "args.json is damaged"),
-        ("[1]", "not a configuration of Amphion"),
-        ("[" * 100_000, "args.json is damaged"),
-        ('{"model": 3}', "model is no table"),
-        ('{"model_type": "FastSpeech2"}', "Amphion's FastSpeech2"),
-        ('{"preprocess": {"acoustic_token_extractor": "DAC"}}', "speaks in codes of DAC"),
-        ('{"model": {"nhead": "many"}}', "not in the lifeiteng layout"),
-        ('{"model": {"add_prenet": true}}', "prenets"),
-    ],
-)
-def test_amphion_with_other_args(tmp_path: Path, args: str, message: str) -> None:
-    with pytest.raises(CheckpointError, match=message):
-        detect.load(write_amphion(tmp_path / "amphion", args=args))
-
-
-def test_amphion_without_weights(tmp_path: Path) -> None:
-    folder = write_amphion(tmp_path / "amphion")
-    [weights] = folder.glob("checkpoint/*/pytorch_model.bin")
-    weights.unlink()
-    with pytest.raises(DamagedCheckpoint, match=r"neither checkpoint/epoch-0001.*pytorch_model\.bin"):
-        detect.load(folder)
-
-
-def test_a_front_end_that_is_not_known(tmp_path: Path) -> None:
-    args = ARGS.rstrip().removesuffix("}") + '"preprocess": {"phone_extractor": "pypinyin"}}'
-    with pytest.raises(DamagedCheckpoint, match="unknown text front end 'pypinyin'"):
-        Synthesizer.load(write_amphion(tmp_path / "amphion", args=args), device="cpu")
-
-
-# Strangers
-
-
-def some_folder(path: Path) -> None:
-    path.mkdir()
-    for name in ("optimizer.bin", "a.wav", "b.wav", "c.wav"):
-        (path / name).touch()
-
-
-STRANGERS: dict[str, tuple[Callable[[Path], object], str]] = {
+UNKNOWN: dict[str, tuple[Callable[[Path], object], str]] = {
     "text": (lambda path: path.write_text("Dear diary"), "begins with b'Dear diary'"),
     "git lfs": (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\n"), "Git LFS pointer"),
     "another model": (
@@ -195,15 +97,64 @@ STRANGERS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a list": (lambda path: torch.save([1, 2], path), "no tensors by name"),
     "safetensors": (lambda path: save_file({"w": torch.ones(2)}, path), "1 tensors, such as w"),
-    "a folder": (some_folder, r"a\.wav, b\.wav, c\.wav and 1 more"),
-    "an empty folder": (lambda path: path.mkdir(), "it holds nothing"),
+    "a folder": (folder(a__wav="", b__wav="", c__wav="", d__txt=""), r"it has a\.wav, b\.wav, c\.wav and 1 more"),
+    "a folder with other weights": (folder(optimizer__bin="", a__wav=""), r"it has optimizer\.bin$"),
+    "a folder with weights of another model": (
+        lambda path: (path.mkdir(), torch.save({"w": torch.ones(1)}, path / "w.pt")),
+        r"it has w\.pt$",
+    ),
+    "an empty folder": (lambda path: path.mkdir(), "it is empty"),
+    "a folder with a configuration": (folder(config__json='{"model_type": "bert"}'), r"it has config\.json$"),
+    "a folder with a configuration of a newer format": (folder(config__json='{"format": "vallecli-9"}'), "config.json"),
+    "a folder with a configuration of an unknown family": (
+        folder(config__json='{"format": "vallecli-1", "family": "none"}'),
+        r"config\.json",
+    ),
+    "a model of the transformers library": (transformers_folder, r"it has model\.safetensors$"),
 }
 
 
-@pytest.mark.parametrize("stranger", STRANGERS)
-def test_strangers_are_told_what_was_seen_in_them(tmp_path: Path, stranger: str) -> None:
-    write, message = STRANGERS[stranger]
-    write(tmp_path / "stranger")
-    for look in (detect.load, detect.describe):
-        with pytest.raises(UnknownFormat, match=message):
-            look(tmp_path / "stranger")
+def assert_unknown(path: Path, message: str) -> None:
+    """Check that whatever reads a checkpoint refuses this path with the same message, and says what to give instead."""
+    looks: list[Callable[[Path], object]] = [
+        describe,
+        lambda path: detect(path, verify=True),
+        lambda path: Synthesizer.load(path, device="cpu"),
+        lambda path: convert(path, path.with_name("out"), {}),
+    ]
+    for look in looks:
+        with pytest.raises(UnknownFormat, match=message) as caught:
+            look(path)
+        assert caught.value.hint
+        assert str(path) in caught.value.message
+
+
+@pytest.mark.parametrize("kind", UNKNOWN)
+def test_the_error_of_an_unknown_checkpoint_says_what_was_found(tmp_path: Path, kind: str) -> None:
+    write, message = UNKNOWN[kind]
+    write(tmp_path / "unknown")
+    assert_unknown(tmp_path / "unknown", message)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_in_a_folder_of_no_known_family_gets_the_same_error(tmp_path: Path) -> None:
+    transformers_folder(tmp_path / "bert")
+    assert_unknown(tmp_path / "bert", r"it has model\.safetensors$")
+    assert_unknown(tmp_path / "bert" / "model.safetensors", r"it has 1 tensors, such as lm_head\.weight$")
+
+
+def test_a_folder_may_be_given_by_its_configuration(tmp_path: Path) -> None:
+    transformers_folder(tmp_path / "bert")
+    with pytest.raises(UnknownFormat, match=r"it has model\.safetensors$"):
+        describe(tmp_path / "bert" / "config.json")
+    write_amphion(tmp_path / "amphion")
+    assert describe(tmp_path / "amphion" / "args.json").family == "amphion-v1"
+
+
+def test_the_error_of_an_unknown_checkpoint_names_all_families(tmp_path: Path) -> None:
+    torch.save({"w": torch.ones(1)}, tmp_path / "w.pt")
+    with pytest.raises(UnknownFormat) as caught:
+        describe(tmp_path / "w.pt")
+    assert all(family.name in caught.value.hint for family in FAMILIES)
+    with pytest.raises(DamagedCheckpoint, match="does not exist"):
+        describe(tmp_path / "gone.pt")

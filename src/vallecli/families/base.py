@@ -9,6 +9,7 @@ frames, Q codebooks, C frequency bands, N samples.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,7 @@ class Option:
     def parse(self, name: str, value: Any) -> Any:
         """Return a written value in its type: int, float, str or Path. Raises UsageError."""
         try:
-            if isinstance(value, bool):
+            if isinstance(value, bool) or value == "":
                 raise ValueError
             if self.kind == "file":
                 return Path(value)
@@ -56,10 +57,10 @@ class Option:
                 if str(value) not in self.choices:
                     raise ValueError
                 return str(value)
-            number = int(value) if self.kind == "int" else float(value)
-            if self.minimum is not None and not self.minimum <= number < float("inf"):
+            number = int(str(value)) if self.kind == "int" else float(value)
+            if not math.isfinite(number) or (self.minimum is not None and number < self.minimum):
                 raise ValueError
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             wanted = {
                 "int": "a whole number",
                 "float": "a number",

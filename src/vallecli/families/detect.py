@@ -28,15 +28,16 @@ def detect(path: Path, *, verify: bool) -> tuple[Family, Contents]:
         if family.recognise(contents):
             return family, contents
     names = ", ".join(family.name for family in FAMILIES)
+    problem = f"{contents.path} is not a checkpoint in a known format"
     if contents.file is None:
-        found = [file.relative_to(path).as_posix() for file in contents.files]
+        found = [file.relative_to(contents.path).as_posix() for file in contents.files]
         hint = f"Give the folder that was downloaded or converted, or a weight file in it. Known formats: {names}."
         weights = [name for name in found if name.endswith(SUFFIXES)]
         seen = f"it has {_some(weights or found)}" if found else "it is empty"
-        raise UnknownFormat(f"{path} is not a checkpoint in a known format: {seen}", hint)
+        raise UnknownFormat(f"{problem}: {seen}", hint)
     tensors = contents.own_tensors
     seen = f"{len(tensors)} tensors, such as {_some(sorted(tensors))}" if tensors else "no tensors by name"
-    raise UnknownFormat(f"{path} is not a checkpoint in a known format: it has {seen}", f"Known formats: {names}.")
+    raise UnknownFormat(f"{problem}: it has {seen}", f"Known formats: {names}.")
 
 
 def describe(path: Path) -> Description:

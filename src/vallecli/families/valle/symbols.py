@@ -1,4 +1,4 @@
-"""Tables of text symbols beside a checkpoint: `*.k2symbols` of lifeiteng/vall-e, `symbols.dict` of Amphion."""
+"""Tables of text symbols next to the weights: `*.k2symbols` of lifeiteng/vall-e, `symbols.dict` of Amphion v1."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from pathlib import Path
 from vallecli.errors import DamagedCheckpoint
 
 SPECIAL = ("<pad>", "<bos>", "<eos>")  # ids 0 to 2, in no table
-MOST = 2**20  # bytes; published tables have less than a thousand
+MAX_BYTES = 2**20  # published tables have less than a thousand
 
 
 def read_symbols(path: Path, rows: int) -> tuple[str, ...]:
-    """Return the symbol of every text id: pad, begin and end, then all of the table by code point, `<eps>` as well.
+    """Return the symbol of each text id: pad, begin and end, then the symbols of the table in order of code points.
 
-    A line is a symbol and a number, and the number is not the id. A model with `rows` embeddings may have some that
-    no symbol uses, but not the reverse. Raises DamagedCheckpoint.
+    A line has a symbol and a number, which is not the id; `<eps>` is a symbol like the others. The model has `rows`
+    text embeddings, at least one for each symbol. Raises DamagedCheckpoint.
     """
-    hint = "Give the table that came with the checkpoint, lines of a symbol and a number: --symbols FILE"
+    hint = "Give the table that was published with the checkpoint: lines of a symbol and a number."
     try:
-        if path.stat().st_size > MOST:
+        if path.stat().st_size > MAX_BYTES:
             raise DamagedCheckpoint(f"{path} is too long for a table of symbols", hint)
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -31,8 +31,8 @@ def read_symbols(path: Path, rows: int) -> tuple[str, ...]:
             raise DamagedCheckpoint(f"{path} is not a table of symbols: line {number} is {line[:40]!r}", hint)
         symbols.append(parts[0])
     if not symbols or len(set(symbols)) < len(symbols):
-        reason = "a symbol stands in it twice" if symbols else "it is empty"
+        reason = "it has a symbol twice" if symbols else "it is empty"
         raise DamagedCheckpoint(f"{path} is not a table of symbols: {reason}", hint)
     if len(symbols) + len(SPECIAL) > rows:
-        raise DamagedCheckpoint(f"{path} has {len(symbols)} symbols, and the model {rows} rows for all of them", hint)
+        raise DamagedCheckpoint(f"{path} has {len(symbols)} symbols, but the model has only {rows} rows", hint)
     return (*SPECIAL, *sorted(symbols))
