@@ -1,4 +1,4 @@
-"""`valle batch --ray` on a cluster of two workers on this machine: pytest -m ray."""
+"""`valle batch --ray`, on a cluster of two workers on this machine: pytest -m ray."""
 
 from __future__ import annotations
 
@@ -20,20 +20,23 @@ import vallecli
 import vallecli.errors
 from vallecli.errors import ExtraMissing
 from vallecli.jobs.cluster import connect
-from vallecli.jobs.engine import Job, Spoken
+from vallecli.jobs.engine import Job, JobResult
 
 if TYPE_CHECKING:
     from conftest import Valle
 
 
-def test_without_ray_it_tells_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ExtraMissing, match="--ray"), connect("local", workers=1, gpus=0, say=print):
+    with pytest.raises(ExtraMissing) as caught, connect("local", workers=1, gpus=0, report=print):
         pass
+    assert "a Ray cluster needs packages that are not installed" in caught.value.message
+    assert 'pip install "vallecli[ray]"' in caught.value.hint
+    assert caught.value.exit_code == 7
 
 
 @pytest.mark.ray
-def test_a_killed_worker_costs_nothing(tiny_checkpoint: Path, reference: Path, valle: Valle) -> None:
+def test_a_killed_worker_loses_no_row(tiny_checkpoint: Path, reference: Path, valle: Valle) -> None:
     pytest.importorskip("ray")
     shutil.copy(reference, "ref.wav")
     rows = [{"id": f"long{n}", "text": "One is here. " * 60} for n in range(4)]
@@ -50,11 +53,11 @@ def test_a_killed_worker_costs_nothing(tiny_checkpoint: Path, reference: Path, v
         workers = [re.search(r"worker (\d+) on", line) for line in islice(running.stderr, 2)]
         assert workers[0] is not None
         os.kill(int(workers[0][1]), signal.SIGKILL)
-        said = running.stderr.read()
+        messages = running.stderr.read()
         assert running.stdout is not None
-        assert running.stdout.read() == "cluster/results.jsonl\n"  # and nothing of what Ray says
-    assert running.returncode == 6, said
-    assert "does not know the language 'zh'" in said
+        assert running.stdout.read() == "cluster/results.jsonl\n"  # and none of Ray's messages
+    assert running.returncode == 6, messages
+    assert "does not know the language 'zh'" in messages
     valle(*common, "--out-dir", "here")
     here, there = (
         {record["id"]: record["sha256"] for record in map(json.loads, Path(name).read_text().splitlines())}
@@ -66,42 +69,42 @@ def test_a_killed_worker_costs_nothing(tiny_checkpoint: Path, reference: Path, v
     assert json.loads(ran.out)["done_before"] == 8
 
 
-class Fragile:
-    """Kills its process over a job that says "poison"."""
+class CrashingEngine:
+    """An engine that kills its process at the text "crash"."""
 
-    description, sampling = "fragile", None
+    description, sampling, sample_rate, frame_rate = "crashing", None, 24_000, 75.0
 
     def voice(self, *source: Any, **options: Any) -> str:
         return "voice"
 
-    def speak_many(self, jobs: Iterable[Job], *, slots: int) -> Iterator[Spoken]:
+    def speak_many(self, jobs: Iterable[Job], *, slots: int) -> Iterator[JobResult]:
         for job in jobs:
-            if job.text == "poison":
+            if job.text == "crash":
                 os.kill(os.getpid(), signal.SIGKILL)
-            yield Spoken(job.key, ())
+            yield JobResult(job.key, ())
 
 
-class Missing:
+class MissingEngine:
     def __init__(self) -> None:
         raise vallecli.errors.MissingCheckpoint("nemo")
 
 
 @pytest.mark.ray
 @pytest.mark.filterwarnings("ignore")
-def test_a_job_that_kills_each_worker_fails_alone_and_loading_fails_as_here() -> None:
+def test_a_job_that_kills_its_workers_fails_alone_and_errors_of_loading_are_raised() -> None:
     pytest.importorskip("ray")
     from ray import cloudpickle
 
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers do not find the tests
-    texts = ["one", "two", "poison", "three", "four"]
-    with connect("local", workers=2, gpus=0, say=lambda line: None) as engine_of:
-        engine = engine_of(Fragile)
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import the tests
+    texts = ["one", "two", "crash", "three", "four"]
+    with connect("local", workers=2, gpus=0, report=lambda line: None) as engine_of:
+        engine = engine_of(CrashingEngine)
         voice = engine.voice(None, None, name="", transcribe=False)  # type: ignore[arg-type]
         jobs = [Job(key=t, text=t, voice=voice, sampling=None, language="auto", accent=None) for t in texts]
-        told = {spoken.key: spoken.error for spoken in engine.speak_many(jobs, slots=5)}
-        assert told.keys() == set(texts)
-        assert [key for key, error in told.items() if error is not None] == ["poison"]
-        assert told["poison"] is not None
-        assert told["poison"].code == "WorkerLost"
+        errors = {result.key: result.error for result in engine.speak_many(jobs, slots=5)}
+        assert errors.keys() == set(texts)
+        assert [key for key, error in errors.items() if error is not None] == ["crash"]
+        assert errors["crash"] is not None
+        assert errors["crash"].code == "WorkerLost"
         with pytest.raises(vallecli.errors.CheckpointError, match="nemo is not on this machine"):
-            engine_of(Missing)  # type: ignore[arg-type]
+            engine_of(MissingEngine)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""results.jsonl: what was recorded stays, what was half-written does not count, and one run has it at a time."""
+"""results.jsonl: records stay, incomplete lines do not count, and only one run at a time can write."""
 
 from __future__ import annotations
 
@@ -13,62 +13,73 @@ import pytest
 
 from vallecli.errors import FolderGone, FolderInUse, FolderNotWritable, InputError
 from vallecli.jobs import results
-from vallecli.jobs.results import FAILED, OK, Failure, Record, latest, merge, name_of, open_results, read, read_folder
+from vallecli.jobs.results import (
+    FAILED,
+    OK,
+    Failure,
+    Record,
+    file_name,
+    latest_records,
+    merge,
+    open_results,
+    read_folder,
+    read_results,
+)
 
 ONE = Record(id="a", row=1, status=OK, output="a.wav", seed=7, notes=("left out: (",), fingerprint="f", finished="1")
 TWO = Record(id="é\ud800", row=2, status=FAILED, error=Failure("EmptyText", "no words", "more"), finished="2")
 
 
-def test_a_record_comes_back_from_its_line() -> None:
+def test_a_record_round_trips_through_its_line() -> None:
     for record in (ONE, TWO):
-        assert Record.parse(record.line()) == record
-        assert record.line().endswith(b"\n")
-        assert record.line().count(b"\n") == 1
+        assert Record.parse(record.to_line()) == record
+        assert record.to_line().endswith(b"\n")
+        assert record.to_line().count(b"\n") == 1
 
 
-def test_records_are_appended_to_what_is_there(tmp_path: Path) -> None:
+def test_records_are_appended(tmp_path: Path) -> None:
     for record in (ONE, TWO):
         with open_results(tmp_path / "new" / "folder") as file:
             file.append(record)
-    assert read(tmp_path / "new" / "folder" / "results.jsonl") == ([ONE, TWO], 0)
+    assert read_results(tmp_path / "new" / "folder" / "results.jsonl") == ([ONE, TWO], 0)
 
 
-@pytest.mark.parametrize("cut", range(1, len(TWO.line()) - 1, 7))
-def test_a_torn_last_line_is_taken_off(tmp_path: Path, cut: int) -> None:
+@pytest.mark.parametrize("cut", range(1, len(TWO.to_line()) - 1, 7))
+def test_an_incomplete_last_line_is_removed(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "results.jsonl"
-    path.write_bytes(ONE.line() + TWO.line()[:cut])
-    assert read(path) == ([ONE], 1)
+    path.write_bytes(ONE.to_line() + TWO.to_line()[:cut])
+    assert read_results(path) == ([ONE], 1)
     with open_results(tmp_path) as file:
         assert file.torn
         file.append(TWO)
-    assert path.read_bytes() == ONE.line() + TWO.line()
+    assert path.read_bytes() == ONE.to_line() + TWO.to_line()
 
 
-def test_a_last_line_that_lacks_nothing_but_its_end_counts(tmp_path: Path) -> None:
+def test_a_complete_last_line_without_line_end_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
-    path.write_bytes(ONE.line()[:-1])
+    path.write_bytes(ONE.to_line()[:-1])
     with open_results(tmp_path) as file:
         assert not file.torn
         file.append(TWO)
-    assert read(path) == ([ONE, TWO], 0)
+    assert read_results(path) == ([ONE, TWO], 0)
 
 
-def test_lines_that_are_no_records_are_counted_and_left(tmp_path: Path) -> None:
+def test_lines_that_are_not_records_are_counted_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
-    path.write_bytes(ONE.line() + b"\0\0\0\n[]\n{}\n" + TWO.line())
-    assert read(path) == ([ONE, TWO], 3)
+    path.write_bytes(ONE.to_line() + b"\0\0\0\n[]\n{}\n" + TWO.to_line())
+    assert read_results(path) == ([ONE, TWO], 3)
     with open_results(tmp_path) as file:
         assert not file.torn
 
 
-def test_a_second_run_is_refused_until_the_first_is_over(tmp_path: Path) -> None:
+def test_a_second_run_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
     with open_results(tmp_path), pytest.raises(FolderInUse, match="another run"), open_results(tmp_path):
         pass
     with open_results(tmp_path), open_results(tmp_path, (1, 2)), open_results(tmp_path, (2, 2)):
         pass
 
 
-def test_a_folder_that_is_gone_is_noticed_before_anything_is_written(tmp_path: Path) -> None:
+def test_a_removed_folder_is_noticed_before_writing(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with open_results(out) as file:
         file.append(ONE)
@@ -76,14 +87,14 @@ def test_a_folder_that_is_gone_is_noticed_before_anything_is_written(tmp_path: P
         with pytest.raises(FolderGone):
             file.append(TWO)
         out.mkdir()
-        (out / "results.jsonl").touch()  # another one under the same name
+        (out / "results.jsonl").touch()  # a new file of the same name
         with pytest.raises(FolderGone):
             file.append(TWO)
-    assert read(out / "results.jsonl") == ([], 0)
+    assert read_results(out / "results.jsonl") == ([], 0)
 
 
-class Full:
-    """A file on a disk with room for a few bytes more."""
+class FullFile:
+    """A file on a disk with space for only 20 more bytes."""
 
     def __init__(self, file: Any) -> None:
         self.file = file
@@ -95,15 +106,15 @@ class Full:
         return int(self.file.write(data[:20]))
 
 
-def test_a_full_disk_leaves_no_part_of_a_line(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_no_partial_line(tmp_path: Path) -> None:
     with open_results(tmp_path) as file:
         file.append(ONE)
-        whole, file.file = file.file, Full(file.file)
+        working, file.file = file.file, FullFile(file.file)
         with pytest.raises(FolderNotWritable, match="no space left") as raised:
             file.append(TWO)
         assert getattr(raised.value.__cause__, "errno", None) == errno.ENOSPC
-        file.file = whole
-    assert (tmp_path / "results.jsonl").read_bytes() == ONE.line()
+        file.file = working
+    assert (tmp_path / "results.jsonl").read_bytes() == ONE.to_line()
 
 
 def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
@@ -112,34 +123,49 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
         pass
 
 
-def test_names_of_shards() -> None:
-    assert [name_of(shard) for shard in [(1, 1), (2, 3)]] == ["results.jsonl", "results-2-of-3.jsonl"]
-    assert all(Path(name_of(shard)).match(results.PATTERN) for shard in [(1, 1), (10, 11)])
+def test_file_names_of_shards() -> None:
+    assert [file_name(shard) for shard in [(1, 1), (2, 3)]] == ["results.jsonl", "results-2-of-3.jsonl"]
+    assert all(Path(file_name(shard)).match(results.PATTERN) for shard in [(1, 1), (10, 11)])
 
 
-def test_the_last_word_on_each_output_holds() -> None:
+def test_the_last_record_of_each_output_counts() -> None:
     again = replace(ONE, fingerprint="g", finished="3")
     elsewhere = replace(ONE, id="b", row=3, output="b.wav")
     accepted = replace(ONE, id=TWO.id, row=TWO.row, output="c.wav")
-    assert latest([ONE, elsewhere, again]) == [again, elsewhere]
-    assert latest([ONE, TWO]) == [ONE, TWO]
-    assert latest([ONE, TWO, accepted]) == [ONE, accepted]
+    assert latest_records([ONE, elsewhere, again]) == [again, elsewhere]
+    assert latest_records([ONE, TWO]) == [ONE, TWO]
+    assert latest_records([ONE, TWO, accepted]) == [ONE, accepted]
 
 
-def test_a_duplicate_does_not_hide_the_row_it_doubles() -> None:
-    double = Record(id="a", row=5, status=FAILED, error=TWO.error, finished="4")
-    assert latest([ONE, double]) == [ONE, double]
+def test_a_refused_duplicate_does_not_hide_the_first_row() -> None:
+    duplicate = Record(id="a", row=5, status=FAILED, error=TWO.error, finished="4")
+    assert latest_records([ONE, duplicate]) == [ONE, duplicate]
 
 
-def test_merged_shards_are_read_in_the_order_of_time_whatever_their_names(tmp_path: Path) -> None:
+def test_merge_reads_shards_in_order_of_time(tmp_path: Path) -> None:
     again = replace(ONE, fingerprint="g", finished="3")
-    (tmp_path / "results-1-of-2.jsonl").write_bytes(again.line())
-    (tmp_path / "results-2-of-2.jsonl").write_bytes(TWO.line())
-    (tmp_path / "results.jsonl").write_bytes(ONE.line())
+    (tmp_path / "results-1-of-2.jsonl").write_bytes(again.to_line())
+    (tmp_path / "results-2-of-2.jsonl").write_bytes(TWO.to_line())
+    (tmp_path / "results.jsonl").write_bytes(ONE.to_line())
     assert read_folder(tmp_path) == ([ONE, TWO, again], 0)
     assert merge(tmp_path) == [again, TWO]
     merged = (tmp_path / "results.jsonl").read_bytes()
     assert [json.loads(line)["id"] for line in merged.splitlines()] == [again.id, TWO.id]
     merge(tmp_path)
     assert (tmp_path / "results.jsonl").read_bytes() == merged
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_an_interrupted_merge_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "results-1-of-1.jsonl").write_bytes(ONE.to_line())
+    (tmp_path / "results.jsonl").write_bytes(TWO.to_line())
+
+    def interrupt(record: Record) -> bytes:
+        raise KeyboardInterrupt
+
+    before = TWO.to_line()
+    monkeypatch.setattr(Record, "to_line", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        merge(tmp_path)
+    assert (tmp_path / "results.jsonl").read_bytes() == before
     assert not list(tmp_path.glob(".*.part"))

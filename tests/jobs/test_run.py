@@ -1,4 +1,4 @@
-"""The run, with an engine of a few lines: each prompt is encoded once, long rows go first, nothing stops the rest."""
+"""Runs and plans, with a simple engine: prompts are encoded once, an error in a row does not affect other rows."""
 
 from __future__ import annotations
 
@@ -13,41 +13,48 @@ import numpy as np
 import pytest
 import soundfile
 
-from vallecli.constants import HOP
-from vallecli.errors import CheckpointError, DeviceError, OutputError
-from vallecli.jobs import plan, resume, run
-from vallecli.jobs.engine import Job, Spoken
-from vallecli.jobs.plan import Defaults, Plan, Row
-from vallecli.jobs.results import FAILED, Failure, Record, Results, open_results, read, read_folder
+from vallecli.errors import CheckpointError, DeviceError, OutputError, UsageError
+from vallecli.jobs import run
+from vallecli.jobs.engine import Job, JobResult
+from vallecli.jobs.plan import Defaults, Plan, Row, make_plan
+from vallecli.jobs.prompts import PromptChecker
+from vallecli.jobs.results import FAILED, Failure, Record, Results, open_results, read_folder, read_results
+from vallecli.jobs.resume import plan_status
 from vallecli.jobs.run import Run, longest_first
 from vallecli.jobs.table import Line
 from vallecli.settings import Settings
 
+SAMPLE_RATE, FRAME_RATE = 8_000, 50.0  # of the simple engine
+HOP = 160  # samples per frame
+
 
 @dataclass(frozen=True)
-class Knobs:
+class Sampling:
     seed: int = 0
     greedy: bool = False
     temperature: float = 1.0
+    top_n_sigma: float = 0.0
+    max_frames: int | None = None
 
 
 @dataclass(frozen=True)
-class Said:
+class Piece:
     audio: np.ndarray
     stop_reason: str = "eos"
     notes: tuple[str, ...] = ()
     frames: int = 1
+    sample_rate: int = SAMPLE_RATE
 
 
-class Talker:
-    """Speaks a frame for each word; "bad" is more than it can say."""
+class WordSynthesizer:
+    """Speaks a piece of one frame for each word; fails at the word "bad", and for the prompt mute.wav."""
 
-    sampling = Knobs()
+    sampling, sample_rate, frame_rate = Sampling(), SAMPLE_RATE, FRAME_RATE
 
     def __init__(self) -> None:
         self.encoded: list[str] = []
         self.spoken: list[str] = []
-        self.seeds: list[int] = []
+        self.samplings: list[Sampling] = []
 
     def voice(self, source: Any, transcript: str | None, *, name: str, transcribe: bool) -> str:
         self.encoded.append(Path(name).name)
@@ -55,31 +62,31 @@ class Talker:
             raise ValueError("mute")
         return name
 
-    def speak(self, text: str, voice: Any, sampling: Knobs, *, language: str, accent: str | None) -> Iterator[Said]:
+    def speak(self, text: str, voice: Any, sampling: Sampling, *, language: str, accent: str | None) -> Iterator[Piece]:
         self.spoken.append(text)
-        self.seeds.append(sampling.seed)
+        self.samplings.append(sampling)
         for word in text.split():
             if word == "bad":
                 raise RuntimeError("too hard")
-            yield Said(np.full(HOP, 0.1, np.float32), "max_frames" if word == "long" else "eos", (word,))
+            yield Piece(np.full(HOP, 0.1, np.float32), "max_frames" if word == "long" else "eos", (word,))
 
 
-class OneByOne:
-    """An engine of a talker; `slots` are for others."""
+class SequentialEngine:
+    """An engine that speaks one job after the other, whatever the slots."""
 
-    description = "one by one"
+    description, sampling, sample_rate, frame_rate = "sequential", Sampling(), SAMPLE_RATE, FRAME_RATE
 
-    def __init__(self, talker: Talker) -> None:
-        self.talker, self.sampling, self.voice = talker, talker.sampling, talker.voice
+    def __init__(self, synthesizer: WordSynthesizer) -> None:
+        self.synthesizer, self.voice = synthesizer, synthesizer.voice
 
-    def speak_many(self, jobs: Iterable[Job], *, slots: int) -> Iterator[Spoken]:
+    def speak_many(self, jobs: Iterable[Job], *, slots: int) -> Iterator[JobResult]:
         for job in jobs:
             try:
-                said = self.talker.speak(job.text, job.voice, job.sampling, language=job.language, accent=job.accent)
-                spoken = Spoken(job.key, list(said))
+                how = {"language": job.language, "accent": job.accent}
+                result = JobResult(job.key, list(self.synthesizer.speak(job.text, job.voice, job.sampling, **how)))
             except RuntimeError as error:
-                spoken = Spoken(job.key, (), Failure.of(error))
-            yield spoken
+                result = JobResult(job.key, (), Failure.of(error))
+            yield result
 
 
 @pytest.fixture
@@ -89,149 +96,154 @@ def checkpoint(own_folder: Path) -> str:
 
 
 @pytest.fixture
-def planned(own_folder: Path, reference: Path, checkpoint: str) -> Any:
+def plan_of(own_folder: Path, reference: Path, checkpoint: str) -> Any:
     for name in ("one.wav", "two.wav", "mute.wav"):
         (own_folder / name).write_bytes(reference.read_bytes() + name.encode())
 
     def make(*rows: Mapping[str, Any], **defaults: Any) -> Plan:
         lines = [Line(number, {"prompt": "one.wav", **row}) for number, row in enumerate(rows, start=1)]
         settings = defaults.pop("settings", Settings(checkpoint=checkpoint))
-        return plan.make(lines, Defaults(settings=settings, **defaults), base=Path(), out=Path("out"))
+        return make_plan(lines, Defaults(settings=settings, **defaults), base=Path(), out=Path("out"))
 
     return make
 
 
-def speak(rows: list[Row], talker: Any, **options: Any) -> list[Record]:
-    """Run the rows into out/ and return the records that were told of."""
-    told: list[Record] = []
-    load = options.pop("load", lambda name: OneByOne(talker))
+def speak(rows: list[Row], synthesizer: Any, **options: Any) -> list[Record]:
+    """Run the rows into out/ and return the records that were reported."""
+    reported: list[Record] = []
+    load = options.pop("load", lambda name: SequentialEngine(synthesizer))
     default = options.pop("default", "model.bin")
-    settings = {"slots": 2, "stop": Event(), "watch": lambda record, row: told.append(record), **options}
+    settings = {"slots": 2, "stop": Event(), "on_record": lambda record, row: reported.append(record), **options}
     with open_results(Path("out")) as results:
         Run(results, Path("out"), load=load, default=default, **settings).speak(rows)
-    return told
+    return reported
 
 
-def test_each_row_is_written_recorded_and_told(planned: Any) -> None:
-    rows = planned({"text": "one two three"}, {"text": "long one", "output": "sub/b.flac", "seed": 5}).rows
-    told = speak(rows, talker := Talker())
-    assert read(Path("out/results.jsonl")) == (told, 0)
-    assert [soundfile.info(Path("out") / record.output).frames for record in told] == [3 * HOP, 2 * HOP]
-    assert [(record.frames, record.stop_reason) for record in told] == [(3, "eos"), (2, "max_frames")]
-    assert told[1].notes == ("long", "one")
-    assert talker.seeds == [rows[0].seed, 5]
-    assert told[1].seed == 5
+def test_each_row_is_written_recorded_and_reported(plan_of: Any) -> None:
+    rows = plan_of({"text": "one two three"}, {"text": "long one", "output": "sub/b.flac", "seed": 5}).rows
+    records = speak(rows, synthesizer := WordSynthesizer())
+    assert read_results(Path("out/results.jsonl")) == (records, 0)
+    assert [soundfile.info(Path("out") / record.output).frames for record in records] == [3 * HOP, 2 * HOP]
+    assert [(record.frames, record.stop_reason) for record in records] == [(3, "eos"), (2, "max_frames")]
+    assert records[1].notes == ("long", "one")
+    assert [sampling.seed for sampling in synthesizer.samplings] == [rows[0].seed, 5]
+    assert records[1].seed == 5
 
 
-def test_each_distinct_prompt_is_encoded_once(planned: Any) -> None:
+def test_each_distinct_prompt_is_encoded_once(plan_of: Any) -> None:
     prompts = ["one.wav", "two.wav", "one.wav", "two.wav", "one.wav"]
     Path("copy.wav").write_bytes(Path("one.wav").read_bytes())
-    rows = planned(*({"text": "word " * place, "prompt": name} for place, name in enumerate([*prompts, "copy.wav"], 1)))
-    speak(rows.rows, talker := Talker())
-    assert sorted(talker.encoded) == ["copy.wav", "two.wav"]
+    rows = plan_of(*({"text": "word " * place, "prompt": name} for place, name in enumerate([*prompts, "copy.wav"], 1)))
+    speak(rows.rows, synthesizer := WordSynthesizer())
+    assert sorted(synthesizer.encoded) == ["copy.wav", "two.wav"]
 
 
-def test_a_prompt_with_another_transcript_is_another_voice(planned: Any) -> None:
-    speak(planned({"text": "a", "prompt_text": "x"}, {"text": "b", "prompt_text": "y"}).rows, talker := Talker())
-    assert len(talker.encoded) == 2
+def test_another_transcript_makes_another_voice(plan_of: Any) -> None:
+    speak(
+        plan_of({"text": "a", "prompt_text": "x"}, {"text": "b", "prompt_text": "y"}).rows,
+        synthesizer := WordSynthesizer(),
+    )
+    assert len(synthesizer.encoded) == 2
 
 
-def test_what_goes_wrong_with_a_row_stays_with_it(planned: Any) -> None:
-    rows = planned({"text": "good"}, {"text": "so bad"}, {"text": "x", "prompt": "mute.wav"}, {"text": "fine"}).rows
-    told = {record.id: record for record in speak(rows, Talker())}
-    assert [told[f"0000{n}"].status for n in (1, 2, 3, 4)] == ["ok", "failed", "failed", "ok"]
-    failure = told["00002"].error
+def test_an_error_in_a_row_does_not_affect_others(plan_of: Any) -> None:
+    rows = plan_of({"text": "good"}, {"text": "so bad"}, {"text": "x", "prompt": "mute.wav"}, {"text": "fine"}).rows
+    records = {record.id: record for record in speak(rows, WordSynthesizer())}
+    assert [records[f"0000{n}"].status for n in (1, 2, 3, 4)] == ["ok", "failed", "failed", "ok"]
+    failure = records["00002"].error
     assert failure is not None
     assert (failure.code, failure.message) == ("RuntimeError", "this is a bug in valle: too hard")
     assert not Path("out/00002.wav").exists()
 
 
-def test_fail_fast_begins_no_more_rows(planned: Any) -> None:
-    rows = planned({"text": "bad and long"}, *({"text": "good", "id": str(n)} for n in range(100))).rows
-    told = speak(rows, Talker(), fail_fast=True)
-    assert told[0].status == FAILED
-    assert len(told) <= run.UNWRITTEN + 2
+def test_fail_fast_starts_no_more_rows(plan_of: Any) -> None:
+    rows = plan_of({"text": "bad and long"}, *({"text": "good", "id": str(n)} for n in range(100))).rows
+    records = speak(rows, WordSynthesizer(), fail_fast=True)
+    assert records[0].status == FAILED
+    assert len(records) <= run.MAX_UNWRITTEN + 2
 
 
-def test_a_stop_finishes_what_was_begun_and_begins_nothing(planned: Any) -> None:
+def test_stop_finishes_rows_in_progress_and_starts_no_others(plan_of: Any) -> None:
     stop = Event()
 
-    class Stopped(Talker):
-        def speak(self, text: str, *voice: Any, **options: Any) -> Iterator[Said]:
+    class Stopped(WordSynthesizer):
+        def speak(self, text: str, *voice: Any, **options: Any) -> Iterator[Piece]:
             if text == "second one":
                 stop.set()
             return super().speak(text, *voice, **options)
 
-    rows = planned({"text": "the first row"}, {"text": "second one"}, {"text": "third"}).rows
+    rows = plan_of({"text": "the first row"}, {"text": "second one"}, {"text": "third"}).rows
     assert [record.id for record in speak(rows, Stopped(), stop=stop)] == ["00001", "00002"]
-    view = resume.outlook(
-        planned({"text": "the first row"}, {"text": "second one"}, {"text": "third"}),
+    view = plan_status(
+        plan_of({"text": "the first row"}, {"text": "second one"}, {"text": "third"}),
         read_folder(Path("out"))[0],
         Path("out"),
     )
     assert [row.id for row in view.todo] == ["00003"]
 
 
-def test_another_checkpoint_that_does_not_load_fails_its_own_rows_alone(planned: Any) -> None:
+def test_a_checkpoint_of_some_rows_that_does_not_load_fails_those_rows(plan_of: Any) -> None:
     Path("other.bin").write_bytes(b"other")
 
-    def load(name: str) -> OneByOne:
+    def load(name: str) -> SequentialEngine:
         if name == "other.bin":
             raise CheckpointError("it is damaged", "pull it")
-        return OneByOne(Talker())
+        return SequentialEngine(WordSynthesizer())
 
-    rows = planned(
+    rows = plan_of(
         {"text": "a", "checkpoint": "other.bin"}, {"text": "b"}, {"text": "c", "checkpoint": "other.bin"}
     ).rows
-    told = {record.id: record.status for record in speak(rows, None, load=load)}
-    assert told == {"00001": "failed", "00002": "ok", "00003": "failed"}
+    records = {record.id: record.status for record in speak(rows, None, load=load)}
+    assert records == {"00001": "failed", "00002": "ok", "00003": "failed"}
     with pytest.raises(CheckpointError):
         speak(rows, None, load=load, default="other.bin")
 
 
-def test_an_engine_that_gives_up_leaves_what_it_had_done(planned: Any) -> None:
-    class Broken(OneByOne):
-        def speak_many(self, jobs: Iterable[Job], *, slots: int) -> Iterator[Spoken]:
-            for spoken in super().speak_many(jobs, slots=slots):
-                yield spoken
+def test_results_before_an_error_of_the_engine_are_kept(plan_of: Any) -> None:
+    class Broken(SequentialEngine):
+        def speak_many(self, jobs: Iterable[Job], *, slots: int) -> Iterator[JobResult]:
+            for result in super().speak_many(jobs, slots=slots):
+                yield result
                 raise DeviceError("the device is gone")
 
-    rows = planned({"text": "the first"}, {"text": "second"}).rows
+    rows = plan_of({"text": "the first"}, {"text": "second"}).rows
     with pytest.raises(DeviceError):
-        speak(rows, None, load=lambda name: Broken(Talker()))
+        speak(rows, None, load=lambda name: Broken(WordSynthesizer()))
     assert [record.id for record in read_folder(Path("out"))[0]] == ["00001"]
 
 
-def test_a_folder_taken_away_ends_the_run_and_the_next_does_all_again(planned: Any) -> None:
-    class Mover(Talker):
-        def speak(self, text: str, *voice: Any, **options: Any) -> Iterator[Said]:
+def test_a_removed_folder_ends_the_run_and_the_next_run_makes_all_rows(plan_of: Any) -> None:
+    class Mover(WordSynthesizer):
+        def speak(self, text: str, *voice: Any, **options: Any) -> Iterator[Piece]:
             if text == "second":
                 Path("out").rename("moved")
             return super().speak(text, *voice, **options)
 
-    rows = planned({"text": "the first"}, {"text": "second"}, {"text": "3"}).rows
-    with pytest.raises(OutputError, match="taken away"):
+    rows = plan_of({"text": "the first"}, {"text": "second"}, {"text": "3"}).rows
+    with pytest.raises(OutputError, match="was removed"):
         speak(rows, Mover())
     assert not Path("out").exists()
-    assert len(speak(rows, Talker())) == 3
+    assert len(speak(rows, WordSynthesizer())) == 3
 
 
-def test_rows_in_flight_share_the_time(planned: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    class AllAtOnce(OneByOne):
-        def speak_many(self, jobs: Iterable[Job], *, slots: int) -> Iterator[Spoken]:
+def test_rows_in_progress_share_the_time(plan_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class AllAtOnce(SequentialEngine):
+        def speak_many(self, jobs: Iterable[Job], *, slots: int) -> Iterator[JobResult]:
             yield from super().speak_many(list(jobs), slots=slots)
 
-    ticks = itertools.count(100)  # a second passes whenever somebody looks
+    ticks = itertools.count(100)  # each call is a second later
     monkeypatch.setattr(run.time, "perf_counter", lambda: next(ticks))
-    rows = planned({"text": "one two three four"}, {"text": "one two three"}, {"text": "one two"}).rows
-    told = speak(rows, None, load=lambda name: AllAtOnce(Talker()))
-    shares = [record.real_time_factor * record.seconds for record in told if record.real_time_factor and record.seconds]
+    rows = plan_of({"text": "one two three four"}, {"text": "one two three"}, {"text": "one two"}).rows
+    records = speak(rows, None, load=lambda name: AllAtOnce(WordSynthesizer()))
+    shares = [
+        record.real_time_factor * record.seconds for record in records if record.real_time_factor and record.seconds
+    ]
     third, half = 1 / 3, 1 / 2
     assert shares == pytest.approx([1 + half + third, half + third + half, third + half + 1], rel=0.05)
 
 
-def test_a_disk_that_is_full_ends_the_run(planned: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = planned({"text": "the first"}, {"text": "second"}).rows
+def test_a_full_disk_ends_the_run(plan_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = plan_of({"text": "the first"}, {"text": "second"}).rows
     append = Results.append
 
     def full(self: Results, record: Record) -> None:
@@ -241,90 +253,88 @@ def test_a_disk_that_is_full_ends_the_run(planned: Any, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(Results, "append", full)
     with pytest.raises(OutputError, match="no space left"):
-        speak(rows, Talker())
+        speak(rows, WordSynthesizer())
     assert [record.id for record in read_folder(Path("out"))[0]] == ["00001"]
 
 
-def test_the_longest_go_first_in_a_window_and_windows_in_their_order(
-    planned: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(run, "WINDOW", 3)
-    rows = planned(*({"text": "x" * length} for length in (1, 3, 2, 9, 5))).rows
+def test_the_longest_rows_of_a_window_are_first(plan_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "SORT_WINDOW", 3)
+    rows = plan_of(*({"text": "x" * length} for length in (1, 3, 2, 9, 5))).rows
     assert [len(row.text) for row in longest_first(rows)] == [3, 2, 1, 9, 5]
 
 
-# What is left to do
+# Resuming
 
 
-def left(planned_: Plan, **options: Any) -> list[str]:
-    return [row.id for row in resume.outlook(planned_, read_folder(Path("out"))[0], Path("out"), **options).todo]
+def left(plan: Plan, **options: Any) -> list[str]:
+    return [row.id for row in plan_status(plan, read_folder(Path("out"))[0], Path("out"), **options).todo]
 
 
-def test_only_what_is_missing_or_changed_is_done_again(planned: Any) -> None:
+def test_only_missing_or_changed_rows_are_made_again(plan_of: Any) -> None:
     before = [{"text": "one"}, {"text": "two"}, {"text": "three"}]
-    speak(planned(*before).rows, Talker())
-    assert left(planned(*before)) == []
-    assert left(planned(*before, {"text": "four"})) == ["00004"]
-    assert left(planned(before[0], {"text": "two!"}, before[2])) == ["00002"]
-    assert left(planned(*before, settings=Settings(checkpoint="model.bin", temperature=0.5))) == [
+    speak(plan_of(*before).rows, WordSynthesizer())
+    assert left(plan_of(*before)) == []
+    assert left(plan_of(*before, {"text": "four"})) == ["00004"]
+    assert left(plan_of(before[0], {"text": "two!"}, before[2])) == ["00002"]
+    assert left(plan_of(*before, settings=Settings(checkpoint="model.bin", temperature=0.5))) == [
         "00001",
         "00002",
         "00003",
     ]
     Path("out/00003.wav").unlink()
-    assert left(planned(*before)) == ["00003"]
+    assert left(plan_of(*before)) == ["00003"]
     Path("out/00002.wav").write_bytes(b"half")
-    assert left(planned(*before), verify=True) == ["00002", "00003"]
+    assert left(plan_of(*before), verify=True) == ["00002", "00003"]
 
 
 @pytest.mark.parametrize("path", ["one.wav", "model.bin"])
-def test_the_content_of_prompt_and_checkpoint_decides(planned: Any, path: str, reference: Path) -> None:
-    speak(planned({"text": "one"}).rows, Talker())
+def test_the_content_of_prompt_and_checkpoint_counts_not_their_time(plan_of: Any, path: str, reference: Path) -> None:
+    speak(plan_of({"text": "one"}).rows, WordSynthesizer())
     Path(path).touch()
-    assert left(planned({"text": "one"})) == []
+    assert left(plan_of({"text": "one"})) == []
     Path(path).write_bytes(Path(path).read_bytes() + b"more")
-    assert left(planned({"text": "one"})) == ["00001"]
+    assert left(plan_of({"text": "one"})) == ["00001"]
 
 
-def test_what_failed_is_tried_again_on_demand_or_when_it_changed(planned: Any) -> None:
-    speak(planned({"text": "bad"}).rows, Talker())
-    assert left(planned({"text": "bad"})) == []
-    assert left(planned({"text": "bad"}), retry_failed=True) == ["00001"]
-    assert left(planned({"text": "good"})) == ["00001"]
+def test_failed_rows_are_tried_again_on_demand_or_when_changed(plan_of: Any) -> None:
+    speak(plan_of({"text": "bad"}).rows, WordSynthesizer())
+    assert left(plan_of({"text": "bad"})) == []
+    assert left(plan_of({"text": "bad"}), retry_failed=True) == ["00001"]
+    assert left(plan_of({"text": "good"})) == ["00001"]
 
 
-def test_an_output_that_another_row_has_taken_since_is_made_again(planned: Any) -> None:
+def test_an_output_that_another_row_has_overwritten_is_made_again(plan_of: Any) -> None:
     first, second = {"id": "a", "text": "one", "output": "x.wav"}, {"id": "b", "text": "two", "output": "x.wav"}
     for row in (first, second):
-        speak(planned(row).rows, Talker())
-    assert left(planned(second)) == []
-    assert left(planned(first)) == ["a"]
+        speak(plan_of(row).rows, WordSynthesizer())
+    assert left(plan_of(second)) == []
+    assert left(plan_of(first)) == ["a"]
 
 
-def test_a_row_is_the_same_whatever_stands_beside_it(planned: Any) -> None:
+def test_a_row_does_not_depend_on_other_rows(plan_of: Any) -> None:
     row, other = {"id": "a", "text": "one"}, {"id": "b", "text": "two"}
-    alone = planned(row).rows[0]
-    last = planned(other, row).rows[1]
+    alone = plan_of(row).rows[0]
+    last = plan_of(other, row).rows[1]
     assert replace(last, number=1) == alone
-    assert planned(other).rows[0].seed != alone.seed
-    assert planned({**row, "seed": alone.seed}).rows[0].seed == alone.seed
+    assert plan_of(other).rows[0].seed != alone.seed
+    assert plan_of({**row, "seed": alone.seed}).rows[0].seed == alone.seed
 
 
-def test_shards_share_the_rows_out_by_their_ids(planned: Any) -> None:
+def test_shards_divide_the_rows_by_id(plan_of: Any) -> None:
     table = [{"id": f"row {n}", "text": "x"} for n in range(40)] + [
         {"id": "bad", "text": "?"},
         {"id": "row 3", "text": "x"},
     ]
-    parts = [planned(*table, shard=(index, 3)) for index in (1, 2, 3)]
+    parts = [plan_of(*table, shard=(index, 3)) for index in (1, 2, 3)]
     rows = [row for part in parts for row in part.rows]
-    assert sorted(row.id for row in rows) == sorted(row.id for row in planned(*table).rows)
+    assert sorted(row.id for row in rows) == sorted(row.id for row in plan_of(*table).rows)
     assert all(part.rows for part in parts)
     assert sum(len(part.refused) for part in parts) == 2
-    reordered = [planned(*table[::-1], shard=(index, 3)) for index in (1, 2, 3)]
+    reordered = [plan_of(*table[::-1], shard=(index, 3)) for index in (1, 2, 3)]
     assert [{row.id for row in part.rows} for part in reordered] == [{row.id for row in part.rows} for part in parts]
 
 
-def test_inputs_are_not_overwritten(planned: Any) -> None:
+def test_inputs_are_not_overwritten(plan_of: Any) -> None:
     out = Path("out")
     out.mkdir()
     Path("one.wav").rename(out / "one.wav")
@@ -332,8 +342,98 @@ def test_inputs_are_not_overwritten(planned: Any) -> None:
         {"text": "x", "prompt": "out/one.wav", "output": "two.wav"},
         {"text": "y", "prompt": "two.wav", "output": "one.wav"},
     ]
-    made = planned(*rows)
+    made = plan_of(*rows)
     assert [row.output for row in made.rows] == ["two.wav"]
     assert made.refused[0].error.message == "'one.wav' cannot be an output: it is one of the inputs"
     for shard in [(1, 2), (2, 2)]:  # whichever row is in it
-        assert "one.wav" not in [row.output for row in planned(*rows, shard=shard).rows]
+        assert "one.wav" not in [row.output for row in plan_of(*rows, shard=shard).rows]
+
+
+# Fingerprints
+
+ROWS = [
+    {"text": "One is here."},
+    {
+        "text": "Two.",
+        **{"prompt_text": "What I said.", "language": "zh", "accent": "en", "temperature": "0.7"},
+        **{"top_k": "5", "top_p": "0.9", "max_seconds": "2", "greedy": "no"},
+    },
+    {"text": "Three.", "seed": "7"},
+]
+OPTIONS = {"symbols": "table.txt", "heads": "16", "prefix_mode": "0"}
+FROZEN: list[tuple[dict[str, Any], list[tuple[int, str]]]] = [  # seeds and fingerprints of ROWS in version 0.12
+    ({}, [(1866210625, "4de77a6e50fb74b1"), (342932046, "3ba797a2e9fdaa9f"), (7, "c7d3f8ae443e134b")]),
+    (
+        {"options": OPTIONS, "decoder": "vocos", "transcribe": True},
+        [(1509939672, "fc584e2a923fbe00"), (756783791, "b5e52eb410efa4b3"), (7, "0dd038314e803d1d")],
+    ),
+]
+
+
+@pytest.mark.parametrize(("defaults", "expected"), FROZEN)
+def test_seeds_and_fingerprints_are_those_of_earlier_versions(
+    plan_of: Any, monkeypatch: pytest.MonkeyPatch, defaults: dict[str, Any], expected: list[tuple[int, str]]
+) -> None:
+    Path("table.txt").write_bytes(b"<eps> 0\n")
+    monkeypatch.setattr(PromptChecker, "check", lambda self, path: "5" * 64)
+    rows = plan_of(*ROWS, **defaults).rows
+    assert [(row.seed, row.fingerprint[:16]) for row in rows] == expected
+
+
+@pytest.mark.parametrize("column", [{"top_n_sigma": "1.5"}, {"sample_rate": "16000"}])
+def test_new_columns_change_the_fingerprint_of_their_rows(plan_of: Any, column: dict[str, str]) -> None:
+    plain, changed = plan_of({"text": "One is here."}, {"text": "One is here.", **column}).rows
+    assert plain.fingerprint != changed.fingerprint
+    assert plain.seed != changed.seed
+
+
+def test_loader_options_count_by_value_and_files_by_content(plan_of: Any) -> None:
+    def fingerprint(**options: Any) -> str:
+        return str(plan_of({"text": "One is here."}, options=options).rows[0].fingerprint)
+
+    Path("a.txt").write_bytes(b"<eps> 0\n")
+    Path("b.txt").write_bytes(b"<eps> 0\n")
+    assert fingerprint(heads="16") == fingerprint(heads=16) != fingerprint(heads="8") != fingerprint()
+    before = fingerprint(symbols="a.txt")
+    assert before == fingerprint(symbols="b.txt")
+    Path("a.txt").write_bytes(b"<eps> 0\na 1\n")
+    assert before != fingerprint(symbols="a.txt")
+
+
+@pytest.mark.parametrize(
+    ("options", "message", "hint"),
+    [
+        ({"haeds": "16"}, "there is no option 'haeds'", "Did you mean heads?"),
+        ({"heads": "many"}, "option heads is 'many'", "It should be a whole number of at least 1."),
+        ({"prefix_mode": "3"}, "option prefix_mode is '3'", "It should be one of 0, 1, 2, 4."),
+        ({"symbols": "none.txt"}, "cannot read none.txt: no such file or directory", "Check the option symbols."),
+    ],
+)
+def test_invalid_loader_options(plan_of: Any, options: dict[str, str], message: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        plan_of({"text": "One is here."}, options=options)
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+# Sample rates
+
+
+def test_each_row_is_written_at_its_sample_rate(plan_of: Any) -> None:
+    rows = [{"text": "one two three four"}, {"text": "one two", "sample_rate": "16000"}, {"text": "one"}]
+    rows[2] |= {"sample_rate": "44100", "output": "x.flac"}
+    records = {record.id: record for record in speak(plan_of(*rows).rows, WordSynthesizer())}
+    for name, rate, frames in [("00001", SAMPLE_RATE, 4), ("00002", 16_000, 2), ("00003", 44_100, 1)]:
+        record = records[name]
+        info = soundfile.info(Path("out") / str(record.output))
+        assert info.samplerate == record.sample_rate == rate
+        assert info.frames == frames * HOP * rate // SAMPLE_RATE
+        assert record.seconds == pytest.approx(info.frames / rate, abs=0.0005)
+        assert record.frames == frames
+
+
+def test_a_default_sample_rate_applies_to_rows_without_one(plan_of: Any) -> None:
+    settings = Settings(checkpoint="model.bin", sample_rate=16_000)
+    records = speak(
+        plan_of({"text": "a"}, {"text": "b", "sample_rate": 8000}, settings=settings).rows, WordSynthesizer()
+    )
+    assert {record.id: record.sample_rate for record in records} == {"00001": 16_000, "00002": 8_000}

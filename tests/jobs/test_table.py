@@ -1,4 +1,4 @@
-"""CSV and JSONL to lines: every dialect gives the same rows, and a bad line spoils no other."""
+"""CSV and JSONL: every dialect gives the same rows, and an error in one line does not affect others."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import json
 import pytest
 
 from vallecli.errors import RowError, TableError, TextEncodingError
-from vallecli.jobs import table
-from vallecli.jobs.table import Line
+from vallecli.jobs.table import Line, read_table
 
 COLUMNS = ["id", "text", "prompt", "seed"]
 REQUIRED = ["text", "prompt"]
@@ -22,7 +21,7 @@ ROWS = [
 
 
 def read(data: bytes | str) -> list[Line]:
-    return table.read(data.encode() if isinstance(data, str) else data, "jobs.csv", COLUMNS, REQUIRED)
+    return read_table(data.encode() if isinstance(data, str) else data, "jobs.csv", COLUMNS, REQUIRED)
 
 
 def as_csv(**dialect: object) -> str:
@@ -44,12 +43,12 @@ def test_every_dialect_gives_the_same_rows(delimiter: str, quoting: int, end: st
     assert all(line.error is None for line in lines)
 
 
-def test_single_quotation_marks_where_all_values_have_them() -> None:
+def test_single_quotation_marks_around_all_values() -> None:
     lines = read(as_csv(quotechar="'", quoting=csv.QUOTE_ALL))
     assert [line.values for line in lines] == ROWS
 
 
-def test_single_quotation_marks_where_only_the_rows_have_them() -> None:
+def test_single_quotation_marks_in_rows_only() -> None:
     assert read("text,prompt\n'Hello, you.','a.wav'\n")[0].values == {"text": "Hello, you.", "prompt": "a.wav"}
 
 
@@ -58,7 +57,7 @@ def test_json_lines_give_the_same_rows() -> None:
     assert [line.values for line in read("\ufeff" + written)] == ROWS
 
 
-def test_blank_lines_are_no_rows_and_empty_values_are_none() -> None:
+def test_blank_lines_and_empty_values_are_left_out() -> None:
     lines = read("\nText , PROMPT,id\n\nHello.,a.wav,\n,,\n  \nBye.,b.wav,7\n")
     assert [(line.number, dict(line.values)) for line in lines] == [
         (1, {"text": "Hello.", "prompt": "a.wav"}),
@@ -67,14 +66,14 @@ def test_blank_lines_are_no_rows_and_empty_values_are_none() -> None:
     assert read('{"text": "", "prompt": null, "seed": 0}')[0].values == {"seed": 0}
 
 
-def test_a_chapter_is_one_value() -> None:
+def test_long_values() -> None:
     chapter = "word " * 100_000
     assert read(f"text,prompt\n{chapter},a.wav\n")[0].values["text"] == chapter
     assert csv.field_size_limit() == 131_072
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         ("", "names no columns"),
         ("\n\n", "names no columns"),
@@ -85,46 +84,46 @@ def test_a_chapter_is_one_value() -> None:
         ("text,id\n", "no column 'prompt'"),
     ],
 )
-def test_a_header_that_is_wrong(data: str, said: str) -> None:
-    with pytest.raises(TableError, match=said):
+def test_invalid_headers(data: str, message: str) -> None:
+    with pytest.raises(TableError, match=message):
         read(data)
 
 
-def test_a_mistyped_column_has_a_suggestion() -> None:
+def test_a_mistyped_column_gets_a_suggestion() -> None:
     with pytest.raises(TableError) as raised:
         read("text,promt\n")
     assert raised.value.hint == "Did you mean prompt?"
 
 
-def test_unicode_text_of_a_spreadsheet_is_refused_as_a_whole() -> None:
+def test_utf16_is_refused() -> None:
     with pytest.raises(TextEncodingError):
         read("text,prompt\nHello.,a.wav\n".encode("utf-16"))
 
 
 @pytest.mark.parametrize(
-    ("bad", "said"),
+    ("bad", "message"),
     [
-        ("Hello.", "it has 1 values, and the header 3"),
-        ("Hello.,a.wav,1,2", "it has 4 values, and the header 3"),
-        ('"Hello" there.,a.wav,1', "the quotation marks in line 3 do not pair"),
+        ("Hello.", "it has 1 values, but the header has 3"),
+        ("Hello.,a.wav,1,2", "it has 4 values, but the header has 3"),
+        ('"Hello" there.,a.wav,1', "unmatched quotation marks in line 3"),
     ],
 )
-def test_a_bad_line_spoils_no_other(bad: str, said: str) -> None:
+def test_a_bad_line_does_not_affect_others(bad: str, message: str) -> None:
     first, second, third = read(f"text,prompt,id\nOne.,a.wav,1\n{bad}\nThree.,a.wav,3\n")
     assert (first.error, third.error) == (None, None)
     assert (first.values["text"], third.values["text"]) == ("One.", "Three.")
     assert isinstance(second.error, RowError)
-    assert second.error.message.startswith(said)
+    assert second.error.message.startswith(message)
 
 
-def test_a_quotation_mark_that_never_closes_tells_how_much_it_took() -> None:
+def test_an_unclosed_quotation_mark_reports_its_lines() -> None:
     first, second = read('text,prompt\nOne.,a.wav\n"Two.,a.wav\nThree.,a.wav\n')
     assert first.error is None
     assert second.error is not None
     assert "lines 3 to 4" in second.error.message
 
 
-def test_bytes_that_are_not_utf8_spoil_their_row_alone() -> None:
+def test_bytes_that_are_not_utf8_affect_only_their_row() -> None:
     first, second = read(b"id,text,prompt\na,caf\xe9,a.wav\nb,Two.,a.wav\n")
     assert isinstance(first.error, TextEncodingError)
     assert first.values == {"id": "a"}
@@ -132,7 +131,7 @@ def test_bytes_that_are_not_utf8_spoil_their_row_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bad", "said"),
+    ("bad", "message"),
     [
         ("nonsense", "it is not JSON"),
         ("[1, 2]", "it is not a JSON object"),
@@ -141,13 +140,13 @@ def test_bytes_that_are_not_utf8_spoil_their_row_alone() -> None:
         ("[" * 100_000, "it is not JSON"),
     ],
 )
-def test_a_bad_line_of_json(bad: str, said: str) -> None:
+def test_a_bad_line_of_json_does_not_affect_others(bad: str, message: str) -> None:
     good = json.dumps(ROWS[0])
     first, second, third = read(f"{good}\n{bad}\n{good}\n")
     assert (first.error, third.error) == (None, None)
     assert second.error is not None
-    assert second.error.message.startswith(said)
+    assert second.error.message.startswith(message)
 
 
-def test_half_a_character_in_json_is_no_text() -> None:
+def test_a_lone_surrogate_in_json() -> None:
     assert isinstance(read('{"text": "\\ud800", "prompt": "a.wav"}')[0].error, TextEncodingError)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vallecli.cli.reporter import Reporter, write_json, write_line
 from vallecli.jobs.plan import Plan, Row
 from vallecli.jobs.results import FAILED, Failure, Record
-from vallecli.jobs.resume import Outlook
+from vallecli.jobs.resume import PlanStatus
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 class Tally:
     """Numbers of rows that are done and failed, and the speed."""
 
-    def __init__(self, plan: Plan, view: Outlook, reporter: Reporter) -> None:
+    def __init__(self, plan: Plan, status: PlanStatus, reporter: Reporter) -> None:
         """Start with the results of earlier runs, and report rows that are refused or had failed."""
-        self.reporter, self.view = reporter, view
+        self.reporter, self.status = reporter, status
         self.rows = len(plan.rows) + len(plan.refused)
         self.made = 0
-        self.failed = len(plan.refused) + len(view.failed)
+        self.failed = len(plan.refused) + len(status.failed)
         self.seconds = 0.0  # of audio made by this run
         self.started = time.perf_counter()
         self._bar: tuple[Progress, TaskID] | None = None
         for refused in plan.refused:
             self._report_failure(refused.number, refused.id, Failure.of(refused.error))
-        for record in view.failed:
+        for record in status.failed:
             if record.error is not None:
                 self._report_failure(record.row, record.id, record.error)
-        if view.done:
-            reporter.info(f"{len(view.done)} of {self.rows} rows are already done")
+        if status.done:
+            reporter.info(f"{len(status.done)} of {self.rows} rows are already done")
 
     def add(self, record: Record, row: Row) -> None:
         """Count a recorded row."""
@@ -58,7 +58,7 @@ class Tally:
 
     def _line(self) -> str:
         factor = (time.perf_counter() - self.started) / self.seconds if self.seconds else 0.0
-        done = self.made + len(self.view.done)
+        done = self.made + len(self.status.done)
         spoken = f"{self.seconds:.0f} s of audio, real-time factor {factor:.2f}"
         return f"{done} of {self.rows} rows, {self.failed} failed, {spoken}"
 
@@ -73,7 +73,7 @@ class Tally:
 
         columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
         with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
-            total = sum(len(row.text) for row in self.view.todo)
+            total = sum(len(row.text) for row in self.status.todo)
             self._bar = bar, bar.add_task(self._line(), total=total)
             yield
         self._bar = None
@@ -87,17 +87,17 @@ class Tally:
         return {
             "rows": self.rows,
             "made": self.made,
-            "done_before": len(self.view.done),
+            "done_before": len(self.status.done),
             "failed": self.failed,
             "seconds": round(self.seconds, 3),
             "elapsed": round(time.perf_counter() - self.started, 3),
         }
 
 
-def print_plan(plan: Plan, view: Outlook, records: Sequence[Record], reporter: Reporter, *, as_json: bool) -> None:
+def print_plan(plan: Plan, status: PlanStatus, records: Sequence[Record], reporter: Reporter, *, as_json: bool) -> None:
     """Print a line for each row: its state, id, output or error, and its estimated duration."""
-    todo = {row.id for row in view.todo}
-    failed = {record.id for record in view.failed}
+    todo = {row.id for row in status.todo}
+    failed = {record.id for record in status.failed}
     entries: list[dict[str, Any]] = []
     for row in plan.rows:
         state = "speak" if row.id in todo else "failed" if row.id in failed else "done"
@@ -107,7 +107,7 @@ def print_plan(plan: Plan, view: Outlook, records: Sequence[Record], reporter: R
         error = Failure.of(refused.error)
         entries.append({"row": refused.number, "state": "refused", "id": refused.id, "error": vars(error)})
     entries.sort(key=lambda entry: entry["row"])
-    seconds = sum(row.seconds for row in view.todo)
+    seconds = sum(row.seconds for row in status.todo)
     factor = _factor(records)
     estimate = {"audio_seconds": round(seconds, 1), "seconds": None if factor is None else round(seconds * factor, 1)}
     if as_json:
@@ -118,7 +118,7 @@ def print_plan(plan: Plan, view: Outlook, records: Sequence[Record], reporter: R
         write_line(f"{entry['state']}\t{entry['id']}\t{detail}")
     unknown = "the time it takes is known after the first rows"
     time_ = unknown if factor is None else f"about {estimate['seconds']:.0f} s"
-    reporter.info(f"{len(view.todo)} of {len(entries)} rows to speak, about {seconds:.0f} s of audio: {time_}")
+    reporter.info(f"{len(status.todo)} of {len(entries)} rows to speak, about {seconds:.0f} s of audio: {time_}")
 
 
 def _factor(records: Sequence[Record]) -> float | None:

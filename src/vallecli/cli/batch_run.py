@@ -19,10 +19,11 @@ from vallecli.cli.engines import Cluster
 from vallecli.cli.output import STDOUT
 from vallecli.cli.reporter import Reporter, write_json, write_line
 from vallecli.errors import InputError, RowsFailed, UsageError
-from vallecli.jobs import plan, results, resume, table
-from vallecli.jobs.plan import Defaults, Plan
-from vallecli.jobs.resume import Outlook
+from vallecli.jobs import plan, results, resume
+from vallecli.jobs.plan import Defaults, Plan, make_plan
+from vallecli.jobs.resume import PlanStatus
 from vallecli.jobs.run import Run
+from vallecli.jobs.table import read_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,20 +50,20 @@ def run(request: BatchRequest, reporter: Reporter) -> None:
     out = Path(request.out_dir)
     planned = read_plan(request, out)
     if not request.force and not any(out.glob(results.PATTERN)):
-        resume.check_new(planned, out)
+        resume.check_outputs_absent(planned, out)
     if request.dry_run:
-        records, view = outlook(request, planned, out, reporter)
-        print_plan(planned, view, records, reporter, as_json=request.json)
-        return conclude(request, planned, len(planned.refused) + len(view.failed))
+        records, status = compare(request, planned, out, reporter)
+        print_plan(planned, status, records, reporter, as_json=request.json)
+        return conclude(request, planned, len(planned.refused) + len(status.failed))
     with results.open_results(out, request.defaults.shard) as file:
         if file.torn:
             reporter.info(f"the last line of {file.path} was incomplete and is removed; its row is made again")
-        _, view = outlook(request, planned, out, reporter)
-        for record in view.refused:
+        _, status = compare(request, planned, out, reporter)
+        for record in status.refused:
             file.append(record)
-        tally = Tally(planned, view, reporter)
-        if view.todo and not (request.fail_fast and planned.refused):
-            speak(request, view, file, out, tally, reporter)
+        tally = Tally(planned, status, reporter)
+        if status.todo and not (request.fail_fast and planned.refused):
+            speak(request, status, file, out, tally, reporter)
     if request.json:
         write_json({"results": os.fspath(file.path), **tally.summary()})
     else:
@@ -73,13 +74,13 @@ def run(request: BatchRequest, reporter: Reporter) -> None:
 
 def read_plan(request: BatchRequest, out: Path) -> Plan:
     """Return the checked rows of the table. Raises InputError for one that cannot be read."""
-    data, source, path = read_table(request.jobs)
-    lines = table.read(data, source, plan.COLUMNS, plan.REQUIRED)
+    data, source, path = read_bytes(request.jobs)
+    lines = read_table(data, source, plan.COLUMNS, plan.REQUIRED)
     base = Path() if path is None else path.parent
-    return plan.make(lines, request.defaults, base=base, out=out, table=path)
+    return make_plan(lines, request.defaults, base=base, out=out, table=path)
 
 
-def read_table(jobs: str) -> tuple[bytes, str, Path | None]:
+def read_bytes(jobs: str) -> tuple[bytes, str, Path | None]:
     """Return the bytes of a table, its name in messages, and its path, None for stdin."""
     if jobs == STDOUT:
         if sys.stdin.isatty():
@@ -91,18 +92,18 @@ def read_table(jobs: str) -> tuple[bytes, str, Path | None]:
         raise InputError(f"cannot read {jobs}: {(error.strerror or str(error)).lower()}", "Check its name.") from error
 
 
-def outlook(
+def compare(
     request: BatchRequest, planned: Plan, out: Path, reporter: Reporter
-) -> tuple[list[results.Record], Outlook]:
+) -> tuple[list[results.Record], PlanStatus]:
     """Return the existing records, and the rows that are left."""
     records, bad = results.read_folder(out)
     if bad:
         reporter.info(f"{bad} lines of {out / results.PATTERN} are not records; their rows are made again")
-    return records, resume.outlook(planned, records, out, retry_failed=request.retry_failed, verify=request.verify)
+    return records, resume.plan_status(planned, records, out, retry_failed=request.retry_failed, verify=request.verify)
 
 
 def speak(
-    request: BatchRequest, view: Outlook, file: results.Results, out: Path, tally: Tally, reporter: Reporter
+    request: BatchRequest, status: PlanStatus, file: results.Results, out: Path, tally: Tally, reporter: Reporter
 ) -> None:
     """Speak the rows that are left. Raises KeyboardInterrupt after a Ctrl-C."""
     with ExitStack() as stack:
@@ -113,13 +114,13 @@ def speak(
             load=stack.enter_context(engines.loader(request.defaults, request.cluster, reporter)),
             default=request.defaults.settings.checkpoint,
             slots=request.slots,
-            watch=tally.add,
+            on_record=tally.add,
             stop=stop,
             transcribe=request.defaults.transcribe,
             fail_fast=request.fail_fast,
         )
         with tally.bar():
-            rows.speak(view.todo)
+            rows.speak(status.todo)
     if stop.is_set():
         raise KeyboardInterrupt
 

@@ -50,7 +50,7 @@ def loader(defaults: Defaults, cluster: Cluster | None, reporter: Reporter) -> I
         name: _absolute(str(value)) if name in known and known[name].kind == "file" else value
         for name, value in defaults.options.items()
     }
-    with connect(cluster.address, workers=cluster.workers, gpus=cluster.gpus, say=reporter.info) as engine_of:
+    with connect(cluster.address, workers=cluster.workers, gpus=cluster.gpus, report=reporter.info) as engine_of:
         yield lambda checkpoint: engine_of(
             partial(load, _absolute(checkpoint), defaults.settings, options, defaults.decoder)
         )

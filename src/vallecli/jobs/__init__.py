@@ -1,1 +1,1 @@
-"""A table of rows in, a folder of speech out: table -> plan -> run -> results, resumable at any point."""
+"""Batches: table -> plan -> run -> results. A run writes a folder of audio and can be resumed at any point."""

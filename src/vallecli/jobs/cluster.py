@@ -1,8 +1,7 @@
-"""The same run on a Ray cluster: an engine whose jobs are spoken by workers, each with a model of its own.
+"""Batches on a Ray cluster: an engine whose jobs are spoken by workers, each with its own copy of the model.
 
-Results, audio and resuming stay where they are: in the process that was started, which alone needs the prompts and the
-output folder. Workers need vallecli and the checkpoint. A worker that is lost is started again by Ray, and so are its
-jobs.
+Results, audio and resuming stay in the process that was started: only this process needs the prompts and the output
+folder. Workers need vallecli and the checkpoint. Ray restarts a worker that is lost, and repeats its jobs.
 """
 
 from __future__ import annotations
@@ -24,15 +23,15 @@ from vallecli.audio.prompt import PreparedPrompt
 from vallecli.errors import DeviceError, VallecliError, WorkerLost
 from vallecli.extras import extra
 from vallecli.families.base import Preset
-from vallecli.jobs.engine import Engine, Job, Spoken
+from vallecli.jobs.engine import Engine, Job, JobResult
 from vallecli.jobs.results import Failure
 
-RETRIES = 3  # of a job whose worker dies; one that kills each of them is to blame itself
+RETRIES = 3  # of jobs whose worker died; a job that ends every worker is then recorded as failed
 
 
 @dataclass(frozen=True)
-class _Recording:
-    """What a worker makes a voice of."""
+class _Prompt:
+    """The arguments of Synthesizer.voice."""
 
     source: PreparedPrompt | Preset
     transcript: str | None
@@ -40,141 +39,150 @@ class _Recording:
     transcribe: bool
 
 
+@dataclass(frozen=True)
+class _EngineInfo:
+    """The attributes of a worker's engine."""
+
+    description: str
+    sampling: Any
+    sample_rate: int
+    frame_rate: float
+
+
 class _Worker:
-    """One engine in a process of the cluster, loaded when it is first asked for anything, and again after a loss."""
+    """An engine in a process of the cluster; it is loaded at the first call, also after a restart."""
 
     def __init__(self, load: Callable[[], Engine]) -> None:
         self.load = load
-        self.voices: dict[Any, Any] = {}
+        self.voices: dict[Any, Any] = {}  # reference to a _Prompt -> voice
 
     @cached_property
     def engine(self) -> Engine:
         return self.load()
 
-    def prepare(self) -> tuple[str, Any, int, float] | Failure:
-        """Return a description, the default sampling, sample rate and frame rate, or why loading failed."""
+    def prepare(self) -> _EngineInfo | Failure:
+        """Load the engine and return its attributes, or the error."""
         try:
             engine = self.engine
             description = f"{engine.description}, worker {os.getpid()} on {socket.gethostname()}"
-            return description, engine.sampling, engine.sample_rate, engine.frame_rate
-        except Exception as error:  # as a Failure: errors of ours do not survive pickling
+            return _EngineInfo(description, engine.sampling, engine.sample_rate, engine.frame_rate)
+        except Exception as error:  # as a Failure, because our exceptions cannot be pickled
             return Failure.of(error)
 
-    def speak(self, jobs: list[Job], slots: int) -> list[Spoken]:
-        """Return what became of the jobs."""
-        mute, ready = [], []
+    def speak(self, jobs: list[Job], slots: int) -> list[JobResult]:
+        """Return the results of the jobs."""
+        failed, ready = [], []
         for job in jobs:
             try:
                 ready.append(replace(job, voice=self._voice(job.voice)))
             except Exception as error:
-                mute.append(Spoken(job.key, (), Failure.of(error)))
-        return [*mute, *self.engine.speak_many(ready, slots=slots)]
+                failed.append(JobResult(job.key, (), Failure.of(error)))
+        return [*failed, *self.engine.speak_many(ready, slots=slots)]
 
-    def _voice(self, stored: Any) -> Any:
+    def _voice(self, reference: Any) -> Any:
         import ray
 
-        if stored not in self.voices:
-            it = ray.get(stored)
-            self.voices[stored] = self.engine.voice(it.source, it.transcript, name=it.name, transcribe=it.transcribe)
-        return self.voices[stored]
+        if reference not in self.voices:
+            prompt = ray.get(reference)
+            self.voices[reference] = self.engine.voice(
+                prompt.source, prompt.transcript, name=prompt.name, transcribe=prompt.transcribe
+            )
+        return self.voices[reference]
 
 
 class RayEngine:
-    """An engine of all workers of one checkpoint; each gets as many jobs at once as it has slots."""
+    """An engine that distributes jobs to workers; each worker gets as many jobs at a time as it has slots."""
 
-    def __init__(self, workers: list[Any], *, say: Callable[[str], None]) -> None:
-        """Wait until all workers are loaded. Raises what loading raises, by its exit code."""
+    def __init__(self, workers: list[Any], *, report: Callable[[str], None]) -> None:
+        """Wait until all workers have loaded. Raises an error with the exit code of the worker's error."""
         import ray
 
         self.workers = workers
-        for told in ray.get([worker.prepare.remote() for worker in workers]):
-            if isinstance(told, Failure):
-                raise _as_error(told)
-            self.description, self.sampling, self.sample_rate, self.frame_rate = told
-            say(self.description)
+        for info in ray.get([worker.prepare.remote() for worker in workers]):
+            if isinstance(info, Failure):
+                raise _as_error(info)
+            self.description, self.sampling = info.description, info.sampling
+            self.sample_rate, self.frame_rate = info.sample_rate, info.frame_rate
+            report(info.description)
 
     def voice(self, source: PreparedPrompt | Preset, transcript: str | None, *, name: str, transcribe: bool) -> Any:
-        """Return where the cluster finds the recording: each worker makes the voice when it first needs it."""
+        """Store a prompt in the cluster and return its reference; each worker makes the voice when it needs it."""
         import ray
 
-        return ray.put(_Recording(source, transcript, name, transcribe))
+        return ray.put(_Prompt(source, transcript, name, transcribe))
 
-    def speak_many(self, jobs: Iterable[Job], *, slots: int) -> Iterator[Spoken]:
-        """Yield the jobs of each worker when all of those are done."""
+    def speak_many(self, jobs: Iterable[Job], *, slots: int) -> Iterator[JobResult]:
+        """Yield the results of a worker's jobs when all of them are done."""
         import ray
         from ray.exceptions import RayError
 
-        left = iter(jobs)
-        again: deque[list[Job]] = deque()  # one by one, those of a worker that died: one of them may be the cause
+        remaining = iter(jobs)
+        retries: deque[list[Job]] = deque()  # jobs of workers that died, one by one: any of them may be the cause
         idle = deque(self.workers)
-        running: dict[Any, tuple[Any, list[Job]]] = {}
+        running: dict[Any, tuple[Any, list[Job]]] = {}  # call -> worker, its jobs
         while True:
-            while idle and (some := again.popleft() if again else list(islice(left, slots))):
+            while idle and (assigned := retries.popleft() if retries else list(islice(remaining, slots))):
                 worker = idle.popleft()
-                running[worker.speak.remote(some, slots)] = worker, some
+                running[worker.speak.remote(assigned, slots)] = worker, assigned
             if not running:
                 return
-            [done], _ = ray.wait(list(running), num_returns=1)
-            worker, some = running.pop(done)
+            [call], _ = ray.wait(list(running), num_returns=1)
+            worker, assigned = running.pop(call)
             idle.append(worker)
             try:
-                yield from ray.get(done)
+                yield from ray.get(call)
             except RayError as error:
-                if len(some) > 1:
-                    again.extend([job] for job in some)
+                if len(assigned) > 1:
+                    retries.extend([job] for job in assigned)
                 else:
                     reason = str(error).strip().partition("\n")[0]
-                    yield Spoken(some[0].key, (), Failure.of(WorkerLost(reason)))
+                    yield JobResult(assigned[0].key, (), Failure.of(WorkerLost(reason)))
 
 
 @contextmanager
 def connect(
-    address: str, *, workers: int, gpus: float, say: Callable[[str], None]
+    address: str, *, workers: int, gpus: float, report: Callable[[str], None]
 ) -> Iterator[Callable[[Callable[[], Engine]], RayEngine]]:
-    """Connect to a cluster ("local" starts one) and give what makes an engine of a way to load one.
+    """Connect to a cluster ("local" starts one) and yield a function that makes a RayEngine from a loader.
 
-    A new engine takes the place of the one before. Raises ExtraMissing without Ray, and DeviceError for a cluster that
-    cannot be reached.
+    A new engine replaces the previous one. Raises ExtraMissing without Ray, and DeviceError for an unreachable
+    cluster.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers of each run
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # by default, Ray reports each run to its developers
     with extra("ray", "a Ray cluster"):
         import ray
-    ended = signal.getsignal(signal.SIGTERM)
+    on_terminate = signal.getsignal(signal.SIGTERM)
+    dashboard = False if address == "local" else None  # None: another cluster decides
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="error", include_dashboard=_none_if(address))
+        ray.init(address=address, log_to_driver=False, logging_level="error", include_dashboard=dashboard)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise DeviceError(
             f"no Ray cluster at {address}: {reason}", "The address local starts a cluster on this machine."
         ) from error
-    signal.signal(signal.SIGTERM, ended)  # Ray's own would leave with 1
+    signal.signal(signal.SIGTERM, on_terminate)  # Ray's handler would exit with 1
     options = {"num_cpus": 1, "num_gpus": gpus, "max_restarts": -1, "max_task_retries": RETRIES}
-    held: list[Any] = []
+    current: list[Any] = []  # workers
 
-    def engine(load: Callable[[], Engine]) -> RayEngine:
-        for worker in held:
+    def new_engine(load: Callable[[], Engine]) -> RayEngine:
+        for worker in current:
             ray.kill(worker)
-        there = {"CPU": 0.0, "GPU": 0.0, **ray.cluster_resources()}
-        if workers > there["CPU"] or workers * gpus > there["GPU"]:
-            room = f"{there['CPU']:g} CPUs and {there['GPU']:g} GPUs"
-            say(f"waiting for the cluster to grow: it has {room}, too few for {workers} workers")
-        held[:] = [ray.remote(**options)(_Worker).remote(load) for _ in range(workers)]
-        return RayEngine(held, say=say)
+        resources = {"CPU": 0.0, "GPU": 0.0, **ray.cluster_resources()}
+        if workers > resources["CPU"] or workers * gpus > resources["GPU"]:
+            available = f"{resources['CPU']:g} CPUs and {resources['GPU']:g} GPUs"
+            report(f"waiting for the cluster to grow: it has {available}, too few for {workers} workers")
+        current[:] = [ray.remote(**options)(_Worker).remote(load) for _ in range(workers)]
+        return RayEngine(current, report=report)
 
     try:
-        with redirect_stdout(sys.stderr):  # where Ray tells of lost workers; ours is for data
-            yield engine
+        with redirect_stdout(sys.stderr):  # Ray prints messages to stdout, which is for data
+            yield new_engine
     finally:
         ray.shutdown()
 
 
-def _none_if(address: str) -> bool | None:
-    """Return whether to start a dashboard: not in a cluster of our own, and another has its own."""
-    return False if address == "local" else None
-
-
 def _as_error(failure: Failure) -> VallecliError:
-    """Return an error of the exit code of the one that a worker had."""
+    """Return an error with the exit code of a worker's error."""
     known = getattr(errors, failure.code, VallecliError)
     kinds = (
         *(errors.UsageError, errors.InputError, errors.CheckpointError),

@@ -1,4 +1,4 @@
-"""What a run asks of a synthesizer: the one place that changes with how it speaks."""
+"""The interface between a run and what speaks: jobs go in, results come out. LocalEngine adapts a Synthesizer."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class Piece(Protocol):
 
     @property
     def audio(self) -> Wav:
-        """Return its samples (N,), with the pause before it."""
+        """Return the samples (N,), including the pause before the sentence."""
 
     @property
     def sample_rate(self) -> int:
-        """Return its sample rate in Hz."""
+        """Return the sample rate in Hz."""
 
     @property
     def frames(self) -> int:
-        """Return how many frames the models made."""
+        """Return the number of generated frames."""
 
     @property
     def stop_reason(self) -> str:
@@ -33,12 +33,12 @@ class Piece(Protocol):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Return what of the text was left out."""
+        """Return the parts of the text that were left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One text to speak; the voice and the sampling are the engine's own."""
+    """A text to speak; voice and sampling are in the engine's types."""
 
     key: str
     text: str
@@ -49,57 +49,65 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Spoken:
-    """What became of a job: its pieces, or why there are none."""
+class JobResult:
+    """The pieces of a job in order or, without pieces, its error."""
 
     key: str
     pieces: Sequence[Piece]
     error: Failure | None = None
 
 
-class Voices(Protocol):
-    """What makes voices of recordings."""
+class VoiceMaker(Protocol):
+    """Makes voices from recordings."""
 
-    sampling: Any
-    """The checkpoint's default sampling, a Sampling."""
-    sample_rate: int
-    frame_rate: float
+    @property
+    def sampling(self) -> Any:
+        """Return the checkpoint's default sampling parameters, a Sampling."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Return the sample rate in Hz."""
+
+    @property
+    def frame_rate(self) -> float:
+        """Return the number of frames per second."""
 
     def voice(self, source: PreparedPrompt | Preset, transcript: str | None, *, name: str, transcribe: bool) -> Any:
         """Return the voice of a prompt; see Synthesizer.voice."""
 
 
-class Engine(Voices, Protocol):
-    """What speaks many texts at once."""
+class Engine(VoiceMaker, Protocol):
+    """Speaks many texts at the same time."""
 
-    description: str
-    """What it is: the checkpoint, where it computes, and how."""
+    @property
+    def description(self) -> str:
+        """Return the checkpoint, the device and the precision, for messages."""
 
-    def speak_many(self, jobs: Iterable[Job], *, slots: int) -> Iterator[Spoken]:
-        """Yield each job as it is done, up to `slots` of them in flight; the next is taken when one has room.
+    def speak_many(self, jobs: Iterable[Job], *, slots: int) -> Iterator[JobResult]:
+        """Yield the result of each job as it is done, with up to `slots` sentences at the same time.
 
-        What goes wrong with a job is told by what it yields, and does not end the others.
+        The next job is fetched when a slot is free. An error in a job is its result; the others continue.
         """
 
 
-class Speaker(Voices, Protocol):
-    """What speaks many texts and tells errors as they are; see Synthesizer."""
+class SynthesizerLike(VoiceMaker, Protocol):
+    """The part of Synthesizer that LocalEngine uses; errors are exceptions."""
 
     def speak_many(self, jobs: Iterable[Any], *, slots: int) -> Iterator[Any]:
-        """Yield each `job` with its `pieces`, or the `error` that ended it."""
+        """Yield results with `job`, `pieces` and `error`; see Synthesizer.speak_many."""
 
 
 class LocalEngine:
-    """An engine of a synthesizer, in this process."""
+    """An engine that runs a synthesizer in this process."""
 
-    def __init__(self, speaker: Speaker, description: str = "") -> None:
-        self.speaker, self.description = speaker, description
-        self.sampling = speaker.sampling
-        self.sample_rate, self.frame_rate = speaker.sample_rate, speaker.frame_rate
-        self.voice = speaker.voice
+    def __init__(self, synthesizer: SynthesizerLike, description: str = "") -> None:
+        self.synthesizer, self.description = synthesizer, description
+        self.sampling: Any = synthesizer.sampling
+        self.sample_rate, self.frame_rate = synthesizer.sample_rate, synthesizer.frame_rate
+        self.voice = synthesizer.voice
 
-    def speak_many(self, jobs: Iterable[Job], *, slots: int) -> Iterator[Spoken]:
-        """Yield each job as it is done. Raises what is no job's fault, such as a lack of memory."""
-        for spoken in self.speaker.speak_many(jobs, slots=slots):
-            error = None if spoken.error is None else Failure.of(spoken.error)
-            yield Spoken(spoken.job.key, spoken.pieces, error)
+    def speak_many(self, jobs: Iterable[Job], *, slots: int) -> Iterator[JobResult]:
+        """Yield the result of each job as it is done. Raises errors that do not belong to a job."""
+        for result in self.synthesizer.speak_many(jobs, slots=slots):
+            error = None if result.error is None else Failure.of(result.error)
+            yield JobResult(result.job.key, result.pieces, error)

@@ -1,4 +1,4 @@
-"""Names of outputs: below the folder, each its own, and good on every system, so that a folder can be moved."""
+"""Names of outputs: inside the output folder, unique, and valid on every operating system."""
 
 from __future__ import annotations
 
@@ -11,62 +11,62 @@ from vallecli.audio.files import format_of
 from vallecli.errors import DuplicateRow, RowError, UnsafeName
 
 REASONS = {
-    ErrorReason.RESERVED_NAME: "Windows keeps this name for itself",
+    ErrorReason.RESERVED_NAME: "Windows reserves this name",
     ErrorReason.INVALID_LENGTH: "it is longer than 255 bytes",
 }
-OTHERWISE = 'it holds one of \\ : * ? " < > |, or a space or dot at its end'
+OTHER_REASON = 'it contains one of \\ : * ? " < > |, or ends in a space or a dot'
 
 
-class Names:
-    """The ids and outputs that are taken, and by which row."""
+class UsedNames:
+    """The ids and outputs that rows have claimed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.real = folder.resolve()
-        self.ids: dict[str, int] = {}
-        self.outputs: dict[str, int] = {}
-        self.folders: dict[str, int] = {}
+        self.resolved_folder = folder.resolve()
+        self.ids: dict[str, int] = {}  # id -> row
+        self.outputs: dict[str, int] = {}  # folded path of an output -> row
+        self.subfolders: dict[str, int] = {}  # folded path of a folder -> first row with an output in it
 
-    def take_id(self, name: str, row: int) -> None:
-        """Give an id to a row. Raises DuplicateRow, or RowError for one that cannot be printed."""
+    def claim_id(self, name: str, row: int) -> None:
+        """Reserve an id for a row. Raises DuplicateRow, and RowError for an id that is not printable."""
         if not name.isprintable():
-            raise RowError(f"id {name!r} holds what cannot be printed", "Give letters and digits.")
+            raise RowError(f"id {name!r} contains characters that are not printable", "Use letters and digits.")
         if (first := self.ids.setdefault(name, row)) != row:
             raise DuplicateRow("id", name, first)
 
-    def take_output(self, output: str, row: int) -> str:
-        """Give an output to a row and return it as it is written. Raises UnsafeName, DuplicateRow and UsageError."""
+    def claim_output(self, output: str, row: int) -> str:
+        """Reserve an output for a row and return its path. Raises UnsafeName, DuplicateRow and UsageError."""
         path = PurePosixPath(output)
         if path.is_absolute() or ".." in path.parts:
-            raise UnsafeName(output, "it leaves the output folder")
+            raise UnsafeName(output, "it is outside the output folder")
         for part in path.parts:
             _check_part(output, part)
         format_of(Path(path))
-        folded, *parents = (_folded(place) for place in (path, *path.parents[:-1]))
-        for place in (folded, *parents):
-            if (first := self.outputs.get(place, row)) != row:
+        folded, *parents = (_fold(location) for location in (path, *path.parents[:-1]))
+        for location in (folded, *parents):
+            if (first := self.outputs.get(location, row)) != row:
                 raise DuplicateRow("output", output, first)
-        if (first := self.folders.get(folded, row)) != row:
-            raise UnsafeName(output, f"row {first} makes a folder of that name")
+        if (first := self.subfolders.get(folded, row)) != row:
+            raise UnsafeName(output, f"row {first} uses a folder of that name")
         self.outputs[folded] = row
-        for place in parents:
-            self.folders.setdefault(place, row)
-        if not (self.folder / path).resolve().is_relative_to(self.real):
-            raise UnsafeName(output, "a link leads it out of the output folder")
+        for location in parents:
+            self.subfolders.setdefault(location, row)
+        if not (self.folder / path).resolve().is_relative_to(self.resolved_folder):
+            raise UnsafeName(output, "a link in it points outside the output folder")
         if (self.folder / path).is_dir():
-            raise UnsafeName(output, "there is a folder of that name")
+            raise UnsafeName(output, "a folder of that name exists")
         return str(path)
 
 
 def _check_part(output: str, part: str) -> None:
     if not part.isprintable():
-        raise UnsafeName(output, "it holds what cannot be printed")
+        raise UnsafeName(output, "it contains characters that are not printable")
     try:
         validate_filename(part, platform=Platform.UNIVERSAL)
     except ValidationError as error:
-        raise UnsafeName(output, REASONS.get(error.reason, OTHERWISE)) from error
+        raise UnsafeName(output, REASONS.get(error.reason, OTHER_REASON)) from error
 
 
-def _folded(path: PurePosixPath) -> str:
-    """Return what two names have in common that macOS or Windows would take for one."""
+def _fold(path: PurePosixPath) -> str:
+    """Return the same string for names that macOS or Windows treat as one file."""
     return unicodedata.normalize("NFC", str(path)).casefold()

@@ -1,4 +1,4 @@
-"""Lines of a table to rows that can be spoken: everything that can be refused is refused here, before a model loads."""
+"""Checks the lines of a table and makes rows from them: errors are found here, before a model is loaded."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from vallecli.audio.files import FORMATS
 from vallecli.checkpoints.local import sha256
 from vallecli.errors import RowError, UnsafeName, UsageError, VallecliError
 from vallecli.families.catalog import known_accents, known_languages, known_options
-from vallecli.jobs.fingerprint import digest, in_shard, revision, seed_of
-from vallecli.jobs.names import Names
-from vallecli.jobs.prompts import Prompts
+from vallecli.jobs.fingerprint import derive_seed, digest, in_shard, revision
+from vallecli.jobs.names import UsedNames
+from vallecli.jobs.prompts import PromptChecker
 from vallecli.jobs.table import Line
 from vallecli.settings import Settings, suggest, value_of
 from vallecli.text.base import AUTO
@@ -26,13 +26,13 @@ LATER_KNOBS = ("top_n_sigma", "sample_rate")  # in fingerprints only if they are
 COLUMNS = ("id", *REQUIRED, "prompt_text", "output", "language", "accent", "checkpoint", *KNOBS, *LATER_KNOBS)
 ACCENTS = known_accents()
 LANGUAGES = (AUTO, *known_languages())
-ID_DIGITS = 5  # of a row's number, as its id: names sort as the rows do
-CHARACTERS_A_SECOND = 15  # of English read aloud
+ID_DIGITS = 5  # of a row's number as its id, so that names sort like rows
+CHARACTERS_PER_SECOND = 15  # of English read aloud
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One thing to say, with all that its audio depends on."""
+    """A text to speak, with everything that its audio depends on."""
 
     number: int
     id: str
@@ -40,7 +40,7 @@ class Row:
     prompt: Path
     prompt_sha256: str
     prompt_text: str | None
-    output: str  # below the output folder
+    output: str  # relative to the output folder
     language: str
     accent: str | None
     settings: Settings
@@ -50,13 +50,13 @@ class Row:
 
     @property
     def seconds(self) -> float:
-        """Return about how long its audio will be."""
-        return len(self.text) / CHARACTERS_A_SECOND
+        """Return the estimated duration of the audio."""
+        return len(self.text) / CHARACTERS_PER_SECOND
 
 
 @dataclass(frozen=True)
-class Refused:
-    """A row that is not spoken, and why."""
+class RefusedRow:
+    """A row that cannot be spoken, and its error."""
 
     number: int
     id: str
@@ -65,15 +65,15 @@ class Refused:
 
 @dataclass(frozen=True)
 class Plan:
-    """The rows of one run, in the order of the table."""
+    """The rows of a run, in the order of the table."""
 
     rows: list[Row] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
+    refused: list[RefusedRow] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Defaults:
-    """What holds for rows that do not say it themselves, and for all of them."""
+    """Values for rows that do not have their own, and options that apply to all rows."""
 
     settings: Settings
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -87,100 +87,99 @@ class Defaults:
     shard: tuple[int, int] = (1, 1)
 
 
-def make(lines: Sequence[Line], defaults: Defaults, *, base: Path, out: Path, table: Path | None = None) -> Plan:
+def make_plan(lines: Sequence[Line], defaults: Defaults, *, base: Path, out: Path, table: Path | None = None) -> Plan:
     """Check each line and return the rows of this shard; prompts are relative to `base`, outputs to `out`.
 
-    Raises UsageError for defaults that cannot be meant, and CheckpointError for the default checkpoint if a row
-    wants it.
+    Raises UsageError for invalid defaults, and CheckpointError for the default checkpoint if a row uses it.
     """
-    one_of("--language", defaults.language, LANGUAGES)
+    check_choice("--language", defaults.language, LANGUAGES)
     if defaults.accent is not None:
-        one_of("--accent", defaults.accent, ACCENTS)
-    one_of("--format", defaults.format, list(FORMATS.values()))
+        check_choice("--accent", defaults.accent, ACCENTS)
+    check_choice("--format", defaults.format, list(FORMATS.values()))
     planner = _Planner(defaults, base=base, out=out)
     plan = Plan()
-    drafts = []
+    claimed = []
     for line in lines:
         try:
             name, output = planner.claim(line)
         except VallecliError as error:
             name = str(line.values.get("id", default_id(line.number)))
             if in_shard(name, defaults.shard):
-                plan.refused.append(Refused(line.number, name, error))
+                plan.refused.append(RefusedRow(line.number, name, error))
             continue
         if in_shard(name, defaults.shard):
-            drafts.append((line, name, output))
-    if any("checkpoint" not in line.values for line, _, _ in drafts):
-        planner.revision(defaults.settings.checkpoint)  # it is no row's fault if there is none
-    for line, name, output in drafts:
+            claimed.append((line, name, output))
+    if any("checkpoint" not in line.values for line, _, _ in claimed):
+        planner.revision(defaults.settings.checkpoint)  # its error is not one of a row
+    for line, name, output in claimed:
         try:
             plan.rows.append(planner.row(line, name, output))
         except VallecliError as error:
-            plan.refused.append(Refused(line.number, name, error))
-    return _spare(plan, out, inputs(lines, base, table))
+            plan.refused.append(RefusedRow(line.number, name, error))
+    return _refuse_overwriting(plan, out, input_files(lines, base, table))
 
 
 def default_id(number: int) -> str:
-    """Return the id of a row that was given none: 00007 for the seventh below the header."""
+    """Return the id of a row without one: 00007 for the seventh row below the header."""
     return f"{number:0{ID_DIGITS}d}"
 
 
-def one_of(name: str, value: str, known: Sequence[str]) -> None:
-    """Raise UsageError for a value of an option that is not one of a few."""
+def check_choice(name: str, value: str, known: Sequence[str]) -> None:
+    """Raise UsageError for an option whose value is not one of the known ones."""
     if value not in known:
         raise UsageError(f"{name} is {value!r}", suggest(value, known))
 
 
-def inputs(lines: Sequence[Line], base: Path, table: Path | None) -> set[Path]:
-    """Return the table and all prompts that it names, those of other shards and of refused rows among them."""
-    named = {value for line in lines if isinstance(value := line.values.get("prompt"), str) and "\0" not in value}
-    return {path.resolve() for path in (*(base / name for name in named), *([table] if table else []))}
+def input_files(lines: Sequence[Line], base: Path, table: Path | None) -> set[Path]:
+    """Return the table and all prompts in it, including those of other shards and of refused rows."""
+    prompts = {value for line in lines if isinstance(value := line.values.get("prompt"), str) and "\0" not in value}
+    return {path.resolve() for path in (*(base / name for name in prompts), *([table] if table else []))}
 
 
-def _spare(plan: Plan, out: Path, inputs: set[Path]) -> Plan:
-    """Return the plan without the rows that would overwrite an input."""
-    kept = []
+def _refuse_overwriting(plan: Plan, out: Path, inputs: set[Path]) -> Plan:
+    """Return the plan; rows that would overwrite an input are refused."""
+    rows = []
     for row in plan.rows:
         if (out / row.output).resolve() in inputs:
-            plan.refused.append(Refused(row.number, row.id, UnsafeName(row.output, "it is one of the inputs")))
+            plan.refused.append(RefusedRow(row.number, row.id, UnsafeName(row.output, "it is one of the inputs")))
         else:
-            kept.append(row)
-    return Plan(kept, sorted(plan.refused, key=lambda refused: refused.number))
+            rows.append(row)
+    return Plan(rows, sorted(plan.refused, key=lambda refused: refused.number))
 
 
 class _Planner:
     def __init__(self, defaults: Defaults, *, base: Path, out: Path) -> None:
         self.defaults, self.base = defaults, base
-        self.names = Names(out)
-        self.prompts = Prompts()
+        self.names = UsedNames(out)
+        self.prompts = PromptChecker()
         self.revision = cache(partial(revision, offline=defaults.settings.offline))
         self.loading = loading_content(defaults)
 
     def claim(self, line: Line) -> tuple[str, str]:
-        """Return the id and the output of a line, which from now on are its own."""
+        """Return the id and the output of a line, and reserve them for it. Raises InputError and UsageError."""
         name = _text(line, "id", whole_numbers=True) or default_id(line.number)
-        self.names.take_id(name, line.number)
+        self.names.claim_id(name, line.number)
         if line.error is not None:
             raise line.error
         output = _text(line, "output") or f"{name}.{self.defaults.format}"
-        return name, self.names.take_output(output, line.number)
+        return name, self.names.claim_output(output, line.number)
 
     def row(self, line: Line, name: str, output: str) -> Row:
         """Return the row of a line. Raises InputError, UsageError and CheckpointError."""
-        text, written = _text(line, "text"), _text(line, "prompt")
-        if text is None or written is None:
+        text, prompt_name = _text(line, "text"), _text(line, "prompt")
+        if text is None or prompt_name is None:
             raise RowError(f"it has no {'prompt' if text else 'text'}", "Each row needs a text and a prompt.")
         check_words(text)
         language = _text(line, "language") or self.defaults.language
         accent = _text(line, "accent") or self.defaults.accent
-        _check_choice("language", language, LANGUAGES)
+        _check_column("language", language, LANGUAGES)
         if accent is not None:
-            _check_choice("accent", accent, ACCENTS)
+            _check_column("accent", accent, ACCENTS)
         settings = self._settings(line)
-        prompt = self.base / written
+        prompt = self.base / prompt_name
         prompt_sha256 = self.prompts.check(prompt)
         transcribe = self.defaults.transcribe
-        prompt_text = _text(line, "prompt_text") or (None if transcribe else self.prompts.beside(prompt))
+        prompt_text = _text(line, "prompt_text") or (None if transcribe else self.prompts.transcript(prompt))
         version = self.revision(settings.checkpoint)
         content = {
             "text": text,
@@ -194,7 +193,7 @@ class _Planner:
             **{knob: getattr(settings, knob) for knob in KNOBS},
             **{knob: value for knob in LATER_KNOBS if (value := getattr(settings, knob)) is not None},
         }
-        seed = seed_of(digest(content)) if settings.seed is None else settings.seed
+        seed = derive_seed(digest(content)) if settings.seed is None else settings.seed
         return Row(
             number=line.number,
             id=name,
@@ -223,14 +222,18 @@ class _Planner:
 
 
 def loading_content(defaults: Defaults) -> dict[str, Any]:
-    """Return what fingerprints contain of the loader options: values, and hashes of files. Raises UsageError."""
+    """Return loader options for fingerprints: their values, for files the hashes. Raises UsageError."""
     known = known_options()
     content: dict[str, Any] = {}
     for name, written in defaults.options.items():
         if name not in known:
             raise UsageError(f"there is no option {name!r}", suggest(name, list(known)))
         value = known[name].parse(name, written)
-        content[name] = _sha256_of(name, value) if known[name].kind == "file" else value
+        if known[name].kind == "file":
+            value = _sha256_of(name, value)
+        elif isinstance(value, str) and value.isdecimal():
+            value = int(value)  # as in earlier versions, so that fingerprints stay the same
+        content[name] = value
     return content if defaults.decoder is None else {**content, "decoder": defaults.decoder}
 
 
@@ -252,6 +255,6 @@ def _text(line: Line, name: str, *, whole_numbers: bool = False) -> str | None:
     raise RowError(f"{name} is {value!r}", "It should be text.")
 
 
-def _check_choice(name: str, value: str, known: Sequence[str]) -> None:
+def _check_column(name: str, value: str, known: Sequence[str]) -> None:
     if value not in known:
         raise RowError(f"{name} is {value!r}", suggest(value, known))

@@ -1,4 +1,4 @@
-"""results.jsonl: one line a row, appended when its audio is in place, and never touched again."""
+"""results.jsonl: one line per row, appended after its audio was written, and never changed later."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
+from vallecli.atomic import replace_file
 from vallecli.errors import FolderGone, FolderInUse, FolderNotWritable, explain
 
 NAME = "results.jsonl"
@@ -23,7 +24,7 @@ OK, FAILED = "ok", "failed"
 
 @dataclass(frozen=True)
 class Failure:
-    """What went wrong with a row: the name of its class in errors.py, and what that tells."""
+    """An error as a record stores it: the name of its class in errors.py, the message and the hint."""
 
     code: str
     message: str
@@ -31,7 +32,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: Exception) -> Self:
-        """Return what an error of any library means."""
+        """Return the meaning of any library's error."""
         known = explain(error)
         if known is not None:
             return cls(type(known).__name__, known.message, known.hint)
@@ -40,7 +41,7 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """How a row ended. One without a fingerprint was refused before anything was done for it."""
+    """The result of a row. A record without a fingerprint is of a row that was refused by the plan."""
 
     id: str
     row: int
@@ -49,9 +50,9 @@ class Record:
     sha256: str | None = None
     seconds: float | None = None  # of audio
     sample_rate: int | None = None  # Hz
-    real_time_factor: float | None = None  # by its share of the time that rows took together
+    real_time_factor: float | None = None  # with the row's share of the computing time
     frames: int | None = None
-    stop_reason: str | None = None  # "max_frames" if one sentence did not end by itself
+    stop_reason: str | None = None  # "max_frames" if any sentence did not end by itself
     seed: int | None = None
     checkpoint: str | None = None
     revision: str | None = None
@@ -62,7 +63,7 @@ class Record:
 
     @classmethod
     def parse(cls, line: bytes) -> Self:
-        """Return the record in a line. Raises ValueError, TypeError or KeyError if there is none."""
+        """Return the record in a line. Raises ValueError, TypeError or KeyError for any other line."""
         values = json.loads(line)
         known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
         if known["error"] is not None:
@@ -70,24 +71,24 @@ class Record:
         known["notes"] = tuple(known["notes"])
         return cls(**known)
 
-    def line(self) -> bytes:
+    def to_line(self) -> bytes:
         """Return the record as one line of JSON."""
         return json.dumps(asdict(self), ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
 
 
-def now() -> str:
-    """Return the time as records have it."""
+def timestamp() -> str:
+    """Return the current time for `Record.finished`."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def name_of(shard: tuple[int, int]) -> str:
+def file_name(shard: tuple[int, int]) -> str:
     """Return the name of the results file of shard i of n."""
     index, shards = shard
     return NAME if shards == 1 else f"results-{index}-of-{shards}.jsonl"
 
 
-def read(path: Path) -> tuple[list[Record], int]:
-    """Return the records of a file, and how many of its lines are none, a torn last one among them."""
+def read_results(path: Path) -> tuple[list[Record], int]:
+    """Return the records of a file, and the number of lines that are not records, such as an incomplete last one."""
     records, bad = [], 0
     for line in path.read_bytes().split(b"\n"):
         if line:
@@ -99,27 +100,28 @@ def read(path: Path) -> tuple[list[Record], int]:
 
 
 def read_folder(folder: Path) -> tuple[list[Record], int]:
-    """Return what `read` does of all results files of a folder, the records in the order in which the rows ended."""
-    files = [read(path) for path in sorted(folder.glob(PATTERN))]
-    records = sorted((record for held, _ in files for record in held), key=lambda record: record.finished)
+    """Return the same as `read_results` for all results files of a folder, with the records in order of time."""
+    files = [read_results(path) for path in sorted(folder.glob(PATTERN))]
+    records = sorted((record for in_file, _ in files for record in in_file), key=lambda record: record.finished)
     return records, sum(bad for _, bad in files)
 
 
 class Results:
-    """The results file of a run: see `open_results`."""
+    """The results file of a run; see `open_results`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.file = path.open("ab", buffering=0)
-        self.torn = self._mend()
+        self.torn = self._repair()
+        """Whether the last line was incomplete, and was removed."""
 
     def append(self, record: Record) -> None:
-        """Write a record and wait until the disk has it. Raises OutputError; the file then ends where it did."""
+        """Write a record to the disk (fsync). Raises OutputError; the file then is as before."""
         end = self.check()
-        line = record.line()
+        line = record.to_line()
         try:
             if self.file.write(line) != len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # cut short, which raises nothing
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # a short write raises no error
             os.fsync(self.file.fileno())
         except OSError as error:
             with suppress(OSError):
@@ -127,18 +129,18 @@ class Results:
             raise FolderNotWritable(self.path, (error.strerror or str(error)).lower()) from error
 
     def check(self) -> int:
-        """Return the length of the file. Raises FolderGone if it is no longer the one under its name."""
-        own = os.fstat(self.file.fileno())
+        """Return the length of the file. Raises FolderGone if the file was removed or replaced."""
+        opened = os.fstat(self.file.fileno())
         try:
-            there = self.path.stat()
+            current = self.path.stat()
         except OSError as error:
             raise FolderGone(self.path) from error
-        if (own.st_dev, own.st_ino) != (there.st_dev, there.st_ino):
+        if (opened.st_dev, opened.st_ino) != (current.st_dev, current.st_ino):
             raise FolderGone(self.path)
-        return own.st_size
+        return opened.st_size
 
-    def _mend(self) -> bool:
-        """End the last line, or take it off if it was torn; return whether it was."""
+    def _repair(self) -> bool:
+        """End the last line, or remove it if it is not a record; return whether it was removed."""
         content = self.path.read_bytes()
         begin = content.rfind(b"\n") + 1
         if begin == len(content):
@@ -154,11 +156,12 @@ class Results:
 
 @contextmanager
 def open_results(folder: Path, shard: tuple[int, int] = (1, 1)) -> Iterator[Results]:
-    """Make the folder if need be, and give its results file to this run alone, for as long as the process lives.
+    """Create the folder if necessary, and yield its results file, locked for this process.
 
-    Raises FolderInUse if another run has it, and OutputError for a folder that cannot be written to.
+    The lock ends with the process. Raises FolderInUse if another run has it, and OutputError for a folder that is not
+    writable.
     """
-    path = folder / name_of(shard)
+    path = folder / file_name(shard)
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -172,31 +175,27 @@ def open_results(folder: Path, shard: tuple[int, int] = (1, 1)) -> Iterator[Resu
         yield results
 
 
-def latest(records: Iterable[Record]) -> list[Record]:
-    """Return what holds of records in the order of their ends: of each output the last, and who was refused since."""
-    made: dict[Any, Record] = {}
+def latest_records(records: Iterable[Record]) -> list[Record]:
+    """Given records in order of time, return the last one of each output, and of each row that is still refused."""
+    spoken: dict[Any, Record] = {}
     refused: dict[Any, Record] = {}
     for record in records:
-        place = (record.id, record.row)
+        row = (record.id, record.row)
         if record.fingerprint is None:
-            refused[place] = record
+            refused[row] = record
         else:
-            made[record.output] = record
-            refused.pop(place, None)
-    return [*made.values(), *refused.values()]
+            spoken[record.output] = record
+            refused.pop(row, None)
+    return [*spoken.values(), *refused.values()]
 
 
 def merge(folder: Path) -> list[Record]:
-    """Write results.jsonl with one line a row, of those of all shards, and return its records. Raises OutputError."""
+    """Write results.jsonl with one line per row of all shards, and return its records. Raises OutputError."""
     with open_results(folder) as results:
-        records = sorted(latest(read_folder(folder)[0]), key=lambda record: (record.row, record.id))
-        part = folder / f".{NAME}.part"
+        records = sorted(latest_records(read_folder(folder)[0]), key=lambda record: (record.row, record.id))
         try:
-            with part.open("wb") as file:
-                file.writelines(record.line() for record in records)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(results.path)
-        finally:
-            part.unlink(missing_ok=True)
+            with replace_file(results.path) as file:
+                file.writelines(record.to_line() for record in records)
+        except OSError as error:
+            raise FolderNotWritable(results.path, (error.strerror or str(error)).lower()) from error
     return records

@@ -1,4 +1,4 @@
-"""What is left to do of a plan: the results decide, by fingerprint."""
+"""Resuming: which rows of a plan are left, decided by comparing fingerprints with the results."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 from vallecli.checkpoints.local import sha256
 from vallecli.errors import OutputExists
-from vallecli.jobs.plan import Plan, Refused, Row
-from vallecli.jobs.results import FAILED, OK, Failure, Record, now
+from vallecli.jobs.plan import Plan, RefusedRow, Row
+from vallecli.jobs.results import FAILED, OK, Failure, Record, timestamp
 
 
 @dataclass(frozen=True)
-class Outlook:
-    """The rows to speak, the records of those that are done or failed before, and who was newly refused."""
+class PlanStatus:
+    """The rows to speak, and records of rows that are done, that failed before, and that are newly refused."""
 
     todo: list[Row] = field(default_factory=list)
     done: list[Record] = field(default_factory=list)
@@ -22,46 +22,46 @@ class Outlook:
     refused: list[Record] = field(default_factory=list)
 
 
-def outlook(
+def plan_status(
     plan: Plan, records: Sequence[Record], out: Path, *, retry_failed: bool = False, verify: bool = False
-) -> Outlook:
-    """Compare a plan with the records of a folder, in the order of their ends.
+) -> PlanStatus:
+    """Compare a plan with the records of a folder, in order of time.
 
-    A row is done if the last record of its output has its id and fingerprint and the file is there; with `verify`
-    the file's sha256 has to be that of the record, too.
+    A row is done if the last record of its output has the row's id and fingerprint, and the file exists; with
+    `verify`, the file's sha256 must be the recorded one, too.
     """
     last = {record.output: record for record in records if record.fingerprint is not None}
-    view = Outlook()
+    status = PlanStatus()
     for row in plan.rows:
         record = last.get(row.output)
         if record is None or (record.id, record.fingerprint) != (row.id, row.fingerprint):
-            view.todo.append(row)
+            status.todo.append(row)
         elif record.status == FAILED:
-            view.todo.append(row) if retry_failed else view.failed.append(record)
-        elif _whole(out / row.output, record, verify=verify):
-            view.done.append(record)
+            status.todo.append(row) if retry_failed else status.failed.append(record)
+        elif _is_intact(out / row.output, record, verify=verify):
+            status.done.append(record)
         else:
-            view.todo.append(row)
-    told = {(record.id, record.row): record.error for record in records if record.fingerprint is None}
+            status.todo.append(row)
+    recorded = {(record.id, record.row): record.error for record in records if record.fingerprint is None}
     for refused in plan.refused:
-        record = refusal(refused)
-        if told.get((record.id, record.row)) != record.error:
-            view.refused.append(record)
-    return view
+        record = refusal_record(refused)
+        if recorded.get((record.id, record.row)) != record.error:
+            status.refused.append(record)
+    return status
 
 
-def _whole(path: Path, record: Record, *, verify: bool) -> bool:
+def _is_intact(path: Path, record: Record, *, verify: bool) -> bool:
     return record.status == OK and path.is_file() and (not verify or sha256(path) == record.sha256)
 
 
-def refusal(refused: Refused) -> Record:
+def refusal_record(refused: RefusedRow) -> Record:
     """Return the record of a row that was refused."""
     error = Failure.of(refused.error)
-    return Record(id=refused.id, row=refused.number, status=FAILED, error=error, finished=now())
+    return Record(id=refused.id, row=refused.number, status=FAILED, error=error, finished=timestamp())
 
 
-def check_new(plan: Plan, out: Path) -> None:
-    """Raise OutputExists for audio that is there before any run was: it is not ours to overwrite."""
+def check_outputs_absent(plan: Plan, out: Path) -> None:
+    """Raise OutputExists for an output that exists before any run: no batch has written it."""
     for row in plan.rows:
         if (out / row.output).exists():
             raise OutputExists(out / row.output)

@@ -1,4 +1,4 @@
-"""The run: rows in, audio written and recorded while the next is spoken; nothing counts before it is on the disk."""
+"""Speaks rows, and writes and records their audio in a second thread; a row is recorded after its audio is on disk."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from vallecli.audio import effects
 from vallecli.audio.files import open_output
 from vallecli.checkpoints.local import sha256
 from vallecli.errors import DISK, FolderNotWritable, VallecliError
-from vallecli.jobs.engine import Engine, Job, Spoken
+from vallecli.jobs.engine import Engine, Job, JobResult
 from vallecli.jobs.plan import Row
 from vallecli.jobs.prompts import read_prompt
-from vallecli.jobs.results import FAILED, OK, Failure, Record, Results, now
+from vallecli.jobs.results import FAILED, OK, Failure, Record, Results, timestamp
 
-WINDOW = 256  # rows that are spoken longest first: a long one begun last would run alone at the end
-UNWRITTEN = 8  # rows that may wait for the disk before the models do
+SORT_WINDOW = 256  # rows that are sorted by length, longest first: a long row at the end would be decoded alone
+MAX_UNWRITTEN = 8  # rows that can wait for the disk before the models wait, too
 
 
 class Run:
-    """One run over a folder whose results file it has."""
+    """One run over an output folder whose results file is locked for it."""
 
     def __init__(
         self,
@@ -35,27 +35,27 @@ class Run:
         load: Callable[[str], Engine],
         default: str,
         slots: int,
-        watch: Callable[[Record, Row], None],
+        on_record: Callable[[Record, Row], None],
         stop: Event,
         transcribe: bool = False,
         fail_fast: bool = False,
     ) -> None:
-        """`load` makes the engine of a checkpoint, of which `default` is the one for all rows that name none.
+        """`load` returns the engine of a checkpoint; `default` is the checkpoint of all rows that name none.
 
-        `watch` hears of each row once it is recorded, in the writer's thread. When `stop` is set, the rows in flight
-        are finished and no others begun.
+        `on_record` is called in the writer's thread after each record. When `stop` is set, rows in progress are
+        finished and no others are started.
         """
         self.results, self.out, self.load, self.default = results, out, load, default
-        self.slots, self.watch, self.stop = slots, watch, stop
+        self.slots, self.on_record, self.stop = slots, on_record, stop
         self.transcribe, self.fail_fast = transcribe, fail_fast
-        self.failing = False
-        self.waiting: deque[Future[None]] = deque()
+        self.any_failed = False
+        self.unwritten: deque[Future[None]] = deque()
 
     def speak(self, rows: Sequence[Row]) -> None:
         """Speak the rows, one checkpoint after the other. Raises OutputError when nothing more can be written.
 
-        What goes wrong with a row is recorded. Raises CheckpointError and DeviceError if the default checkpoint does
-        not load; another one's absence is recorded with each of its rows.
+        The error of a row is recorded. Raises CheckpointError and DeviceError if the default checkpoint cannot be
+        loaded; for another checkpoint, the error is recorded with each of its rows.
         """
         groups: dict[str, list[Row]] = {}
         for row in rows:
@@ -70,33 +70,34 @@ class Run:
                     if checkpoint == self.default:
                         raise
                     for row in group:
-                        self._hand_over(row, Spoken(row.id, (), Failure.of(error)), 0)
+                        self._submit(row, JobResult(row.id, (), Failure.of(error)), 0)
                     continue
                 self._speak_group(engine, group)
-                del engine  # before the next takes its place in memory
-            self._collect(0)
+                del engine  # frees its memory before the next one is loaded
+            self._wait(0)
 
     @property
     def stopping(self) -> bool:
-        """Return whether no more rows are to be begun."""
-        return self.stop.is_set() or (self.fail_fast and self.failing)
+        """Return whether no more rows are started."""
+        return self.stop.is_set() or (self.fail_fast and self.any_failed)
 
     def _speak_group(self, engine: Engine, rows: Sequence[Row]) -> None:
-        shares = _Shares()
-        for spoken in engine.speak_many(self._jobs(engine, rows, shares), slots=self.slots):
-            self._hand_over(*shares.end(spoken))
+        times = _RowTimes()
+        for result in engine.speak_many(self._jobs(engine, rows, times), slots=self.slots):
+            row, seconds = times.end(result.key)
+            self._submit(row, result, seconds)
 
-    def _jobs(self, engine: Engine, rows: Sequence[Row], shares: _Shares) -> Iterator[Job]:
-        """Yield the jobs as the engine has room for them; `shares` gets to know when that was."""
-        voices = _Voices(engine, rows, transcribe=self.transcribe)
+    def _jobs(self, engine: Engine, rows: Sequence[Row], times: _RowTimes) -> Iterator[Job]:
+        """Yield the jobs as the engine has free slots; `times` starts to count."""
+        voices = _VoiceCache(engine, rows, transcribe=self.transcribe)
         for row in longest_first(rows):
             if self.stopping:
                 return
-            voice = voices.take(row)
+            voice = voices.pop(row)
             if isinstance(voice, Failure):
-                self._hand_over(row, Spoken(row.id, (), voice), 0)
+                self._submit(row, JobResult(row.id, (), voice), 0)
                 continue
-            shares.begin(row)
+            times.begin(row)
             yield Job(
                 key=row.id,
                 text=row.text,
@@ -106,97 +107,97 @@ class Run:
                 accent=row.accent,
             )
 
-    def _hand_over(self, row: Row, spoken: Spoken, elapsed: float) -> None:
-        """Let the writer finish a row while the models go on."""
-        self.waiting.append(self.writer.submit(self._finish, row, spoken, elapsed))
-        self._collect(UNWRITTEN)
+    def _submit(self, row: Row, result: JobResult, seconds: float) -> None:
+        """Let the writer's thread finish a row, which took `seconds` of computing."""
+        self.unwritten.append(self.writer.submit(self._finish, row, result, seconds))
+        self._wait(MAX_UNWRITTEN)
 
-    def _collect(self, most: int) -> None:
-        """Raise what the writer raised; wait for it until at most so many rows are left."""
-        while self.waiting and (len(self.waiting) > most or self.waiting[0].done()):
-            self.waiting.popleft().result()
+    def _wait(self, most: int) -> None:
+        """Wait until at most `most` rows are unwritten. Raises the errors of the writer's thread."""
+        while self.unwritten and (len(self.unwritten) > most or self.unwritten[0].done()):
+            self.unwritten.popleft().result()
 
-    def _finish(self, row: Row, spoken: Spoken, elapsed: float) -> None:
-        """Write the audio of a row beside its place, rename it, and only then record it."""
+    def _finish(self, row: Row, result: JobResult, seconds: float) -> None:
+        """Write the audio of a row, then record the row."""
         self.results.check()
-        told: dict[str, Any] = {"error": spoken.error}
-        if spoken.error is None:
+        outcome: dict[str, Any] = {"error": result.error}
+        if result.error is None:
             try:
-                told = self._write(row, spoken, elapsed)
+                outcome = self._write(row, result, seconds)
             except (VallecliError, OSError) as error:
                 self.results.check()
-                trouble = error.__cause__ or error
-                if isinstance(trouble, OSError) and trouble.errno in DISK:  # not this row's fault
-                    raise FolderNotWritable(self.out / row.output, os.strerror(trouble.errno).lower()) from error
-                told = {"error": Failure.of(error)}
+                cause = error.__cause__ or error
+                if isinstance(cause, OSError) and cause.errno in DISK:  # not an error of this row
+                    raise FolderNotWritable(self.out / row.output, os.strerror(cause.errno).lower()) from error
+                outcome = {"error": Failure.of(error)}
         record = Record(
             id=row.id,
             row=row.number,
-            status=FAILED if told.get("error") else OK,
+            status=FAILED if outcome.get("error") else OK,
             output=row.output,
             seed=row.seed,
             checkpoint=row.settings.checkpoint,
             revision=row.revision,
             fingerprint=row.fingerprint,
-            finished=now(),
-            **told,
+            finished=timestamp(),
+            **outcome,
         )
         self.results.append(record)
-        self.failing |= record.status == FAILED
-        self.watch(record, row)
+        self.any_failed |= record.status == FAILED
+        self.on_record(record, row)
 
-    def _write(self, row: Row, spoken: Spoken, elapsed: float) -> dict[str, Any]:
-        """Write the audio and return what is to be recorded of it. Raises VallecliError and OSError."""
+    def _write(self, row: Row, result: JobResult, seconds: float) -> dict[str, Any]:
+        """Write the audio and return fields of the record. Raises VallecliError and OSError."""
         path = self.out / row.output
-        for folder in reversed(Path(row.output).parents[:-1]):  # but never the output folder, should it be gone
+        for folder in reversed(Path(row.output).parents[:-1]):  # not the output folder itself, if it was removed
             (self.out / folder).mkdir(exist_ok=True)
-        rate = row.settings.sample_rate or spoken.pieces[0].sample_rate
+        rate = row.settings.sample_rate or result.pieces[0].sample_rate
         samples = 0
         with open_output(path, sample_rate=rate, force=True) as file:
-            for piece in spoken.pieces:
+            for piece in result.pieces:
                 wav_N = effects.resample(piece.audio, piece.sample_rate, rate)
                 file.write(wav_N)
                 samples += len(wav_N)
-        seconds = samples / rate
-        reasons = [piece.stop_reason for piece in spoken.pieces]
+        duration = samples / rate
+        reasons = [piece.stop_reason for piece in result.pieces]
         return {
             "sha256": sha256(path),
-            "seconds": round(seconds, 3),
+            "seconds": round(duration, 3),
             "sample_rate": rate,
-            "real_time_factor": round(elapsed / seconds, 3) if seconds else None,
-            "frames": sum(piece.frames for piece in spoken.pieces),
+            "real_time_factor": round(seconds / duration, 3) if duration else None,
+            "frames": sum(piece.frames for piece in result.pieces),
             "stop_reason": "max_frames" if "max_frames" in reasons else reasons[0],
-            "notes": tuple(note for piece in spoken.pieces for note in piece.notes),
+            "notes": tuple(note for piece in result.pieces for note in piece.notes),
         }
 
 
-class _Shares:
-    """The time that each row takes: at any moment, rows in flight share it equally, so that all add up to the whole."""
+class _RowTimes:
+    """The computing time of each row: rows in progress share it equally, so that all times add up to the total."""
 
     def __init__(self) -> None:
-        self.begun: dict[str, tuple[Row, float]] = {}
-        self.share = 0.0  # of a row that had been in flight from the start
+        self.begun: dict[str, tuple[Row, float]] = {}  # id -> row, `share` at its begin
+        self.share = 0.0  # seconds of a row that would be in progress since the start
         self.now = time.perf_counter()
 
     def begin(self, row: Row) -> None:
-        """Let a row take its share from now on."""
-        self._pass()
+        """Start to count for a row."""
+        self._advance()
         self.begun[row.id] = row, self.share
 
-    def end(self, spoken: Spoken) -> tuple[Row, Spoken, float]:
-        """Return a row that is done, and its share in seconds."""
-        self._pass()
-        row, before = self.begun.pop(spoken.key)
-        return row, spoken, self.share - before
+    def end(self, name: str) -> tuple[Row, float]:
+        """Return the row with an id, which is done, and its time in seconds."""
+        self._advance()
+        row, before = self.begun.pop(name)
+        return row, self.share - before
 
-    def _pass(self) -> None:
+    def _advance(self) -> None:
         before, self.now = self.now, time.perf_counter()
         if self.begun:
             self.share += (self.now - before) / len(self.begun)
 
 
-class _Voices:
-    """The voices of the rows that are left: each made once, and kept until its last row is begun."""
+class _VoiceCache:
+    """The voices of rows: each is made once, and kept until its last row has it."""
 
     def __init__(self, engine: Engine, rows: Sequence[Row], *, transcribe: bool) -> None:
         self.engine, self.transcribe = engine, transcribe
@@ -207,8 +208,8 @@ class _Voices:
     def _key(row: Row) -> tuple[str, str | None]:
         return row.prompt_sha256, row.prompt_text
 
-    def take(self, row: Row) -> Any:
-        """Return the voice of a row, or the Failure to make it."""
+    def pop(self, row: Row) -> Any:
+        """Return the voice of a row, or a Failure if it cannot be made. Call it once for each row."""
         key = self._key(row)
         if key not in self.made:
             try:
@@ -225,6 +226,6 @@ class _Voices:
 
 
 def longest_first(rows: Sequence[Row]) -> Iterator[Row]:
-    """Yield the rows, of each window the one with the longest text first."""
-    for start in range(0, len(rows), WINDOW):
-        yield from sorted(rows[start : start + WINDOW], key=lambda row: len(row.text), reverse=True)
+    """Yield the rows, each window of SORT_WINDOW rows sorted by length of the text, longest first."""
+    for start in range(0, len(rows), SORT_WINDOW):
+        yield from sorted(rows[start : start + SORT_WINDOW], key=lambda row: len(row.text), reverse=True)
