@@ -53,12 +53,12 @@ def read(path: Path, *, verify: bool = True) -> Any:
         raise DamagedCheckpoint(f"cannot read {path}: {error.strerror or error}") from error
     if not head:
         raise DamagedCheckpoint(f"{path} is empty", AGAIN)
+    if head[4:9] == b"\0\0\0\0{":  # the high bytes of the header's length; its first byte may be that of a pickle
+        return read_safetensors(path)
     if head.startswith((b"PK\x03\x04", b"\x80")):
         if path.suffix == ".safetensors":  # torch.load would go by the name
             raise UnknownFormat(f"{path} is a PyTorch file, in spite of its name", "Rename it so that it ends in .pt.")
         return read_pt(path, verify=verify)
-    if head[8:9] == b"{":
-        return read_safetensors(path)
     if head.startswith(b"version https://git-lfs"):
         raise UnknownFormat(f"{path} is a Git LFS pointer, not the file itself", "Fetch the file with: git lfs pull")
     raise UnknownFormat(
