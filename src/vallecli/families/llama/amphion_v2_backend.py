@@ -139,7 +139,7 @@ class AmphionV2Backend(LlamaBackend):
         out: Tensor = self.ar(ids_L[None])[0, len(prefix) - 1 :].float().cpu()
         return out
 
-    def generate_codes(
+    def request_of(
         self,
         phones: Ids,
         prompt_codes: Ids,
@@ -147,14 +147,18 @@ class AmphionV2Backend(LlamaBackend):
         frames: int | None = None,
         exclude_eos: bool = False,
         **sampling: Any,
-    ) -> Tensor:
-        """Return codebook 1 of the speech (T,), decoded with the cache; `sampling` are fields of Sampling.
-
-        T is at most `frames`, and exactly `frames` if EOS is excluded; by default the model's limit.
-        """
+    ) -> CausalRequest:
+        """Return what the engine decodes; see generate_codes."""
         prefix = ar_prefix(self._phones(phones), self.prompt_ids(prompt_codes)[:, 0])
-        limit = self.ar.max_frames(prefix)
-        return self.decode_codes(prefix, limit, frames=frames, exclude_eos=exclude_eos, sampling=sampling)
+        return self._causal(prefix, self.sampling_of(frames, exclude_eos, sampling))
+
+    def generate_codes(self, phones: Ids, prompt_codes: Ids, **how: Any) -> Tensor:
+        """Return codebook 1 of the speech (T,), decoded with the cache.
+
+        T is at most `frames`, and exactly `frames` with `exclude_eos=True`; by default the model's limit. Other
+        keywords are fields of Sampling.
+        """
+        return self.decode_alone(self.request_of(phones, prompt_codes, **how))
 
     def refine(self, phones: Ids, prompt_codes: Ids, codes: Ids) -> Tensor:
         """Given codebook 1 of the speech (T,), return all of its codebooks (T, 8) by argmax."""

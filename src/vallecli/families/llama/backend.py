@@ -52,20 +52,19 @@ class LlamaBackend(CausalBackend):
         """Return the codes (P, Q) of a voice."""
         return torch.from_numpy(voice.codes_PQ).long().to(self.device)
 
-    def decode_codes(
-        self, prefix: Any, max_frames: int, *, frames: int | None, exclude_eos: bool, sampling: Mapping[str, Any]
-    ) -> Tensor:
-        """Return codebook 1 (T,), decoded with the cache.
-
-        T is at most `frames`, and exactly `frames` if EOS is excluded; `sampling` are fields of Sampling.
-        """
-        chosen: Sampling = replace(self.sampling, **sampling)
+    def sampling_of(self, frames: int | None, exclude_eos: bool, changes: Mapping[str, Any]) -> Sampling:
+        """Return the default sampling with other fields, for at most `frames`, or exactly these if EOS is excluded."""
+        sampling = replace(self.sampling, **changes)
         if frames is not None:
-            chosen = replace(chosen, max_frames=frames, min_frames=min(chosen.min_frames, frames))
+            sampling = replace(sampling, max_frames=frames, min_frames=min(sampling.min_frames, frames))
         if exclude_eos:
-            chosen = replace(chosen, min_frames=chosen.max_frames or sys.maxsize)
+            sampling = replace(sampling, min_frames=sampling.max_frames or sys.maxsize)
+        return sampling
+
+    def decode_alone(self, request: CausalRequest) -> Tensor:
+        """Return codebook 1 (T,) of a request, decoded with the cache."""
         with self.batcher(1) as batcher:
-            return engine.decode_one(batcher, CausalRequest(prefix, chosen, max_frames)).codes_T.cpu()
+            return engine.decode_one(batcher, request).codes_T.cpu()
 
 
 def fill(

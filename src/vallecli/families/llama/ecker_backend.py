@@ -236,7 +236,7 @@ class EckerBackend(LlamaBackend):
         conditions = self._known(text, prompt_codes, language)
         return self.ar.logits(conditions, self.ids(codes, CODEBOOK_SIZE, "codes")).float().cpu()
 
-    def generate_codes(
+    def request_of(
         self,
         text: Ids,
         prompt_codes: Ids,
@@ -245,13 +245,18 @@ class EckerBackend(LlamaBackend):
         frames: int | None = None,
         exclude_eos: bool = False,
         **sampling: Any,
-    ) -> Tensor:
-        """Return codebook 1 of the speech (T,), decoded by the AR with the cache; `sampling` are fields of Sampling.
-
-        T is at most `frames`, and exactly `frames` if EOS is excluded; by default the model's limit.
-        """
+    ) -> CausalRequest:
+        """Return what the engine decodes; see generate_codes."""
         conditions = self._known(text, prompt_codes, language)
-        return self.decode_codes(conditions, MAX_FRAMES, frames=frames, exclude_eos=exclude_eos, sampling=sampling)
+        return CausalRequest(conditions, self.sampling_of(frames, exclude_eos, sampling), MAX_FRAMES)
+
+    def generate_codes(self, text: Ids, prompt_codes: Ids, language: str, **how: Any) -> Tensor:
+        """Return codebook 1 of the speech (T,), decoded by the AR with the cache.
+
+        T is at most `frames`, and exactly `frames` with `exclude_eos=True`; by default the model's limit. Other
+        keywords are fields of Sampling.
+        """
+        return self.decode_alone(self.request_of(text, prompt_codes, language, **how))
 
     def refine(self, text: Ids, prompt_codes: Ids, language: str, codes: Ids) -> Tensor:
         """Given codebook 1 of the speech (T,), return all of its codebooks (T, 8) by argmax."""
@@ -270,6 +275,15 @@ class EckerBackend(LlamaBackend):
             self.model.nar_logits([(conditions, codes_TQ[:, :level])], level)[0] for level in range(1, NUM_CODEBOOKS)
         ]
         return torch.stack(levels).float().cpu()
+
+    @torch.inference_mode()
+    def duration_logits(self, text: Ids, prompt_codes: Ids, language: str, digits: Ids) -> Tensor:
+        """Given the digits of a number of frames (T,), return logits (T + 1, 11) of each of them, and of the next.
+
+        Class 10 ends the number. Raises ValueError if the model was not trained for that.
+        """
+        conditions = self._known(text, prompt_codes, language)
+        return duration(self.model).logits(conditions, self.ids(digits, DIGITS, "digits")).float().cpu()
 
     def frames(self, text: Ids, prompt_codes: Ids, language: str) -> int:
         """Return the predicted number of frames. Raises ValueError if the model was not trained for that."""
