@@ -1,4 +1,4 @@
-"""Converted is the same model: same config, same tensors, same codes; and a folder appears whole or not at all."""
+"""A converted checkpoint has the same configuration, tensors and codes; its folder appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from typing import Any
 
 import pytest
 import torch
-from published import SIZES, published, write, write_amphion, write_lifeiteng, write_vallex
+from published import SIZES, legacy, published, write, write_amphion, write_lifeiteng, write_vallex
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from test_lifeiteng import legacy
 
-from vallecli.errors import DamagedCheckpoint, OutputExists, OutputNotWritable
-from vallecli.families.valle import detect, native
-from vallecli.families.valle.checkpoint import build
-from vallecli.families.convert import convert
-from vallecli.families.valle.config import ModelConfig
 from vallecli.checkpoints.registry import BUILT_IN
+from vallecli.errors import DamagedCheckpoint, OutputExists, OutputNotWritable
+from vallecli.families.convert import convert
+from vallecli.families.valle.checkpoint import build
+from vallecli.families.valle.config import ModelConfig
+from vallecli.families.valle.read import read_checkpoint
 from vallecli.synthesizer import Synthesizer
 
 
@@ -47,10 +46,10 @@ def test_converted_is_the_same(tmp_path: Path, layout: str) -> None:
     source = WRITERS[layout](tmp_path / "source")
     table = tmp_path / "table"
     table.write_text("b 0\na 1\n")
-    convert(source, tmp_path / "new" / "out", symbols=table if layout != "vallex" else None)
+    options = {} if layout == "vallex" else {"symbols": table}
+    convert(source, tmp_path / "new" / "out", options)
     assert sorted(path.name for path in (tmp_path / "new" / "out").iterdir()) == ["config.json", "model.safetensors"]
-    before = detect.load(source, symbols=table if layout != "vallex" else None)
-    after = detect.load(tmp_path / "new" / "out")
+    before, after = read_checkpoint(source, **options), read_checkpoint(tmp_path / "new" / "out")
     for name in ("name", "model", "front_end", "symbols", "codec", "limits", "sampling"):
         assert getattr(after, name) == getattr(before, name), name
     for old, new in zip(build(before), build(after), strict=True):
@@ -58,62 +57,64 @@ def test_converted_is_the_same(tmp_path: Path, layout: str) -> None:
         assert all(torch.equal(tensor, new.state_dict()[key]) for key, tensor in old.state_dict().items())
 
 
-def test_what_is_in_our_own_layout_keeps_how_it_is_spoken(tmp_path: Path) -> None:
-    convert(BUILT_IN["nano"], tmp_path / "out", dtype=torch.float16)
-    before, after = detect.load(BUILT_IN["nano"]), detect.load(tmp_path / "out")
+def test_the_built_in_checkpoint_keeps_sampling_limits_and_equalizer(tmp_path: Path) -> None:
+    convert(BUILT_IN["nano"], tmp_path / "out", {}, dtype=torch.float16)
+    before, after = read_checkpoint(BUILT_IN["nano"]), read_checkpoint(tmp_path / "out")
     assert before.equalize > 0
     assert (after.equalize, after.sampling, after.limits) == (before.equalize, before.sampling, before.limits)
 
 
-def test_converted_says_the_same(tmp_path: Path) -> None:
+def test_codes_are_the_same(tmp_path: Path) -> None:
     source = write_vallex(tmp_path / "source.pt")
-    convert(source, tmp_path / "out")
+    convert(source, tmp_path / "out", {})
     given: dict[str, Any] = {"frames": 8, "exclude_eos": True, "greedy": True, "languages": [0, 1, 2]}
-    said = [
-        Synthesizer.load(path, device="cpu").generate_codes([3, 4, 5], [[7] * 8] * 3, **given)
+    codes = [
+        Synthesizer.load(path, device="cpu").backend.generate_codes([3, 4, 5], [[7] * 8] * 3, **given)
         for path in (source, tmp_path / "out")
     ]
-    assert torch.equal(*said)
-    assert len(said[0]) == 8
+    assert torch.equal(*codes)
+    assert len(codes[0]) == 8
 
 
-def test_half_precision_takes_half_the_space_and_comes_back_as_float32(tmp_path: Path) -> None:
+def test_half_precision_needs_half_the_space_and_is_loaded_as_float32(tmp_path: Path) -> None:
     source = write_lifeiteng(tmp_path / "source.pt")
-    convert(source, tmp_path / "whole")
-    convert(source, tmp_path / "half", dtype=torch.float16)
+    convert(source, tmp_path / "whole", {})
+    convert(source, tmp_path / "half", {}, dtype=torch.float16)
     sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("half", "whole")]
     assert 0.5 <= sizes[0] / sizes[1] < 0.6
-    for half, whole in zip(build(detect.load(tmp_path / "half")), build(detect.load(tmp_path / "whole")), strict=True):
+    for half, whole in zip(
+        build(read_checkpoint(tmp_path / "half")), build(read_checkpoint(tmp_path / "whole")), strict=True
+    ):
         assert {tensor.dtype for tensor in half.parameters()} == {torch.float32}
         assert all(torch.equal(a, b.half().float()) for a, b in zip(half.parameters(), whole.parameters(), strict=True))
 
 
-def test_our_own_with_its_codec_can_be_converted_again(tmp_path: Path, tiny_checkpoint: Path) -> None:
-    convert(tiny_checkpoint, tmp_path / "again")
+def test_valles_own_format_with_its_codec_can_be_converted_again(tmp_path: Path, tiny_checkpoint: Path) -> None:
+    convert(tiny_checkpoint, tmp_path / "again", {})
     old, new = (load_file(folder / "model.safetensors") for folder in (tiny_checkpoint, tmp_path / "again"))
     assert old.keys() == new.keys()
     assert all(torch.equal(tensor, new[key]) for key, tensor in old.items())
     assert any(key.startswith("codec.") for key in new)
 
 
-def test_an_output_that_is_there_is_left_alone(tmp_path: Path) -> None:
+def test_an_existing_output_does_not_change(tmp_path: Path) -> None:
     source = write_lifeiteng(tmp_path / "source.pt")
-    (tmp_path / "taken").mkdir()
-    convert(source, tmp_path / "taken")  # empty, as mkdir leaves it
-    before = (tmp_path / "taken" / "config.json").read_bytes()
-    for out in (tmp_path / "taken", source):
+    (tmp_path / "existing").mkdir()
+    convert(source, tmp_path / "existing", {})  # empty, as mkdir leaves it
+    before = (tmp_path / "existing" / "config.json").read_bytes()
+    for out in (tmp_path / "existing", source):
         with pytest.raises(OutputExists, match=str(out)):
-            convert(source, out)
-    assert (tmp_path / "taken" / "config.json").read_bytes() == before
+            convert(source, out, {})
+    assert (tmp_path / "existing" / "config.json").read_bytes() == before
 
 
-def test_what_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write_lifeiteng(tmp_path / "source.pt")
-    there = sorted(tmp_path.iterdir())
+    before = sorted(tmp_path.iterdir())
     with pytest.raises(DamagedCheckpoint):
-        convert(source, tmp_path / "out", symbols=tmp_path / "no table")
-    with pytest.raises(OutputNotWritable, match="file exists"):
-        convert(source, source / "out")
+        convert(source, tmp_path / "out", {"symbols": tmp_path / "no table"})
+    with pytest.raises(OutputNotWritable, match="not a directory"):
+        convert(source, source / "out", {})
     failures = {
         KeyboardInterrupt(): KeyboardInterrupt,
         OSError(28, "No space left on device"): OutputNotWritable,
@@ -121,20 +122,20 @@ def test_what_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     }
     for failure, expected in failures.items():
 
-        def fails(_tensors: object, path: Path, failure: BaseException = failure) -> None:
-            path.write_bytes(b"the first few tensors")
+        def fails(_tensors: object, path: str, failure: BaseException = failure) -> None:
+            Path(path).write_bytes(b"the first few tensors")
             raise failure
 
-        monkeypatch.setattr(native, "save_file", fails)
+        monkeypatch.setattr("safetensors.torch.save_file", fails)
         with pytest.raises(expected):
-            convert(source, tmp_path / "out")
-        assert sorted(tmp_path.iterdir()) == there
+            convert(source, tmp_path / "out", {})
+        assert sorted(tmp_path.iterdir()) == before
 
 
-def test_config_is_readable_by_people(tmp_path: Path) -> None:
+def test_the_configuration_is_readable(tmp_path: Path) -> None:
     table = tmp_path / "table"
     table.write_text("ɐ 0\n", encoding="utf-8")
-    convert(write_lifeiteng(tmp_path / "source.pt"), tmp_path / "out", symbols=table)
+    convert(write_lifeiteng(tmp_path / "source.pt"), tmp_path / "out", {"symbols": table})
     text = (tmp_path / "out" / "config.json").read_text(encoding="utf-8")
     assert "ɐ" in text
     assert json.loads(text)["symbols"] == ["<pad>", "<bos>", "<eos>", "ɐ"]
