@@ -1,16 +1,23 @@
-"""Errors become one message and an exit code, in one place."""
+"""Errors become a message and an exit code in one place; the options of the whole program."""
 
 from __future__ import annotations
 
 import errno
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+import vallecli
 from vallecli import __version__
-from vallecli.cli import take
+from vallecli.cli import speak_run
 from vallecli.cli.app import explain
-from vallecli.errors import DeviceError, EmptyText, InputError, OutputError
+from vallecli.cli.hints import HINTS, hint_for
+from vallecli.errors import DeviceError, EmptyText, EspeakMissing, ExtraMissing, InputError, OutputError, PlayerMissing
 
 if TYPE_CHECKING:
     from conftest import Valle
@@ -18,37 +25,40 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def fail(monkeypatch: pytest.MonkeyPatch, valle: Valle):
-    """Run a command inside of which an error is raised."""
+    """Run a command that raises an error."""
 
     def run(error: BaseException, *options: str):
-        def make(*_: object) -> None:
+        def raise_error(*_: object) -> None:
             raise error
 
-        monkeypatch.setattr(take, "make", make)
+        monkeypatch.setattr(speak_run, "run", raise_error)
         return valle("speak", "--prompt", "x.wav", *options)
 
     return run
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "said"),
+    ("error", "code", "message"),
     [
         (EmptyText(), 3, "no words"),
         (ZeroDivisionError("division by zero"), 1, "a bug"),
         (FileNotFoundError(errno.ENOENT, "No such file", "data/words.txt"), 1, "a bug"),
         (OSError(errno.ENOSPC, "No space left on device"), 3, "no space left"),
         (MemoryError(), 5, "not enough memory"),
+        (ExtraMissing("zh", "Chinese", "jieba"), 7, 'pip install "vallecli[zh]"'),
+        (EspeakMissing("the library was not found"), 7, "apt install espeak-ng"),
+        (PlayerMissing("there is no audio player", "Install one."), 7, "there is no audio player"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), 5, "not enough memory"),
         (RuntimeError("anything else"), 1, "a bug"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
 )
-def test_each_error_has_its_message_and_code(fail, error: BaseException, code: int, said: str) -> None:
+def test_each_error_has_a_message_and_an_exit_code(fail, error: BaseException, code: int, message: str) -> None:
     ran = fail(error)
     assert ran.code == code
     assert ran.out == b""
-    assert said in ran.err
+    assert message in ran.err
     assert "Traceback" not in ran.err
 
 
@@ -58,12 +68,12 @@ def test_out_of_memory_on_a_gpu_is_a_device_error() -> None:
     assert isinstance(explain(torch.OutOfMemoryError("CUDA out of memory")), DeviceError)
 
 
-def test_a_full_disk_is_no_bug_but_a_missing_file_of_ours_is() -> None:
+def test_a_full_disk_is_not_a_bug_but_a_missing_file_of_ours_is() -> None:
     assert isinstance(explain(OSError(errno.EDQUOT, "quota")), OutputError)
     assert explain(FileNotFoundError(errno.ENOENT, "No such file", "ours")) is None
 
 
-def test_a_bug_says_how_to_report_and_shows_where_only_when_asked(fail) -> None:
+def test_a_bug_says_how_to_report_it_and_shows_the_traceback_with_verbose(fail) -> None:
     ran = fail(KeyError("x"), "-v")
     assert ran.code == 1
     assert "Traceback" in ran.err
@@ -71,18 +81,18 @@ def test_a_bug_says_how_to_report_and_shows_where_only_when_asked(fail) -> None:
     assert __version__ in ran.err
 
 
-def test_an_error_of_the_user_has_no_traceback_even_when_verbose(fail) -> None:
+def test_an_error_of_the_user_has_no_traceback_even_with_verbose(fail) -> None:
     assert "Traceback" not in fail(InputError("no", "do this"), "-v").err
 
 
-def test_quiet_does_not_silence_errors(fail) -> None:
+def test_quiet_prints_errors(fail) -> None:
     ran = fail(InputError("no good", "do this"), "-q")
     assert "no good" in ran.err
     assert "do this" in ran.err
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["speak", "--promt", "x.wav"], "Did you mean --prompt?"),
         (["speek"], "Did you mean 'speak'?"),
@@ -91,10 +101,10 @@ def test_quiet_does_not_silence_errors(fail) -> None:
         (["speak", "--prompt", "x", "stray"], "stray"),
     ],
 )
-def test_usage_errors_teach_and_leave_with_2(valle: Valle, arguments: list[str], said: str) -> None:
+def test_usage_errors_have_a_hint_and_exit_with_2(valle: Valle, arguments: list[str], message: str) -> None:
     ran = valle(*arguments)
     assert ran.code == 2
-    assert said in ran.err
+    assert message in ran.err
     assert ran.out == b""
 
 
@@ -102,7 +112,81 @@ def test_version(valle: Valle) -> None:
     assert valle("--version").out.decode() == f"valle {__version__}\n"
 
 
-def test_no_command_shows_the_commands(valle: Valle) -> None:
+def test_without_a_command_the_help_is_printed(valle: Valle) -> None:
     ran = valle()
     assert ran.code == 0
     assert b"speak" in ran.out
+
+
+def test_hints_of_the_command_line_name_options_that_exist(valle: Valle) -> None:
+    helps = (valle("speak", "--help").out + valle("batch", "--help").out).decode()
+    for hint in HINTS.values():
+        for flag in (word.strip(".,") for word in hint.split() if word.startswith("--")):
+            assert flag in helps
+
+
+def test_hints_of_the_library_come_before_those_of_the_command_line() -> None:
+    error = vallecli.errors.OutputExists("a.wav")
+    assert hint_for(error) == f"{error.hint} {HINTS[type(error)]}"
+    assert hint_for(InputError("no", "do this")) == "do this"
+
+
+# Shell completion
+
+needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+
+
+@pytest.fixture
+def bash(monkeypatch: pytest.MonkeyPatch):
+    """Run a script in bash, in which `valle` is the installed command; return its stdout."""
+    source = str(Path(vallecli.__file__).parent.parent)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([source, os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+
+    def run(script: str) -> str:
+        done = subprocess.run(["bash", "--norc", "-c", script], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    return run
+
+
+@needs_bash
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("valle sp", ["speak"]),
+        ("valle speak --top", ["--top-k", "--top-p", "--top-n-sigma"]),
+        ("valle speak --hea", []),
+    ],
+)
+def test_the_shown_script_completes_commands_and_options(bash, words: str, expected: list[str]) -> None:
+    script = f"""
+        eval "$(valle --show-completion)"
+        COMP_WORDS=({words})
+        COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+        _valle_completion valle
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    assert bash(script).split() == expected  # deprecated options, such as --heads, are not suggested
+
+
+@needs_bash
+def test_completion_does_not_import_torch(bash) -> None:
+    code = """
+import sys
+from vallecli.cli.app import main
+try:
+    main(["--show-completion"])
+finally:
+    print([name for name in ("torch", "numpy") if name in sys.modules])
+"""
+    *shown, imported = bash(f"{sys.executable} -c '{code}'; true").splitlines()
+    assert "complete -o default -F _valle_completion valle" in shown
+    assert imported == "[]"
+
+
+def test_the_help_lists_the_options_of_completion(valle: Valle) -> None:
+    shown = valle("--help").out.decode()
+    assert "--install-completion" in shown
+    assert "--show-completion" in shown

@@ -23,6 +23,7 @@ from vallecli.cli.reporter import Reporter
 from vallecli.errors import UsageError, VallecliError
 from vallecli.settings import suggest
 
+COMPLETE = "_VALLE_COMPLETE"  # variable that the completion scripts of shells set
 EXIT_BUG, EXIT_INTERRUPTED, EXIT_CLOSED_PIPE, EXIT_TERMINATED = 1, 130, 141, 143
 
 app = typer.Typer(
@@ -67,6 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         # Not command.main(): it handles interrupts, closed pipes and usage errors differently.
         command = typer.main.get_command(app)
+        if os.environ.get(COMPLETE):
+            command.main(prog_name="valle")  # prints the completions and exits
         with command.make_context("valle", list(sys.argv[1:] if argv is None else argv), obj=reporter) as context:
             command.invoke(context)
         sys.stdout.flush()  # here, where a closed pipe can still be handled
