@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 
 import vallecli
 from vallecli import __version__
@@ -63,8 +64,6 @@ def test_each_error_has_a_message_and_an_exit_code(fail, error: BaseException, c
 
 
 def test_out_of_memory_on_a_gpu_is_a_device_error() -> None:
-    import torch
-
     assert isinstance(explain(torch.OutOfMemoryError("CUDA out of memory")), DeviceError)
 
 
