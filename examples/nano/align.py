@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from common import HOP
 
-from vallecli.constants import HOP
 from vallecli.text.english.arpabet import ArpabetFrontEnd
 from vallecli.text.english.normalize import normalize
 

@@ -37,7 +37,7 @@ import parselmouth
 import torch
 import torch.nn.functional as F
 from align import SOUNDS, Transcript
-from common import log, write_beside
+from common import CODEBOOK_SIZE, HOP, NUM_CODEBOOKS, SAMPLE_RATE, log, write_beside
 from config import NOISE, turn_noise
 from spectral import MelLosses
 from speech import UNKNOWN, frame_labels, read, read_speaker, rows, speakers
@@ -48,7 +48,6 @@ from voice import OtherVoice, pitch
 
 from vallecli.codec.nano import N_FFT, LogMel, NanoCodec, NanoCodecConfig
 from vallecli.codec.source_filter import PITCHES, pitches
-from vallecli.constants import CODEBOOK_SIZE, HOP, NUM_CODEBOOKS, SAMPLE_RATE
 from vallecli.errors import EmptyText
 from vallecli.synthesizer import Synthesizer
 from vallecli.text.english.arpabet import ArpabetFrontEnd
@@ -314,7 +313,7 @@ def learn_codec(args: argparse.Namespace, data: Segments, frozen: Path) -> None:
     """Train the whole codec and write it as the frozen codec."""
     trainer = Trainer(NanoCodecConfig())
     if args.start is not None:
-        codec = Synthesizer.load(args.start, device="cpu").codec
+        codec = Synthesizer.load(args.start, device="cpu").backend.codec
         turn_noise(codec, -NOISE)  # undo what export.py changed
         trainer.begin_with(codec)
     trainer.to(args.device)

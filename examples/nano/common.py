@@ -1,4 +1,4 @@
-"""Shared by all stages: the progress log, which plots.py reads, and atomic file writes."""
+"""Shared by all stages: the audio grid, the progress log, which plots.py reads, and atomic file writes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+
+from vallecli.codec.base import ENCODEC_GRID
+
+SAMPLE_RATE, HOP = ENCODEC_GRID.sample_rate, ENCODEC_GRID.hop  # samples per second, samples per frame
+FRAME_RATE = SAMPLE_RATE // HOP  # frames per second
+NUM_CODEBOOKS, CODEBOOK_SIZE = ENCODEC_GRID.codebooks, ENCODEC_GRID.codebook_size
 
 
 def log(run: Path, stage: str, **numbers: float) -> None:

@@ -27,12 +27,11 @@ import numpy as np
 import onnx
 import onnxruntime
 import soundfile
-from common import log, write_beside
+from common import SAMPLE_RATE, log, write_beside
 from config import LIMITS
 from hibari import Hibari, dsp
 from voice import OtherVoice
 
-from vallecli.constants import SAMPLE_RATE
 from vallecli.text.english.normalize import normalize
 from vallecli.text.split import split
 

@@ -70,8 +70,8 @@ def bound(synthesizer: Synthesizer, texts: dict[Path, str], out: Path) -> tuple[
         rate = synthesizer.sample_rate
         wav_N = files.read_audio(recording, sample_rate=rate)
         whole_N = prompt.prepare(wav_N, recording, sample_rate=rate, max_seconds=math.inf).wav
-        codes_1TQ = synthesizer.codec.encode(torch.from_numpy(whole_N)[None].to(synthesizer.device))
-        soundfile.write(wav, synthesizer.codec.decode(codes_1TQ)[0].cpu().numpy(), synthesizer.sample_rate)
+        codes_1TQ = synthesizer.backend.codec.encode(torch.from_numpy(whole_N)[None].to(synthesizer.device))
+        soundfile.write(wav, synthesizer.backend.codec.decode(codes_1TQ)[0].cpu().numpy(), synthesizer.sample_rate)
         source = str(recording.resolve())
         recordings.append({"wav": source, "text": text})
         resynthesis.append({"wav": wav.name, "text": text, "prompt": source})

@@ -19,13 +19,14 @@ from common import log, write_beside
 from config import EQUALIZE, LIMITS, MODEL, NOISE, SAMPLING, turn_noise
 from torch import nn
 
+from vallecli.checkpoints.local import sha256
+from vallecli.checkpoints.modules import state_to_store
 from vallecli.codec.nano import NanoCodec, NanoCodecConfig
 from vallecli.families.valle import native
-from vallecli.families.valle.checkpoint import state_to_store
 from vallecli.families.valle.ar import AR
+from vallecli.families.valle.checkpoint import Checkpoint
 from vallecli.families.valle.config import ModelConfig
 from vallecli.families.valle.nar import NAR
-from vallecli.checkpoints.local import sha256
 from vallecli.text.english.arpabet import ArpabetFrontEnd
 
 
@@ -70,9 +71,9 @@ def main() -> None:
         if isinstance(module, NanoCodec):
             turn_noise(module, NOISE)
         tensors |= {prefix + key: tensor for key, tensor in state_to_store(module).items()}
-    native.save(
-        args.out,
+    checkpoint = Checkpoint(
         name="nano",
+        path=args.out,
         model=config,
         tensors=tensors,
         front_end=ArpabetFrontEnd.name,
@@ -80,8 +81,8 @@ def main() -> None:
         limits=LIMITS,
         sampling=SAMPLING,
         equalize=EQUALIZE,
-        dtype=torch.float16,
     )
+    native.save(args.out, checkpoint, dtype=torch.float16)
     parameters = sum(tensor.numel() for tensor in tensors.values())
     if (card := args.out / "README.md").exists():
         digest = sha256(args.out / native.TENSORS)

@@ -44,9 +44,8 @@ from typing import Any
 import numpy as np
 import soundfile
 import soxr
-from common import write_beside
+from common import SAMPLE_RATE, write_beside
 
-from vallecli.constants import SAMPLE_RATE
 from vallecli.errors import EmptyText
 from vallecli.text.english.normalize import normalize
 

@@ -42,11 +42,11 @@ from neighbours import Neighbours
 from state import cosine, optimizers, resume, save, set_rate
 from torch import Tensor, nn
 
-from vallecli.families.valle import detect
-from vallecli.families.valle.checkpoint import load_into
+from vallecli.checkpoints.modules import load_into
 from vallecli.families.valle.ar import AR
 from vallecli.families.valle.config import BOS, CODEBOOK_SIZE, EOS, ModelConfig
 from vallecli.families.valle.nar import NAR
+from vallecli.families.valle.read import read_checkpoint
 
 IGNORE = -100  # target that the loss ignores
 GUIDE_WEIGHT = 0.5
@@ -246,7 +246,7 @@ def main() -> None:
     guide = Guide(model, config.n_heads) if isinstance(model, AR) else None
     state = args.run / f"{args.model}.pt"
     if args.start is not None:  # before the optimizers exist, because loading replaces the parameters, on the CPU
-        load_into(model, detect.load(args.start).tensors, f"{args.model}.", args.start)
+        load_into(model, read_checkpoint(args.start).tensors, f"{args.model}.", args.start)
     model.to(args.device)
     chain = optimizers(model, args.rate, "layers", betas=(0.9, 0.98), decay=0.01, share=TABLE_RATE)
     step = resume(state, model, chain, args.device)

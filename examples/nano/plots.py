@@ -17,14 +17,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import torch
-from common import write_beside
+from common import FRAME_RATE, write_beside
 from lm import Guide
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from vallecli.constants import FRAME_RATE
-from vallecli.decoding.utterance import audio_prefix
+from vallecli.families.valle.ar import audio_prefix
 from vallecli.synthesizer import Synthesizer
 
 STAGES = {"codec": "codec", "decoder": "codec, decoder alone", "ar": "AR", "nar": "NAR"}
@@ -78,9 +77,10 @@ def draw_losses(run: Path) -> Figure:
 @torch.no_grad()
 def draw_attention(checkpoint: str, text: str, prompt: Path, seed: int) -> Figure:
     """Generate the first sentence of a text and return a figure of the guided head's attention."""
-    nano = Synthesizer.load(checkpoint, device="cpu", dtype="float32")
-    voice = nano.voice(prompt)
-    piece = next(nano.speak(text, voice, replace(nano.sampling, seed=seed)))
+    synthesizer = Synthesizer.load(checkpoint, device="cpu", dtype="float32")
+    voice = synthesizer.voice(prompt)
+    piece = next(synthesizer.speak(text, voice, replace(synthesizer.sampling, seed=seed)))
+    nano = synthesizer.backend
     ids = nano.front_end.encode(piece.text).ids
     text_1S, spoken_T = torch.tensor([ids]), torch.from_numpy(piece.codes_TQ[:, 0]).long()
     prefix_A = audio_prefix(nano.config, torch.from_numpy(voice.codes_PQ[:, 0]).long())

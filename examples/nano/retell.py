@@ -19,14 +19,13 @@ import torch
 import torch.nn.functional as F
 from align import SILENT
 from batches import Row, Speech
-from common import log
+from common import CODEBOOK_SIZE, log
 from neighbours import Neighbours
 from state import cosine, optimizers, resume, save, set_rate
 from torch import Tensor, nn
 
 from vallecli.codec.nano import NanoCodec
 from vallecli.codec.vocos import Backbone
-from vallecli.constants import CODEBOOK_SIZE
 from vallecli.text.english.arpabet import ArpabetFrontEnd
 
 STEPS = 1500

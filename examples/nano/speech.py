@@ -10,8 +10,7 @@ import numpy as np
 import soundfile
 import soxr
 from align import ARPABET, SILENCE, SOUND_CLASS
-
-from vallecli.constants import HOP, SAMPLE_RATE
+from common import HOP, SAMPLE_RATE
 
 MARKS = '.,!?;:—…"()“”-'  # symbols of hibari-tts that are silent
 STRESS = "ˈˌ"

@@ -33,13 +33,12 @@ import retell
 import torch
 from align import SILENCE, SILENT, SOUND_CLASS, SOUNDS, Transcript, sounding
 from batches import Row, load_speaker
-from common import log, write_beside
+from common import CODEBOOK_SIZE, FRAME_RATE, HOP, log, write_beside
 from speech import REAL, read_speaker, rows, speakers
 from voice import OtherVoice
 
 from vallecli.audio import files, prompt
 from vallecli.codec.nano import NanoCodec, NanoCodecConfig
-from vallecli.constants import CODEBOOK_SIZE, FRAME_RATE, HOP
 from vallecli.errors import EmptyText
 from vallecli.text.english.arpabet import ArpabetFrontEnd
 from vallecli.text.english.normalize import normalize

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import parselmouth
 import soxr
+from common import HOP, SAMPLE_RATE
 from parselmouth.praat import call, run
-
-from vallecli.constants import HOP, SAMPLE_RATE
 
 LOWEST, HIGHEST = 75, 500  # Hz, range in which Praat searches the pitch of the input voice
 LOWEST_PITCH = 60  # Hz, lower bound for the pitch of the resulting voices

@@ -8,11 +8,11 @@ from pathlib import Path
 import codec
 import pytest
 import torch
+from common import FRAME_RATE, SAMPLE_RATE
 from config import NOISE, turn_noise
 from speech import UNKNOWN
 
 from vallecli.codec.nano import NanoCodec, NanoCodecConfig
-from vallecli.constants import FRAME_RATE, SAMPLE_RATE
 from vallecli.synthesizer import Synthesizer
 
 SMALL = {"encoder_dim": 16, "encoder_layers": 1, "decoder_dim": 16, "decoder_layers": 1}
@@ -25,7 +25,7 @@ def test_the_codec_of_a_checkpoint_is_taken_as_it_was_learned(tmp_path: Path, mo
     frozen = NanoCodec(NanoCodecConfig()).eval()
     frozen.load_state_dict(torch.load(tmp_path / "codec.frozen.pt", weights_only=True))
     turn_noise(frozen, NOISE)  # as it was turned when it was exported
-    shipped = Synthesizer.load("nano", device="cpu").codec
+    shipped = Synthesizer.load("nano", device="cpu").backend.codec
     wav_BN = 0.1 * torch.randn(1, SAMPLE_RATE, generator=torch.Generator().manual_seed(0))
     codes_BTQ = shipped.encode(wav_BN)
     assert torch.equal(frozen.encode(wav_BN), codes_BTQ)

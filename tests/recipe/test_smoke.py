@@ -17,9 +17,9 @@ from config import NOISE
 from conftest import Valle
 from PIL import Image
 
-from vallecli.codec.source_filter import NOISE_BANDS
-from vallecli.families.valle import detect
 from vallecli.checkpoints.local import sha256
+from vallecli.codec.source_filter import NOISE_BANDS
+from vallecli.families.valle.read import read_checkpoint
 
 ROOT = Path(__file__).parents[2]
 STAGES = multiprocessing.get_context("forkserver")  # one server imports, once, what takes seconds in each stage
@@ -149,13 +149,13 @@ def test_what_is_exported_speaks(exported: Path, valle: Valle) -> None:
 
 def test_the_card_tells_of_what_is_exported(exported: Path) -> None:
     digest = sha256(exported / "model.safetensors")
-    millions = sum(tensor.numel() for tensor in detect.load(exported).tensors.values()) / 1e6
+    millions = sum(tensor.numel() for tensor in read_checkpoint(exported).tensors.values()) / 1e6
     assert (exported / "README.md").read_text() == f"{millions:.1f} million parameters, sha256 `{digest}`"
 
 
 def test_the_noise_is_turned_down(exported: Path) -> None:
     learned = torch.load(exported.parent / "codec.done.pt", weights_only=True)["voice.out.bias"]
-    turned = detect.load(exported).tensors["codec.voice.out.bias"].float() - learned
+    turned = read_checkpoint(exported).tensors["codec.voice.out.bias"].float() - learned
     factor = torch.full((NOISE_BANDS,), 10 ** (NOISE / 20))
     torch.testing.assert_close(turned[-NOISE_BANDS:].exp(), factor, atol=5e-3, rtol=0)
     assert turned[:-NOISE_BANDS].abs().max() < 5e-3
@@ -167,7 +167,7 @@ def test_the_mean_of_all_rounds_is_exported(exported: Path, tmp_path: Path) -> N
         torch.save({key: factor * tensor for key, tensor in state.items()}, tmp_path / f"{factor}.pt")
     others = (tmp_path / "3.pt", tmp_path / "5.pt")
     stage("export", "--run", exported.parent, "--out", tmp_path / "out", "--mean", *others)
-    one, mean = (detect.load(folder).tensors for folder in (exported, tmp_path / "out"))
+    one, mean = (read_checkpoint(folder).tensors for folder in (exported, tmp_path / "out"))
     for key, tensor in one.items():
         factor = 3 if key.startswith("nar.") else 1
         torch.testing.assert_close(mean[key], factor * tensor)
