@@ -79,7 +79,7 @@ def test_scripts(text: str, language: str | None) -> None:
         ("42", "en"),
     ],
 )
-def test_languages_in_latin_letters_are_told_by_statistics(text: str, language: str) -> None:
+def test_languages_in_latin_letters_are_detected_by_statistics(text: str, language: str) -> None:
     pytest.importorskip("langdetect")
     assert {detect_alphabetic(text, ("en", "de", "fr")) for _ in range(5)} == {language}
     assert front_end().detect(text) == language

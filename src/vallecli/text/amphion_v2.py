@@ -1,4 +1,4 @@
-"""The front end of Amphion's VALL-E v2: English words to ARPAbet phones that know their place in the word.
+"""The front end of Amphion's VALL-E v2: English words to ARPAbet phones marked with their position.
 
 Each phone ends with B at the beginning of a word, E at its end, and I inside; the only phone of a word ends with B.
 Words are separated by "|", and a text has no punctuation.
@@ -92,7 +92,7 @@ def plain(text: str) -> str:
 
 
 def _place(phonemes: list[str]) -> list[str]:
-    """Return the phones of a word with their place; what is not a phoneme is left out."""
+    """Return the phones of a word, marked with their position; other symbols are left out."""
     stressed = ["UW1" if phoneme == "UW" else phoneme for phoneme in phonemes]
     known = [phoneme for phoneme in stressed if f"{phoneme}B" in PHONES]
     places = ["B", *"I" * (len(known) - 2), "E"][: len(known)]

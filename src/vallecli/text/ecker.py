@@ -22,7 +22,7 @@ SPECIAL = {UNKNOWN: 0, BOS: 1, EOS: 2}  # ids that every published tokenizer has
 VOICES = {"en": "en-us", "ja": "ja", "de": "de", "fr": "fr-fr", "zh": "cmn-latn-pinyin", "ko": "ko"}  # of espeak-ng
 TONES = str.maketrans("12345", "ˇˉˊˋ_")  # of the Chinese voice
 WIDE = str.maketrans("，。、！？；：（）", ",.,!?;:()")  # marks that phonemizer does not know as punctuation
-DENSITY = {"zh": 3, "ja": 2, "ko": 2}  # characters of English that take as long to say as one of this language
+DENSITY = {"zh": 3, "ja": 2, "ko": 2}  # characters of English with the same duration as one of this language
 PUBLISHED = "Use the tokenizer.json that was published with the checkpoint."
 ONLY_MARKS = re.compile(r"[\W\d_]*")
 
@@ -36,7 +36,7 @@ KANA, HANGUL, HAN, LATIN = (
     )
 )
 LATIN_EACH = 3  # Latin letters say as much as one Chinese, Japanese or Korean character
-ALPHABETIC = ("en", "de", "fr")  # languages that script does not tell apart
+ALPHABETIC = ("en", "de", "fr")  # languages with the same script
 
 
 class EckerFrontEnd:
@@ -47,7 +47,7 @@ class EckerFrontEnd:
     def __init__(
         self, tokenizer: str, source: str, *, languages: Sequence[str], ids: int, symbols: Mapping[str, int]
     ) -> None:
-        """Take the text of a tokenizer.json, and what messages call it.
+        """Read the text of a tokenizer.json; `source` is its name in messages.
 
         `languages` are in the order of the rows of the language embedding, `ids` is the number of rows of the text
         embedding, and `symbols` are those that the checkpoint stores, with their ids. Raises CheckpointError for a
@@ -152,7 +152,7 @@ def script_of(text: str) -> str | None:
 
 
 def detect_alphabetic(text: str, languages: Sequence[str]) -> str:
-    """Return the likeliest language of a text in Latin letters, the first if nothing in it tells them apart."""
+    """Return the likeliest language of a text in Latin letters, the first if nothing distinguishes them."""
     with extra(EXTRA, "detection of the language"):
         from langdetect.lang_detect_exception import LangDetectException
 

@@ -217,15 +217,15 @@ def infer_config(ar: Published, nar: Published, heads: int | None = None) -> Amp
 def our_ar(published: Published, config: AmphionV2Config) -> dict[str, Tensor]:
     """Return the AR's tensors under our names, of the head only codes and EOS. Raises DamagedCheckpoint."""
     width = config.ar.width
-    head = published.take("model.lm_head.weight", AR_VOCABULARY, width)
+    head = published.pop("model.lm_head.weight", AR_VOCABULARY, width)
     ours = {
-        "embedding.weight": published.take(f"{STACK}.embed_tokens.weight", AR_VOCABULARY, width),
+        "embedding.weight": published.pop(f"{STACK}.embed_tokens.weight", AR_VOCABULARY, width),
         "head.weight": torch.cat([head[:CODEBOOK_SIZE], head[EOS_TARGET : EOS_TARGET + 1]]),
-        "llama.norm.weight": published.take(f"{STACK}.norm.weight", width),
+        "llama.norm.weight": published.pop(f"{STACK}.norm.weight", width),
     }
     for layer in range(config.ar.layers):
         for ours_name, name in NORMS.items():
-            weight = published.take(f"{STACK}.layers.{layer}.{name}.weight", width)
+            weight = published.pop(f"{STACK}.layers.{layer}.{name}.weight", width)
             ours[f"llama.layers.{layer}.{ours_name}.weight"] = weight
     matrices = published.stack(f"{STACK}.layers", config.ar)
     published.finish()
@@ -235,20 +235,20 @@ def our_ar(published: Published, config: AmphionV2Config) -> dict[str, Tensor]:
 def our_nar(published: Published, config: AmphionV2Config) -> dict[str, Tensor]:
     """Return the NAR's tensors under our names, the norms of all levels precomputed. Raises DamagedCheckpoint."""
     width = config.nar.width
-    levels_LD = published.take(f"{STACK}.embed_cond.weight", NUM_CODEBOOKS, width)[1:].float()
+    levels_LD = published.pop(f"{STACK}.embed_cond.weight", NUM_CODEBOOKS, width)[1:].float()
 
     def norm(name: str) -> Tensor:
-        weight = published.take(f"{name}.to_weight.weight", width, width)
-        weights_LD = F.linear(levels_LD, weight.float(), published.take(f"{name}.to_weight.bias", width).float())
+        weight = published.pop(f"{name}.to_weight.weight", width, width)
+        weights_LD = F.linear(levels_LD, weight.float(), published.pop(f"{name}.to_weight.bias", width).float())
         published.release([weight])
         return weights_LD
 
-    ours = {"phone_embedding.weight": published.take("phone_embedder.weight", config.phones, width)}
+    ours = {"phone_embedding.weight": published.pop("phone_embedder.weight", config.phones, width)}
     for codebook in range(NUM_CODEBOOKS):
-        table = published.take(f"prompt_embedder.embeddings.{codebook}.weight", CODEBOOK_SIZE, width)
+        table = published.pop(f"prompt_embedder.embeddings.{codebook}.weight", CODEBOOK_SIZE, width)
         ours[f"code_embeddings.{codebook}.weight"] = table
     for level in range(LEVELS):
-        head = published.take(f"model.lm_head.{level}.weight", AR_VOCABULARY, width)
+        head = published.pop(f"model.lm_head.{level}.weight", AR_VOCABULARY, width)
         ours[f"heads.{level}.weight"] = head[:CODEBOOK_SIZE]
     ours["llama.norm.weights"] = norm(f"{STACK}.norm")
     for layer in range(config.nar.layers):

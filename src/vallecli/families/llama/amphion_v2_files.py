@@ -35,7 +35,7 @@ CODEC = "SpeechTokenizer.pt"
 CODEC_KIND = "speechtokenizer"
 GRID = AudioGrid(sample_rate=16_000, hop=320, codebooks=NUM_CODEBOOKS, codebook_size=CODEBOOK_SIZE)
 PART = re.compile(r"valle_(ar|nar)(?:_.*?)?(\d*)\.(?:bin|pt|pth|safetensors)")
-TELLING = {  # tensors that only one of the two files has
+MARKERS = {  # tensors that only one of the two files has
     "ar": ("model.lm_head.weight", "model.model.embed_tokens.weight"),
     "nar": ("prompt_embedder.embeddings.0.weight", "model.model.embed_cond.weight"),
 }
@@ -65,8 +65,8 @@ def recognise(contents: Contents) -> bool:
     if config_of(contents, NAME) is not None:
         return True
     if contents.file is None:
-        return len(_parts(contents.folder)) == len(TELLING)
-    return any(all(name in contents.own_tensors for name in names) for names in TELLING.values())
+        return len(_parts(contents.folder)) == len(MARKERS)
+    return any(all(name in contents.own_tensors for name in names) for names in MARKERS.values())
 
 
 def _parts(folder: Path) -> dict[str, Path]:
@@ -82,7 +82,7 @@ def _parts(folder: Path) -> dict[str, Path]:
 def _published(contents: Contents) -> dict[str, Published]:
     """Return the tensors of both files. Raises CheckpointError."""
     parts = _parts(contents.folder)
-    for part in TELLING:
+    for part in MARKERS:
         if part not in parts:
             raise DamagedCheckpoint(
                 f"{contents.path} is one of two models: {contents.folder} has no valle_{part}*.bin",
@@ -153,7 +153,7 @@ def _native_tensors(contents: Contents) -> Mapping[str, Any]:
 def _native_sizes(config: Mapping[str, Any], heads: int | None) -> AmphionV2Config:
     """Return the sizes in a config.json of valle. Raises KeyError, TypeError and ValueError."""
     model, given = config["model"], {} if heads is None else {"heads": heads}
-    ar, nar = (LlamaConfig(**{**model[part], **given}) for part in TELLING)
+    ar, nar = (LlamaConfig(**{**model[part], **given}) for part in MARKERS)
     return AmphionV2Config(ar=ar, nar=nar, phones=model["phones"])
 
 
@@ -183,7 +183,7 @@ def describe(contents: Contents) -> Description:
     return Description(
         family=NAME,
         config={
-            **{f"{part}_{name}": size for part in TELLING for name, size in asdict(getattr(sizes, part)).items()},
+            **{f"{part}_{name}": size for part in MARKERS for name, size in asdict(getattr(sizes, part)).items()},
             "phones": sizes.phones,
             "front_end": AmphionV2FrontEnd.name,
             "codec": CODEC_KIND,

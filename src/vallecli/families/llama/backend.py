@@ -34,7 +34,7 @@ class LlamaBackend(CausalBackend):
     def ids(self, values: Ids, classes: int, name: str, width: int | None = None) -> Tensor:
         """Return ids in 0..classes-1 as (L,), or as (L, width). Raises ValueError for anything else."""
         ids = torch.as_tensor(values)
-        if ids.is_floating_point() and ids.numel():  # an empty list has no type of its own
+        if ids.is_floating_point() and ids.numel():  # an empty list becomes a float tensor
             raise ValueError(f"{name} is {str(ids.dtype).removeprefix('torch.')}, it must be whole numbers")
         if not ids.numel() and width is not None:
             ids = ids.reshape(-1, width)

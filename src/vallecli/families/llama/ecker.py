@@ -244,18 +244,16 @@ def our_tensors(published: Published, config: EckerConfig) -> dict[str, Tensor]:
     if config.duration and head is not None:
         tables["duration_embedding"] = ("len_emb", DIGITS + 1)
         heads["duration_head"] = (head, DIGITS + 1)
-    ours = {
-        f"{name}.weight": published.take(f"{theirs}.weight", rows, width) for name, (theirs, rows) in tables.items()
-    }
+    ours = {f"{name}.weight": published.pop(f"{theirs}.weight", rows, width) for name, (theirs, rows) in tables.items()}
     for name, (index, classes) in heads.items():
-        ours[f"{name}.weight"] = published.take(f"classifiers.proj.{index}.weight", classes, width)
+        ours[f"{name}.weight"] = published.pop(f"classifiers.proj.{index}.weight", classes, width)
         if config.biases:
-            ours[f"{name}.bias"] = published.take(f"classifiers.proj.{index}.bias", classes)
-    ours["separator"] = published.take("sep", width)
-    ours["llama.norm.weight"] = published.take("model.norm.weight", width)
+            ours[f"{name}.bias"] = published.pop(f"classifiers.proj.{index}.bias", classes)
+    ours["separator"] = published.pop("sep", width)
+    ours["llama.norm.weight"] = published.pop("model.norm.weight", width)
     for layer in range(config.llama.layers):
         for name, theirs in NORMS.items():
-            weight = published.take(f"model.layers.{layer}.{theirs}.weight", width)
+            weight = published.pop(f"model.layers.{layer}.{theirs}.weight", width)
             ours[f"llama.layers.{layer}.{name}.weight"] = weight
     matrices = published.stack("model.layers", config.llama)
     published.drop(r"classifiers\.proj\.\d+\.(weight|bias)|len_emb\.weight")  # of other tasks

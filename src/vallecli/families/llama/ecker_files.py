@@ -27,7 +27,7 @@ NAME = "ecker"
 CODEC = "vocos"  # decodes EnCodec's codes, as the published program does by default
 TOKENIZER = "tokenizer.json"
 SUFFIXES = (".sft", ".safetensors")
-TELLING = "resps_emb.embeddings.0.weight"  # a tensor that no other model has
+MARKER = "resps_emb.embeddings.0.weight"  # a tensor that no other model has
 MAX_TOKENIZER_BYTES = 2**20
 
 
@@ -59,7 +59,7 @@ def recognise(contents: Contents) -> bool:
 def _weight_files(contents: Contents) -> list[Path]:
     """Return the weight files of this layout, by the names of their tensors. Raises DamagedCheckpoint."""
     candidates = [path for path in contents.files if path.suffix in SUFFIXES]
-    return [path for path in candidates if TELLING in contents.tensors(path)]
+    return [path for path in candidates if MARKER in contents.tensors(path)]
 
 
 def _weight_file(contents: Contents) -> Path:

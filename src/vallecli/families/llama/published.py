@@ -1,4 +1,4 @@
-"""From tensors under published names to ours: each is taken once, its shape checked, and projections are fused."""
+"""From tensors under published names to ours: shapes are checked and projections fused."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Published:
         except ValueError as error:
             raise DamagedCheckpoint(f"{self.path} has sizes that no model has: {error}") from error
 
-    def take(self, name: str, *shape: int) -> Tensor:
+    def pop(self, name: str, *shape: int) -> Tensor:
         """Return a tensor, which then counts as used. DamagedCheckpoint if it is missing or of another shape."""
         tensor = self._tensors.pop(name, None)
         if tensor is None:
@@ -77,7 +77,7 @@ class Published:
         for index in range(config.layers):
             for name, parts in FUSED.items():
                 taken = [
-                    self.take(f"{prefix}.{index}.{part}.weight", *shapes.get(part, (config.width, config.width)))
+                    self.pop(f"{prefix}.{index}.{part}.weight", *shapes.get(part, (config.width, config.width)))
                     for part in parts
                 ]
                 ours[f"{index}.{name}.weight"] = self._fuse(taken)
