@@ -1,4 +1,4 @@
-"""`valle batch` end to end with a tiny model: what it writes where, and how it refuses."""
+"""`valle batch` end to end with a tiny model: outputs, results, resuming and errors."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from vallecli.checkpoints.local import sha256
 from vallecli.cli.batch_run import parse_shard
 from vallecli.errors import UsageError
-from vallecli.checkpoints.local import sha256
+from vallecli.families import detect
 
 if TYPE_CHECKING:
     from conftest import Ran, Valle
@@ -60,7 +61,7 @@ def files_in(folder: str) -> list[str]:
 TWO = [{"id": "a", "text": "One is here. Two is there."}, {"id": "b", "text": "Hello.", "output": "sub/b.flac"}]
 
 
-def test_each_row_is_a_file_and_a_record(batch, tiny_checkpoint: Path) -> None:
+def test_each_row_has_a_file_and_a_record(batch, tiny_checkpoint: Path) -> None:
     ran = batch(TWO)
     assert (ran.code, ran.out) == (0, b"out/results.jsonl\n")
     assert files_in("out") == [".results.jsonl.lock", "a.wav", "results.jsonl", "sub/b.flac"]
@@ -78,7 +79,7 @@ def test_each_row_is_a_file_and_a_record(batch, tiny_checkpoint: Path) -> None:
     assert "2 of 2 rows, 0 failed" in ran.err
 
 
-def test_a_row_is_what_speak_says_with_its_seed(batch, valle: Valle, tiny_checkpoint: Path) -> None:
+def test_a_row_has_the_audio_of_speak_with_its_seed(batch, valle: Valle, tiny_checkpoint: Path) -> None:
     batch([*TWO, {"id": "c", "text": "Again.", "seed": "3", "temperature": "0.7", "top_k": "5", "max_seconds": "0.2"}])
     knobs = {"a": ["--max-seconds", "0.1"], "c": ["--temperature", "0.7", "--top-k", "5", "--max-seconds", "0.2"]}
     assert records()["c"]["seed"] == 3
@@ -89,7 +90,7 @@ def test_a_row_is_what_speak_says_with_its_seed(batch, valle: Valle, tiny_checkp
         assert Path(f"{name}.wav").read_bytes() == Path(f"out/{name}.wav").read_bytes()
 
 
-def test_order_neighbours_and_form_of_the_table_do_not_count(batch) -> None:
+def test_audio_does_not_depend_on_order_other_rows_and_table_format(batch) -> None:
     batch(TWO)
     before = {name: record["sha256"] for name, record in records().items()}
     lines = [json.dumps({"prompt": "ref.wav", **row}) for row in [{"text": "Another."}, *TWO[::-1]]]
@@ -99,21 +100,21 @@ def test_order_neighbours_and_form_of_the_table_do_not_count(batch) -> None:
     assert set(after) == {"a", "b", "00001"}
 
 
-def test_again_does_nothing_and_a_change_does_its_row(batch) -> None:
+def test_a_second_run_does_nothing_and_a_change_makes_its_row(batch) -> None:
     batch(TWO)
     written = Path("out/results.jsonl").read_bytes()
     ran = batch(TWO)
     assert ran.code == 0
-    assert "2 of 2 rows are done already" in ran.err
+    assert "2 of 2 rows are already done" in ran.err
     assert "tiny on" not in ran.err  # no model was loaded
     assert Path("out/results.jsonl").read_bytes() == written
     Path("out/a.wav").unlink()
-    told = json.loads(batch([TWO[0], {**TWO[1], "text": "Bye."}], "--json").out)
-    assert (told["made"], told["done_before"], told["failed"]) == (2, 0, 0)
+    summary = json.loads(batch([TWO[0], {**TWO[1], "text": "Bye."}], "--json").out)
+    assert (summary["made"], summary["done_before"], summary["failed"]) == (2, 0, 0)
     assert Path("out/results.jsonl").read_bytes().startswith(written)
 
 
-def test_audio_that_was_changed_is_made_again_under_verify(batch) -> None:
+def test_changed_audio_is_made_again_with_verify(batch) -> None:
     batch(TWO)
     good = Path("out/a.wav").read_bytes()
     Path("out/a.wav").write_bytes(good[:-1000])
@@ -122,18 +123,18 @@ def test_audio_that_was_changed_is_made_again_under_verify(batch) -> None:
     assert Path("out/a.wav").read_bytes() == good
 
 
-def test_lines_of_the_results_that_are_none_are_told_and_their_rows_done_again(batch) -> None:
+def test_invalid_lines_of_the_results_are_reported_and_their_rows_made_again(batch) -> None:
     batch(TWO)
     path = Path("out/results.jsonl")
     _, second = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"\0" * 20 + b"\n" + second)
     ran = batch(TWO, "--json")
-    assert "1 lines of out/results*.jsonl are no records" in ran.err
+    assert "1 lines of out/results*.jsonl are not records" in ran.err
     assert json.loads(ran.out)["made"] == 1
     assert path.read_bytes().startswith(b"\0" * 20 + b"\n" + second)
 
 
-def test_prompts_lie_beside_the_table_and_for_stdin_in_this_folder(batch, own_folder: Path) -> None:
+def test_prompts_are_relative_to_the_table_and_for_stdin_to_the_current_folder(batch, own_folder: Path) -> None:
     (own_folder / "tables").mkdir()
     (own_folder / "ref.wav").rename(own_folder / "tables" / "voice.wav")
     write_csv(own_folder / "tables" / "jobs.csv", [{"text": "Hello.", "prompt": "voice.wav"}])
@@ -142,7 +143,7 @@ def test_prompts_lie_beside_the_table_and_for_stdin_in_this_folder(batch, own_fo
     assert batch("-", stdin=b"text,prompt\nHello.,voice.wav\n").code == 6
 
 
-def test_shards_merge_to_what_one_run_makes(batch, valle: Valle) -> None:
+def test_merged_shards_are_equal_to_one_run(batch, valle: Valle) -> None:
     rows = [{"id": f"r{n}", "text": "Hello."} for n in range(5)] + [{"id": "bad", "text": "?!"}]
     assert [batch(rows, "--shard", f"{index}/2", "--out-dir", "parts").code for index in (1, 2)].count(6) == 1
     assert {"results-1-of-2.jsonl", "results-2-of-2.jsonl"} <= set(files_in("parts"))
@@ -168,15 +169,15 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(batch) -> None:
     assert "2 of 3 rows to speak, about 2 s of audio" in ran.err
     assert not Path("out").exists()
     batch(TWO)
-    told = json.loads(batch([*TWO, {"text": "Hi."}], "--dry-run", "--json").out)
-    assert [row["state"] for row in told["rows"]] == ["done", "done", "speak"]
-    assert told["estimate"]["audio_seconds"] == 0.2
+    summary = json.loads(batch([*TWO, {"text": "Hi."}], "--dry-run", "--json").out)
+    assert [row["state"] for row in summary["rows"]] == ["done", "done", "speak"]
+    assert summary["estimate"]["audio_seconds"] == 0.2
     known = records().values()
     factor = sum(r["real_time_factor"] * r["seconds"] for r in known) / sum(r["seconds"] for r in known)
-    assert told["estimate"]["seconds"] == pytest.approx(factor * 0.2, abs=0.06)
+    assert summary["estimate"]["seconds"] == pytest.approx(factor * 0.2, abs=0.06)
 
 
-def test_audio_that_was_there_before_is_not_overwritten(batch) -> None:
+def test_existing_audio_is_not_overwritten(batch) -> None:
     Path("out").mkdir()
     Path("out/a.wav").write_bytes(b"mine")
     ran = batch(TWO)
@@ -186,15 +187,15 @@ def test_audio_that_was_there_before_is_not_overwritten(batch) -> None:
     assert batch(TWO, "--force").code == 0
 
 
-def test_failures_are_told_recorded_once_and_tried_again_on_demand(batch, own_folder: Path) -> None:
+def test_failures_are_reported_recorded_once_and_tried_again_when_they_change(batch, own_folder: Path) -> None:
     rows = [*TWO, {"id": "c", "text": "Hi.", "prompt": "later.wav"}]
     ran = batch(rows)
     assert ran.code == 6
     assert "row 3 (c): cannot open later.wav" in ran.err
     assert "1 of 3 rows failed" in ran.err
-    [again] = re.findall(r"try again: (valle batch .*)", ran.err)
+    [again] = re.findall(r"or run: (valle batch .*)", ran.err)
     assert shlex.split(again)[:5] == ["valle", "batch", "jobs.csv", "--out-dir", "out"]
-    assert again.endswith("--max-seconds 0.1 --retry-failed")  # with what else was typed: it decides what a row is
+    assert again.endswith("--max-seconds 0.1 --retry-failed")  # with all other options: rows depend on them
     written = Path("out/results.jsonl").read_bytes()
     assert batch(rows).code == 6
     assert Path("out/results.jsonl").read_bytes() == written
@@ -203,19 +204,19 @@ def test_failures_are_told_recorded_once_and_tried_again_on_demand(batch, own_fo
     assert records()["c"]["status"] == "ok"
 
 
-def test_a_checkpoint_that_wants_a_transcript(batch, transcript_checkpoint: Path) -> None:
-    rows = [{"id": "told", "text": "Hi.", "prompt_text": "What it says."}, {"id": "untold", "text": "Hi."}]
+def test_a_checkpoint_that_needs_a_transcript(batch, transcript_checkpoint: Path) -> None:
+    rows = [{"id": "given", "text": "Hi.", "prompt_text": "What it says."}, {"id": "missing", "text": "Hi."}]
     ran = batch(rows, "--checkpoint", transcript_checkpoint)
     assert ran.code == 6
-    assert records()["told"]["status"] == "ok"
-    assert records()["untold"]["error"]["code"] == "TranscriptMissing"
+    assert records()["given"]["status"] == "ok"
+    assert records()["missing"]["error"]["code"] == "TranscriptMissing"
     assert batch(rows, "--checkpoint", transcript_checkpoint).code == 6
     Path("ref.txt").write_text("What it says.")
     assert batch(rows, "--checkpoint", transcript_checkpoint).code == 0
-    assert records()["told"]["sha256"] == records()["untold"]["sha256"]
+    assert records()["given"]["sha256"] == records()["missing"]["sha256"]
 
 
-def test_a_row_may_have_a_checkpoint_of_its_own(batch, transcript_checkpoint: Path, tiny_checkpoint: Path) -> None:
+def test_a_row_can_have_its_own_checkpoint(batch, transcript_checkpoint: Path, tiny_checkpoint: Path) -> None:
     own = {"checkpoint": str(transcript_checkpoint), "prompt_text": "What it says."}
     assert batch([{"text": "Hi."}, {"text": "Hi.", **own}]).code == 0
     first, second = records().values()
@@ -223,23 +224,23 @@ def test_a_row_may_have_a_checkpoint_of_its_own(batch, transcript_checkpoint: Pa
     assert first["revision"] != second["revision"]
 
 
-def test_fail_fast_stops_at_a_row_that_is_refused(batch) -> None:
+def test_fail_fast_stops_at_a_refused_row(batch) -> None:
     assert batch([{"text": "?"}, {"text": "Hi."}], "--fail-fast").code == 6
     assert list(records()) == ["00001"]
 
 
-def test_settings_come_from_the_environment_too(batch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_from_the_environment(batch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VALLE_SEED", "11")
     batch(TWO)
     assert {record["seed"] for record in records().values()} == {11}
 
 
-def test_a_table_without_rows_is_no_failure(batch) -> None:
+def test_a_table_without_rows_is_a_success(batch) -> None:
     assert batch([]).code == 0
 
 
 @pytest.mark.parametrize(
-    ("options", "code", "said"),
+    ("options", "code", "message"),
     [
         ([], 2, "there are no jobs"),
         (["none.csv"], 3, "cannot read none.csv"),
@@ -247,7 +248,14 @@ def test_a_table_without_rows_is_no_failure(batch) -> None:
         (["here.csv", "--language", "eng"], 2, "Did you mean en?"),
         (["here.csv", "--accent", "xx"], 2, "--accent is 'xx'"),
         (["here.csv", "--format", "mp3"], 2, "--format is 'mp3'"),
+        (["here.csv", "--option", "symbols=none.json"], 2, "cannot read none.json"),
         (["here.csv", "--symbols", "none.json"], 2, "cannot read none.json"),
+        (["here.csv", "--option", "haeds=16"], 2, "Did you mean heads?"),
+        (["here.csv", "--option", "heads=many"], 2, "It should be a whole number of at least 1."),
+        (["here.csv", "--option", "heads"], 2, "It should be NAME=VALUE"),
+        (["here.csv", "--option", "heads=16", "--option", "heads=8"], 2, "heads is given twice"),
+        (["here.csv", "--option", "tokenizer=here.csv"], 2, "native checkpoints have no option 'tokenizer'"),
+        (["here.csv", "--sample-rate", "100"], 2, "from 4000 to 192000"),
         (["here.csv", "--checkpoint", "nanoo"], 4, "Did you mean nano?"),
         (["here.csv", "--slots", "0"], 2, "--slots"),
         (["here.csv", "--merge"], 2, "--merge takes no JOBS"),
@@ -255,24 +263,59 @@ def test_a_table_without_rows_is_no_failure(batch) -> None:
         (["wrong.csv"], 3, "Did you mean prompt?"),
     ],
 )
-def test_what_is_wrong_as_a_whole_is_refused_at_once(
-    valle: Valle, reference: Path, options: list[str], code: int, said: str
+def test_errors_of_the_whole_run_are_raised_before_anything_is_written(
+    valle: Valle, reference: Path, options: list[str], code: int, message: str
 ) -> None:
     Path("here.csv").write_text(f"text,prompt\nHello.,{reference}\n")
     Path("wrong.csv").write_text("text,promt\n")
     ran = valle("batch", "--out-dir", "out", *options)
     assert (ran.code, ran.out) == (code, b"")
-    assert said in ran.err
+    assert message in ran.err
     assert not Path("out").exists()
 
 
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+def test_a_foreign_checkpoint_is_refused_before_rows_are(batch, options: list[str]) -> None:
+    Path("foreign").mkdir()
+    Path("foreign/config.json").write_text('{"architectures": ["SomethingElse"]}')
+    rows = [{"text": "Hello.", "prompt": "none.wav"}]
+    ran = batch(rows, "--checkpoint", "foreign", *options)
+    assert (ran.code, ran.out) == (4, b"")
+    assert "foreign is not a checkpoint in a known format" in ran.err
+    assert "Known formats: native, " in ran.err
+    assert "none.wav" not in ran.err
+    assert not Path("out").exists()
+    assert batch(rows).code == 6
+    written = Path("out/results.jsonl").read_bytes()
+    assert batch(rows, "--checkpoint", "foreign", *options).code == 4  # with results of an earlier run, too
+    assert Path("out/results.jsonl").read_bytes() == written
+
+
+def test_a_foreign_checkpoint_of_some_rows_fails_those_rows(batch) -> None:
+    Path("foreign").mkdir()
+    Path("foreign/config.json").write_text("{}")
+    assert batch([{"text": "Hello."}, {"text": "Hello.", "checkpoint": "foreign"}]).code == 6
+    good, bad = sorted(records().values(), key=lambda record: record["row"])
+    assert (good["status"], bad["error"]["code"]) == ("ok", "UnknownFormat")
+
+
+def test_a_default_checkpoint_that_no_row_uses_need_not_exist(batch, tiny_checkpoint: Path) -> None:
+    assert batch([{"text": "Hello.", "checkpoint": str(tiny_checkpoint)}], "--checkpoint", "none").code == 0
+
+
+def test_a_run_with_nothing_to_do_does_not_read_the_checkpoint(batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch(TWO)
+    monkeypatch.setattr(detect, "detect", lambda *_, **__: pytest.fail("the checkpoint was read"))
+    assert batch(TWO).code == batch(TWO, "--dry-run").code == 0
+
+
 @pytest.mark.parametrize("written", ["", "1", "0/2", "1/0", "a/b", "1/2/3", "-1/2", "٣/4", "1/1000000"])
-def test_shards_that_are_none(written: str) -> None:
+def test_invalid_shards(written: str) -> None:
     with pytest.raises(UsageError):
         parse_shard(written)
 
 
-# Thirty ways to be wrong
+# Errors of single rows
 
 
 def bad_prompts(reference: Path) -> None:
@@ -286,23 +329,23 @@ def bad_prompts(reference: Path) -> None:
     soundfile.write("silent.wav", np.zeros(rate * 3), rate)
     soundfile.write("short.wav", audio[: rate // 2], rate)
     soundfile.write("damaged.wav", np.full(rate * 3, np.nan, np.float32), rate, subtype="FLOAT")
-    shutil.copy(reference, "told.wav")
-    Path("told.txt").write_bytes(b"caf\xe9")
+    shutil.copy(reference, "latin1.wav")
+    Path("latin1.txt").write_bytes(b"caf\xe9")
 
 
 BAD: list[tuple[dict[str, Any], str, str]] = [  # row, code, message
     ({"text": ""}, "RowError", "it has no text"),
     ({"prompt": " "}, "RowError", "it has no prompt"),
-    ({"text": "?! ..."}, "EmptyText", "there is nothing to say: the text has no words"),
-    ({"id": "good"}, "DuplicateRow", "id 'good' is that of row 1 already"),
-    ({"id": "a\u202eb"}, "RowError", "id 'a\\u202eb' holds what cannot be printed"),
-    ({"id": "what?"}, "UnsafeName", "'what?.wav' cannot be an output: it holds one of"),
-    ({"output": "good.wav"}, "DuplicateRow", "output 'good.wav' is that of row 1 already"),
-    ({"output": "GOOD.wav"}, "DuplicateRow", "output 'GOOD.wav' is that of row 1 already"),
-    ({"output": "good.wav/x.wav"}, "DuplicateRow", "output 'good.wav/x.wav' is that of row 1 already"),
-    ({"output": "../x.wav"}, "UnsafeName", "'../x.wav' cannot be an output: it leaves the output folder"),
-    ({"output": "/x.wav"}, "UnsafeName", "'/x.wav' cannot be an output: it leaves the output folder"),
-    ({"output": "nul.wav"}, "UnsafeName", "'nul.wav' cannot be an output: Windows keeps this name for itself"),
+    ({"text": "?! ..."}, "EmptyText", "the text has no words"),
+    ({"id": "good"}, "DuplicateRow", "id 'good' is already used by row 1"),
+    ({"id": "a\u202eb"}, "RowError", "id 'a\\u202eb' contains characters that are not printable"),
+    ({"id": "what?"}, "UnsafeName", "'what?.wav' cannot be an output: it contains one of"),
+    ({"output": "good.wav"}, "DuplicateRow", "output 'good.wav' is already used by row 1"),
+    ({"output": "GOOD.wav"}, "DuplicateRow", "output 'GOOD.wav' is already used by row 1"),
+    ({"output": "good.wav/x.wav"}, "DuplicateRow", "output 'good.wav/x.wav' is already used by row 1"),
+    ({"output": "../x.wav"}, "UnsafeName", "'../x.wav' cannot be an output: it is outside the output folder"),
+    ({"output": "/x.wav"}, "UnsafeName", "'/x.wav' cannot be an output: it is outside the output folder"),
+    ({"output": "nul.wav"}, "UnsafeName", "'nul.wav' cannot be an output: Windows reserves this name"),
     ({"output": "x" * 300 + ".wav"}, "UnsafeName", f"'{'x' * 300}.wav' cannot be an output: it is longer than 255"),
     ({"output": "x.mp3"}, "UsageError", "x.mp3: unsupported file ending .mp3"),
     ({"output": "x"}, "UsageError", "x: unsupported file ending (none)"),
@@ -314,17 +357,17 @@ BAD: list[tuple[dict[str, Any], str, str]] = [  # row, code, message
     ({"prompt": "empty.wav"}, "NotAudio", "empty.wav is not readable as audio"),
     ({"prompt": "text.wav"}, "NotAudio", "text.wav is not readable as audio"),
     ({"prompt": "silent.wav"}, "SilentPrompt", "silent.wav is silent"),
-    ({"prompt": "short.wav"}, "PromptTooShort", "short.wav holds 0."),
-    ({"prompt": "damaged.wav"}, "DamagedAudio", "damaged.wav holds samples that are NaN or infinite"),
-    ({"prompt": "preset.npz"}, "PresetError", "preset.npz is not a VALL-E X preset"),
-    ({"prompt": "told.wav"}, "TextEncodingError", "told.txt is not UTF-8 text"),
+    ({"prompt": "short.wav"}, "PromptTooShort", "short.wav has 0."),
+    ({"prompt": "damaged.wav"}, "DamagedAudio", "damaged.wav has samples that are NaN or infinite"),
+    ({"prompt": "preset.npz"}, "PresetError", "preset.npz is not a voice preset"),
+    ({"prompt": "latin1.wav"}, "TextEncodingError", "latin1.txt is not UTF-8 text"),
     ({"language": "english"}, "RowError", "language is 'english'"),
     ({"language": "zh"}, "UsageError", "this checkpoint does not know the language 'zh'"),
     ({"accent": "auto"}, "RowError", "accent is 'auto'"),
     ({"checkpoint": "vallexx"}, "UnknownCheckpoint", "there is no checkpoint called 'vallexx'"),
     ({"checkpoint": "vallex"}, "MissingCheckpoint", "vallex is not on this machine"),
-    ({"checkpoint": "folder"}, "DamagedCheckpoint", "folder holds no checkpoint"),
-    ({"checkpoint": "text.wav"}, "UnknownFormat", "text.wav hol"),
+    ({"checkpoint": "folder"}, "DamagedCheckpoint", "folder has no files"),
+    ({"checkpoint": "text.wav"}, "UnknownFormat", "text.wav is not a weight file"),
     ({"seed": "-1"}, "RowError", "seed is '-1'"),
     ({"seed": "1.5"}, "RowError", "seed is '1.5'"),
     ({"greedy": "maybe"}, "RowError", "greedy is 'maybe'"),
@@ -333,20 +376,23 @@ BAD: list[tuple[dict[str, Any], str, str]] = [  # row, code, message
     ({"top_k": "0"}, "RowError", "top_k is '0'"),
     ({"top_p": "1.1"}, "RowError", "top_p is '1.1'"),
     ({"max_seconds": "inf"}, "RowError", "max_seconds is 'inf'"),
+    ({"top_n_sigma": "-1"}, "RowError", "top_n_sigma is '-1'"),
+    ({"sample_rate": "100"}, "RowError", "sample_rate is '100'"),
+    ({"sample_rate": "44.1k"}, "RowError", "sample_rate is '44.1k'"),
 ]
 
 
-def test_each_bad_row_has_its_message_and_every_good_one_is_spoken(batch, reference: Path) -> None:
+def test_each_bad_row_has_its_message_and_all_others_are_spoken(batch, reference: Path) -> None:
     bad_prompts(reference)
     rows: list[dict[str, Any]] = [{"id": "good", "text": "Hello."}]
     for row, _, _ in BAD:
         rows += [{"text": "Hello.", **row}, {"text": "Hello.", "id": f"good {len(rows)}"}]
     ran = batch(rows)
-    told = list(map(json.loads, Path("out/results.jsonl").read_text().splitlines()))
+    written = list(map(json.loads, Path("out/results.jsonl").read_text().splitlines()))
     assert ran.code == 6
     assert f"{len(BAD)} of {len(rows)} rows failed" in ran.err
-    by_row = {record["row"]: record for record in told}
-    assert len(told) == len(by_row) == len(rows)
+    by_row = {record["row"]: record for record in written}
+    assert len(written) == len(by_row) == len(rows)
     for number, row in enumerate(rows, start=1):
         if number % 2:
             assert by_row[number]["status"] == "ok"
@@ -371,25 +417,82 @@ def test_each_bad_row_has_its_message_and_every_good_one_is_spoken(batch, refere
         ({"speed": 2}, "there is no column 'speed'"),
     ],
 )
-def test_bad_values_in_json(batch, row: dict[str, Any], message: str) -> None:
+def test_invalid_values_in_json(batch, row: dict[str, Any], message: str) -> None:
     good = {"id": 7, "text": "Hello.", "prompt": "ref.wav", "seed": 1, "greedy": False, "top_p": 0.9}
     lines = [json.dumps(good), json.dumps({"text": "Hello.", "prompt": "ref.wav", **row})]
     assert batch("-", stdin="\n".join(lines).encode()).code == 6
-    told = {record["row"]: record for record in records().values()}
-    assert (told[1]["status"], told[1]["output"]) == ("ok", "7.wav")
-    assert told[2]["error"]["message"] == message
+    by_row = {record["row"]: record for record in records().values()}
+    assert (by_row[1]["status"], by_row[1]["output"]) == ("ok", "7.wav")
+    assert by_row[2]["error"]["message"] == message
+
+
+# Sample rates and loader options
+
+
+def test_headers_results_and_json_have_the_same_sample_rates(batch) -> None:
+    rows = [
+        {"id": "default", "text": "One is here. Two is there."},
+        {"id": "low", "text": "One is here.", "sample_rate": "16000"},
+        {"id": "high", "text": "One is here.", "sample_rate": "44100", "output": "high.flac"},
+    ]
+    summary = json.loads(batch(rows, "--json").out)
+    assert (summary["made"], summary["failed"]) == (3, 0)
+    for name, rate in {"default": 24_000, "low": 16_000, "high": 44_100}.items():
+        record = records()[name]
+        info = soundfile.info(f"out/{record['output']}")
+        assert info.samplerate == record["sample_rate"] == rate
+        assert record["seconds"] == pytest.approx(info.frames / rate, abs=0.001)
+    assert records()["low"]["frames"] == records()["high"]["frames"] == 7  # 0.1 s at 75 frames per second
+    assert summary["seconds"] == pytest.approx(sum(record["seconds"] for record in records().values()), abs=0.01)
+
+
+def test_the_option_sample_rate_applies_to_rows_without_one(batch) -> None:
+    batch([{"id": "a", "text": "Hello."}, {"id": "b", "text": "Hello.", "sample_rate": "44100"}])
+    rates = {name: record["sample_rate"] for name, record in records().items()}
+    assert rates == {"a": 24_000, "b": 44_100}
+    rows = [{"id": "a", "text": "Hello."}, {"id": "b", "text": "Hello.", "sample_rate": "44100"}]
+    assert json.loads(batch(rows, "--sample-rate", "16000", "--json").out)["made"] == 1  # row b has not changed
+    assert soundfile.info("out/a.wav").samplerate == records()["a"]["sample_rate"] == 16_000
+
+
+def test_a_row_with_a_sample_rate_has_the_audio_of_speak(batch, valle: Valle, tiny_checkpoint: Path) -> None:
+    batch([{"id": "a", "text": "Hello there.", "seed": "3", "sample_rate": "16000", "top_n_sigma": "1.5"}])
+    common = ["--checkpoint", tiny_checkpoint, "--prompt", "ref.wav", "--max-seconds", "0.1", "--text", "Hello there."]
+    ran = valle("speak", *common, "--seed", "3", "--sample-rate", "16000", "--top-n-sigma", "1.5", "-o", "a.wav")
+    assert ran.code == 0
+    assert Path("a.wav").read_bytes() == Path("out/a.wav").read_bytes()
+
+
+def test_loader_options_decide_the_audio_and_deprecated_flags_are_the_same_rows(batch) -> None:
+    batch(TWO, "--option", "heads=1")
+    ran = batch(TWO, "--heads", "1", "--json")
+    assert "--heads is deprecated and will be removed; use: --option heads=1" in ran.err
+    assert json.loads(ran.out)["done_before"] == 2
+    digest = records()["a"]["sha256"]
+    assert json.loads(batch(TWO, "--option", "heads=2", "--json").out)["made"] == 2
+    assert records()["a"]["sha256"] != digest
+    assert json.loads(batch(TWO, "--option", "heads=2", "--option", "prefix-mode=0", "--json").out)["made"] == 2
+
+
+def test_the_command_to_run_again_has_all_options(batch) -> None:
+    rows = [{"text": "Hi.", "prompt": "later.wav"}]
+    ran = batch(rows, "--option", "heads=1", "--option", "prefix_mode=0", "--sample-rate", "16000")
+    [again] = re.findall(r"or run: (valle batch .*)", ran.err)
+    arguments = shlex.split(again)
+    assert [arguments[i + 1] for i, word in enumerate(arguments) if word == "--option"] == ["heads=1", "prefix_mode=0"]
+    assert arguments[arguments.index("--sample-rate") + 1] == "16000"
 
 
 # On a terminal
 
 
-def test_a_bar_counts_rows_audio_and_failures_above_which_errors_stay(batch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_progress_bar_counts_and_errors_stay_visible(batch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     ran = batch([*TWO, {"text": "Hi.", "language": "zh"}])
     assert ran.out == b"out/results.jsonl\n"
     assert "2 of 3 rows, 1 failed, 1 s of audio, real-time factor " in ran.err
-    assert "\r" in ran.err or "\x1b" in ran.err  # it was drawn over
+    assert "\r" in ran.err or "\x1b" in ran.err  # the bar was redrawn
     assert "row 3: this checkpoint does not know the language 'zh'\n" in ran.err
     assert "\x1b" not in batch(TWO, "-q", "--out-dir", "other").err

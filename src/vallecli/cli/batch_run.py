@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+from vallecli.checkpoints import lookup
 from vallecli.cli import engines
 from vallecli.cli.batch_report import Tally, print_plan
 from vallecli.cli.engines import Cluster
@@ -49,16 +50,23 @@ def run(request: BatchRequest, reporter: Reporter) -> None:
     """Read, check, speak and record. Raises RowsFailed if any row failed, now or before."""
     out = Path(request.out_dir)
     planned = read_plan(request, out)
-    if not request.force and not any(out.glob(results.PATTERN)):
-        resume.check_outputs_absent(planned, out)
+    fresh = not any(out.glob(results.PATTERN))
+    if fresh:
+        if not request.force:
+            resume.check_outputs_absent(planned, out)
+        check_checkpoint(request, planned)  # before the folder is created
     if request.dry_run:
         records, status = compare(request, planned, out, reporter)
+        if not fresh and (status.todo or planned.refused):
+            check_checkpoint(request, planned)
         print_plan(planned, status, records, reporter, as_json=request.json)
         return conclude(request, planned, len(planned.refused) + len(status.failed))
     with results.open_results(out, request.defaults.shard) as file:
         if file.torn:
             reporter.info(f"the last line of {file.path} was incomplete and is removed; its row is made again")
         _, status = compare(request, planned, out, reporter)
+        if not fresh and (status.todo or planned.refused):
+            check_checkpoint(request, planned)
         for record in status.refused:
             file.append(record)
         tally = Tally(planned, status, reporter)
@@ -90,6 +98,18 @@ def read_bytes(jobs: str) -> tuple[bytes, str, Path | None]:
         return Path(jobs).read_bytes(), jobs, Path(jobs)
     except OSError as error:
         raise InputError(f"cannot read {jobs}: {(error.strerror or str(error)).lower()}", "Check its name.") from error
+
+
+def check_checkpoint(request: BatchRequest, planned: Plan) -> None:
+    """Refuse a default checkpoint, before anything is written. Raises CheckpointError, and UsageError for an option."""
+    if planned.uses_default:
+        from vallecli.families.base import parse_options
+        from vallecli.families.detect import detect  # imports torch, which a run with nothing to do does not need
+
+        settings = request.defaults.settings
+        family, contents = detect(lookup.find(settings.checkpoint, offline=settings.offline), verify=False)
+        parse_options(family, request.defaults.options)
+        family.describe(contents)
 
 
 def compare(

@@ -69,6 +69,8 @@ class Plan:
 
     rows: list[Row] = field(default_factory=list)
     refused: list[RefusedRow] = field(default_factory=list)
+    uses_default: bool = False
+    """Whether a row, possibly a refused one, has the default checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +99,7 @@ def make_plan(lines: Sequence[Line], defaults: Defaults, *, base: Path, out: Pat
         check_choice("--accent", defaults.accent, ACCENTS)
     check_choice("--format", defaults.format, list(FORMATS.values()))
     planner = _Planner(defaults, base=base, out=out)
-    plan = Plan()
+    refused: list[RefusedRow] = []
     claimed = []
     for line in lines:
         try:
@@ -105,12 +107,14 @@ def make_plan(lines: Sequence[Line], defaults: Defaults, *, base: Path, out: Pat
         except VallecliError as error:
             name = str(line.values.get("id", default_id(line.number)))
             if in_shard(name, defaults.shard):
-                plan.refused.append(RefusedRow(line.number, name, error))
+                refused.append(RefusedRow(line.number, name, error))
             continue
         if in_shard(name, defaults.shard):
             claimed.append((line, name, output))
-    if any("checkpoint" not in line.values for line, _, _ in claimed):
+    uses_default = any("checkpoint" not in line.values for line, _, _ in claimed)
+    if uses_default:
         planner.revision(defaults.settings.checkpoint)  # its error is not one of a row
+    plan = Plan(refused=refused, uses_default=uses_default)
     for line, name, output in claimed:
         try:
             plan.rows.append(planner.row(line, name, output))
@@ -144,7 +148,7 @@ def _refuse_overwriting(plan: Plan, out: Path, inputs: set[Path]) -> Plan:
             plan.refused.append(RefusedRow(row.number, row.id, UnsafeName(row.output, "it is one of the inputs")))
         else:
             rows.append(row)
-    return Plan(rows, sorted(plan.refused, key=lambda refused: refused.number))
+    return replace(plan, rows=rows, refused=sorted(plan.refused, key=lambda refused: refused.number))
 
 
 class _Planner:
@@ -191,6 +195,7 @@ class _Planner:
             "checkpoint": version,
             "loading": self.loading,
             **{knob: getattr(settings, knob) for knob in KNOBS},
+            "greedy": bool(settings.greedy),  # "not set" counts as false, as when it was the only default
             **{knob: value for knob in LATER_KNOBS if (value := getattr(settings, knob)) is not None},
         }
         seed = derive_seed(digest(content)) if settings.seed is None else settings.seed
