@@ -65,7 +65,7 @@ Report = Callable[[str], object]  # receives the name of the current stage
 class Subject:
     """What is measured: a checkpoint with its loader options, or random weights of a published size."""
 
-    checkpoint: str = "nano"
+    checkpoint: str
     options: Mapping[str, Any] = field(default_factory=dict)
     random_size: str | None = None
     device: str = "auto"

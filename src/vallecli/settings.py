@@ -34,7 +34,7 @@ class Settings:
     device: str = "auto"
     dtype: str = "auto"
     seed: int | None = None
-    greedy: bool = False
+    greedy: bool | None = None
     temperature: float | None = None
     top_k: int | None = None
     top_p: float | None = None
@@ -54,10 +54,10 @@ class Settings:
         if self.max_seconds is not None:
             values["max_frames"] = max(1, int(self.max_seconds * frame_rate))
         given = {name: value for name, value in values.items() if value is not None}
-        return replace(defaults, greedy=self.greedy, seed=seed, **given)
+        return replace(defaults, seed=seed, **given)
 
 
-SAMPLING = ("temperature", "top_k", "top_p", "top_n_sigma")  # settings that are fields of Sampling
+SAMPLING = ("greedy", "temperature", "top_k", "top_p", "top_n_sigma")  # settings that are fields of Sampling
 NAMES = [entry.name for entry in fields(Settings) if entry.name != "sources"]
 
 

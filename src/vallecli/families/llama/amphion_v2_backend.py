@@ -24,7 +24,8 @@ from vallecli.decoding.request import CausalOutput, CausalRequest
 from vallecli.decoding.sampling import Sampling
 from vallecli.errors import InputError, UsageError
 from vallecli.families.base import Options, Request
-from vallecli.families.causal import Limits
+from vallecli.families.causal import CausalBackend, Ids, Limits
+from vallecli.families.inference import fill, random_tensors
 from vallecli.families.llama.amphion_v2 import (
     CODEBOOK_SIZE,
     MAX_LENGTH,
@@ -38,7 +39,6 @@ from vallecli.families.llama.amphion_v2 import (
     refine,
 )
 from vallecli.families.llama.amphion_v2_files import GRID, NAME, Checkpoint, codec_of, read
-from vallecli.families.llama.backend import Ids, LlamaBackend, fill, random_tensors, under
 from vallecli.families.llama.layers import LlamaConfig
 from vallecli.text.amphion_v2 import PHONES, AmphionV2FrontEnd
 from vallecli.text.base import Tokens
@@ -49,7 +49,7 @@ PUBLISHED_STACK = LlamaConfig(layers=16, width=1024, heads=16, ffn=4096, activat
 SIZES = {NAME: AmphionV2Config(ar=PUBLISHED_STACK, nar=PUBLISHED_STACK, phones=310)}
 
 
-class AmphionV2Backend(LlamaBackend):
+class AmphionV2Backend(CausalBackend):
     """The AR and the NAR of a checkpoint, on one device and in one precision.
 
     In the computations on token ids, `phones` is (S,): the ids of the prompt's transcript and of the text, each between
@@ -66,8 +66,7 @@ class AmphionV2Backend(LlamaBackend):
         with skeletons():
             self.ar, self.nar = AmphionV2AR(self.config), AmphionV2NAR(self.config)
         for prefix, model in (("ar.", self.ar), ("nar.", self.nar)):
-            tensors = under(prefix, checkpoint.tensors)
-            fill(model, model.llama.layers, tensors, checkpoint.path, device=device, dtype=dtype)
+            fill(model, model.llama.layers, checkpoint.tensors, prefix, checkpoint.path, device=device, dtype=dtype)
         self.causal = self.ar
 
     @cached_property
@@ -196,10 +195,7 @@ def random_backend(size: str, *, device: torch.device, dtype: str) -> AmphionV2B
         raise UsageError(f"there is no size {size!r}", f"Possible sizes: {', '.join(SIZES)}.")
     config = SIZES[size]
     with skeletons():
-        models = {"ar": AmphionV2AR(config), "nar": AmphionV2NAR(config)}
-    tensors = {
-        f"{part}.{name}": tensor for part, model in models.items() for name, tensor in random_tensors(model).items()
-    }
+        tensors = random_tensors({"ar.": AmphionV2AR(config), "nar.": AmphionV2NAR(config)})
     checkpoint = Checkpoint(name=f"random-{size}", path=Path(f"random-{size}"), config=config, tensors=tensors)
     precision = devices.pick_dtype(dtype, device, checkpoint.parameters)
     codec = CodecSpec(grid=GRID, load=lambda: SpeechTokenizer.random(0))

@@ -22,7 +22,6 @@ from vallecli.errors import DamagedCheckpoint
 from vallecli.families.base import Description, Export, Options
 from vallecli.families.llama import amphion_v2
 from vallecli.families.llama.amphion_v2 import CODEBOOK_SIZE, IGNORED, NUM_CODEBOOKS, AmphionV2Config
-from vallecli.families.llama.backend import under
 from vallecli.families.llama.layers import LlamaConfig
 from vallecli.families.llama.published import Published
 from vallecli.families.native import CONFIG, TENSORS, config_of
@@ -245,5 +244,5 @@ def _included(checkpoint: Checkpoint) -> SpeechTokenizer:
         raise DamagedCheckpoint(f"{checkpoint.path / CONFIG} needs an unknown codec: {error}") from error
     with skeletons():
         codec = SpeechTokenizer(config)
-    load_into(codec, under("codec.", checkpoint.tensors), "", checkpoint.path)
+    load_into(codec, checkpoint.tensors, "codec.", checkpoint.path)
     return codec

@@ -29,9 +29,9 @@ from vallecli.decoding.request import CausalOutput, CausalRequest, StopReason
 from vallecli.decoding.sampling import Sampling
 from vallecli.errors import CheckpointError, InputError, UsageError
 from vallecli.families.base import Generated, Options, Request, Tag
-from vallecli.families.causal import Limits
+from vallecli.families.causal import CausalBackend, Ids, Limits
+from vallecli.families.inference import fill, random_tensors
 from vallecli.families.llama import ecker_nar
-from vallecli.families.llama.backend import Ids, LlamaBackend, fill, random_tensors
 from vallecli.families.llama.ecker import Conditions, Ecker, ar, duration
 from vallecli.families.llama.ecker_config import CODEBOOK_SIZE, DIGITS, LANGUAGES, NUM_CODEBOOKS, EckerConfig
 from vallecli.families.llama.ecker_files import CODEC, NAME, TOKENIZER, Checkpoint, read
@@ -63,7 +63,7 @@ SIZES = {
 }
 
 
-class EckerBackend(LlamaBackend):
+class EckerBackend(CausalBackend):
     """The model of a checkpoint, on one device and in one precision.
 
     Loader options: `decoding` chooses whether codebook 1 is decoded code by code ("ar") or by demasking ("nar-len");
@@ -99,7 +99,7 @@ class EckerBackend(LlamaBackend):
         )
         with skeletons():
             self.model = Ecker(self.config)
-        fill(self.model, self.model.llama.layers, checkpoint.tensors, checkpoint.path, device=device, dtype=dtype)
+        fill(self.model, self.model.llama.layers, checkpoint.tensors, "", checkpoint.path, device=device, dtype=dtype)
         self.ar = self.causal = ar(self.model)
 
     @cached_property
@@ -336,7 +336,7 @@ def random_backend(size: str, *, device: torch.device, dtype: str) -> EckerBacke
         name=f"random-{size}",
         path=Path(f"random-{size}"),
         config=config,
-        tensors=random_tensors(model),
+        tensors=random_tensors({"": model}),
         symbols={},
         tokenizer=None,
     )

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from vallecli.checkpoints.modules import assign, convert, load_into, skeletons
-from vallecli.checkpoints.weights import MappedFiles
-from vallecli.decoding.linear import quantize
+from vallecli.checkpoints.modules import load_into, skeletons
 from vallecli.families.causal import Limits
+from vallecli.families.inference import fill
 from vallecli.families.valle.ar import AR
 from vallecli.families.valle.config import ModelConfig
 from vallecli.families.valle.nar import NAR
@@ -66,17 +65,7 @@ def build_for_inference(checkpoint: Checkpoint, *, device: torch.device, dtype: 
     With torch.int8, the matrices inside the layers are stored in 8 bits, and everything else in float32.
     """
     ar, nar = outline(checkpoint.model)
-    assign(ar, checkpoint.tensors, "ar.", checkpoint.path)
-    assign(nar, checkpoint.tensors, "nar.", checkpoint.path)
-    mapped = MappedFiles()
-
-    def replaced(linear: nn.Linear) -> None:
-        mapped.release(linear.parameters())
-
-    nar.fix_stages(replaced=replaced)
-    if dtype == torch.int8:
-        quantize(ar.layers, replaced=replaced)
-        quantize(nar.layers, replaced=replaced)
-    for model in (ar, nar):
-        convert(model, device, torch.float32 if dtype == torch.int8 else dtype)
+    tensors, path = checkpoint.tensors, checkpoint.path
+    fill(ar, ar.layers, tensors, "ar.", path, device=device, dtype=dtype)
+    fill(nar, nar.layers, tensors, "nar.", path, device=device, dtype=dtype, simplify=nar.fix_stages)
     return ar, nar

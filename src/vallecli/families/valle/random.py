@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 
 from vallecli import device as devices
-from vallecli.checkpoints.modules import state_to_store
 from vallecli.codec.base import ENCODEC_GRID, Codec
 from vallecli.codec.encodec import EncodecCodec
 from vallecli.codec.nano import NanoCodec, NanoCodecConfig
@@ -15,6 +14,7 @@ from vallecli.codec.select import CodecSpec
 from vallecli.codec.vocos import VocosCodec, VocosDecoder
 from vallecli.errors import UsageError
 from vallecli.families.causal import Limits
+from vallecli.families.inference import random_tensors
 from vallecli.families.valle.backend import ValleBackend
 from vallecli.families.valle.checkpoint import Checkpoint, outline
 from vallecli.families.valle.config import ModelConfig
@@ -46,29 +46,18 @@ VALLEX = ModelConfig(
     bos="start",
 )
 SIZES = {"nano": NANO, "full": VALLEX}
-WEIGHT_STD = 0.03
 
 
 def random_checkpoint(size: str) -> Checkpoint:
-    """Return a checkpoint of random weights. Raises UsageError for an unknown size.
-
-    All tensors are views of one random array, so that they need no more memory than the largest. They are float64,
-    which is no model's precision, so that each model copies them, as it does from a file.
-    """
+    """Return a checkpoint of random weights; see random_tensors. Raises UsageError for an unknown size."""
     if size not in SIZES:
         raise UsageError(f"there is no size {size!r}", f"Possible sizes: {', '.join(SIZES)}.")
-    shapes = {
-        f"{name}.{key}": tensor.shape
-        for name, model in zip(("ar", "nar"), outline(SIZES[size]), strict=True)
-        for key, tensor in state_to_store(model).items()
-    }
-    largest = max(shape.numel() for shape in shapes.values())
-    numbers = WEIGHT_STD * torch.randn(largest, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    ar, nar = outline(SIZES[size])
     return Checkpoint(
         name=f"random-{size}",
         path=Path(f"random-{size}"),
         model=SIZES[size],
-        tensors={key: numbers[: shape.numel()].view(shape) for key, shape in shapes.items()},
+        tensors=random_tensors({"ar.": ar, "nar.": nar}),
         front_end=ArpabetFrontEnd.name if size == "nano" else VallexFrontEnd.name,
         codec={},
         limits=Limits(max_prompt_frames=750, max_text_chars=150),
