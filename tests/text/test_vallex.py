@@ -6,19 +6,18 @@ import json
 import os
 import subprocess
 import sys
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pytest
+import vallex_golden
 
 from vallecli.errors import EmptyText, EmptyTranscript, ExtraMissing, TextError, UsageError
 from vallecli.text import ipa_en
 from vallecli.text.base import AUTO, MIX, Phonemes, Sentence
 from vallecli.text.vallex import FIRST_ID, IDS, LANGUAGES, SYMBOLS, UNKNOWN_ID, VallexFrontEnd, detect
 
-VECTORS = Path(__file__).parents[3] / "shared" / "parity" / "vallex_frontend" / "cases.json"
-NAMES = {row: name for name, row in LANGUAGES.items()}
+PUBLISHED = Path(__file__).parents[3] / "shared" / "parity" / "vallex_frontend" / "cases.json"
 
 
 @pytest.fixture(scope="module")
@@ -26,20 +25,21 @@ def front_end() -> VallexFrontEnd:
     return VallexFrontEnd()
 
 
-def vectors() -> list[Any]:
-    if not VECTORS.exists():
-        return [pytest.param({}, marks=pytest.mark.skip(reason="the published vectors are not next to this checkout"))]
-    return json.loads(VECTORS.read_text(encoding="utf-8"))["cases"]
+def cases() -> list[dict[str, Any]]:
+    """Return the frozen vectors, and the published ones if they are next to this checkout."""
+    paths = [path for path in (vallex_golden.VECTORS, PUBLISHED) if path.exists()]
+    return [case for path in paths for case in json.loads(path.read_text(encoding="utf-8"))["cases"]]
 
 
-@pytest.mark.parametrize("case", vectors(), ids=lambda case: case.get("text", "absent")[:24])
-def test_published_ids(front_end: VallexFrontEnd, case: dict[str, Any]) -> None:
-    tokens = front_end.encode(case["text"], language=MIX)
-    assert front_end.phonemes(case["text"], language=MIX) == case["phonemes"]
-    assert tokens.ids == case["ids"]
-    assert tokens.languages is not None
-    runs = [[NAMES[row], len(list(run))] for row, run in groupby(tokens.languages)]
-    assert runs == case["lang_runs"]
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case["text"][:24])
+def test_published_ids(case: dict[str, Any]) -> None:
+    expected = {key: case[key] for key in ("phonemes", "ids", "lang_runs")}
+    assert vallex_golden.compute(case["text"]) == expected
+
+
+def test_all_golden_texts_are_frozen() -> None:
+    frozen = json.loads(vallex_golden.VECTORS.read_text(encoding="utf-8"))["cases"]
+    assert tuple(case["text"] for case in frozen) == vallex_golden.TEXTS
 
 
 @pytest.mark.parametrize(
