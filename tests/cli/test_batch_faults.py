@@ -1,7 +1,7 @@
-"""`valle batch` in a process of its own that is killed, interrupted, robbed of its disk: what is recorded stays true.
+"""`valle batch` in a separate process that is killed or interrupted, or whose disk is full: records stay correct.
 
-Rows of two checkpoints are spoken one checkpoint after the other, so that a run can be caught after its quick rows, in
-the middle of a row that would take minutes.
+Rows of two checkpoints are spoken one checkpoint after the other, so that a run can be stopped after its quick rows,
+in the middle of a row that would take minutes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ QUICK = 6  # rows of a few frames
 
 @pytest.fixture
 def table(tiny_checkpoint: Path, reference: Path, own_folder: Path) -> Path:
-    """Quick rows, then an endless one, and one after it."""
+    """Quick rows, then an endless row, then one more."""
     shutil.copytree(tiny_checkpoint, "again")
     shutil.copy(reference, "ref.wav")
     rows = [{"id": f"quick{n}", "text": f"Hello number {n}.", "max_seconds": 0.05} for n in range(QUICK)]
@@ -41,7 +41,7 @@ def table(tiny_checkpoint: Path, reference: Path, own_folder: Path) -> Path:
 
 
 def long_row(name: str, sentences: int) -> dict[str, Any]:
-    """Return a row that takes some ten milliseconds a sentence."""
+    """Return a row that takes about ten milliseconds per sentence."""
     return {"id": name, "text": "One is here. " * sentences, "checkpoint": "again", "max_seconds": 0.05}
 
 
@@ -51,14 +51,14 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 def quick_only(table: Path) -> None:
-    """Take the endless row out of the table."""
+    """Remove the endless row from the table."""
     write(table, [row for row in map(json.loads, table.read_text().splitlines()) if row["id"] != "endless"])
 
 
 def shorten(table: Path) -> None:
-    """Make two rows of half a second of the endless one."""
+    """Replace the endless row by two rows of about a second, of which the second takes longer."""
     rows = [row for row in map(json.loads, table.read_text().splitlines()) if row["id"] != "endless"]
-    write(table, [*rows, long_row("long", 60), long_row("next", 50)])
+    write(table, [*rows, long_row("long", 60), {**long_row("next", 50), "max_seconds": 0.5}])
 
 
 @contextmanager
@@ -71,25 +71,25 @@ def started(tiny_checkpoint: Path, *options: str, **process: Any) -> Iterator[su
         try:
             yield running
             assert running.stderr is not None
-            running.stderr.read()  # let it end before its stderr is closed
+            running.stderr.read()  # wait for its end before stderr is closed
         except BaseException:
             running.kill()
             raise
 
 
-def wait_for(running: subprocess.Popen[str], said: str) -> None:
-    """Read stderr up to a line that holds `said`."""
+def wait_for(running: subprocess.Popen[str], message: str) -> None:
+    """Read stderr up to a line with this message."""
     assert running.stderr is not None
     lines = []
     for line in running.stderr:
         lines.append(line)
-        if said in line:
+        if message in line:
             return
-    pytest.fail(f"it ended without saying {said!r}: {''.join(lines)}")
+    pytest.fail(f"it ended without {message!r}: {''.join(lines)}")
 
 
 def wait_for_the_endless_row(running: subprocess.Popen[str]) -> None:
-    """Wait until the second checkpoint is loaded; the quick rows may still be on their way to the disk."""
+    """Wait until the second checkpoint is loaded; some quick rows may not be recorded yet."""
     wait_for(running, "tiny on")
     wait_for(running, "tiny on")
 
@@ -98,8 +98,8 @@ def lines() -> list[bytes]:
     return (OUT / "results.jsonl").read_bytes().split(b"\n")
 
 
-def check_all_is_true() -> list[str]:
-    """Check that each line is a record, and each record the file that it tells of; return the ids in their order."""
+def check_records() -> list[str]:
+    """Check that each line is a record, and that its file has the recorded hash; return the ids in their order."""
     *written, last = lines()
     assert last == b""
     records = [json.loads(line) for line in written]
@@ -118,9 +118,9 @@ def finish(valle: Valle, tiny_checkpoint: Path, table: Path) -> Callable[..., li
         before = lines() if (OUT / "results.jsonl").exists() else [b""]
         ran = valle("batch", "jobs.jsonl", "--out-dir", "out", "--checkpoint", tiny_checkpoint, *options)
         assert ran.code == 0, ran.err
-        assert lines()[: len(before) - 1] == before[:-1]  # what was recorded is as it was
+        assert lines()[: len(before) - 1] == before[:-1]  # existing records have not changed
         assert not list(OUT.rglob("*.part")) or options
-        return check_all_is_true()
+        return check_records()
 
     return run
 
@@ -128,7 +128,7 @@ def finish(valle: Valle, tiny_checkpoint: Path, table: Path) -> Callable[..., li
 IDS = [*(f"quick{n}" for n in range(QUICK)), "after"]
 
 
-def test_killed_at_once_and_run_again(table: Path, tiny_checkpoint: Path, finish: Any) -> None:
+def test_a_killed_run_can_be_resumed(table: Path, tiny_checkpoint: Path, finish: Any) -> None:
     with started(tiny_checkpoint) as running:
         wait_for(running, "quick")
         running.kill()
@@ -136,49 +136,48 @@ def test_killed_at_once_and_run_again(table: Path, tiny_checkpoint: Path, finish
     done = len(lines()) - 1
     assert 0 < done <= QUICK
     ids = finish()
-    assert sorted(ids) == sorted(IDS)  # each once: none was lost, none done twice
-    with (OUT / "results.jsonl").open("ab") as file:  # as if it had been killed in the middle of this
+    assert sorted(ids) == sorted(IDS)  # each once: no row is lost, none is made twice
+    with (OUT / "results.jsonl").open("ab") as file:  # as if it was killed while writing this line
         file.truncate(len(b"\n".join(lines())) - 40)
-    torn = sorted(finish())
-    assert torn == sorted(IDS)
+    assert sorted(finish()) == sorted(IDS)
 
 
-def test_the_first_interrupt_finishes_what_is_in_flight(table: Path, tiny_checkpoint: Path, finish: Any) -> None:
+def test_the_first_interrupt_finishes_rows_in_progress(table: Path, tiny_checkpoint: Path, finish: Any) -> None:
     shorten(table)
     with started(tiny_checkpoint) as running:
         wait_for(running, "(long)")
         running.send_signal(signal.SIGINT)
-        wait_for(running, "finishing the rows in flight")
+        wait_for(running, "finishing the rows in progress")
         wait_for(running, "interrupted")
     assert running.returncode == 130
-    done = check_all_is_true()
+    done = check_records()
     assert done[-2:] == ["long", "next"]
     assert sorted(finish()) == sorted([*IDS, "long", "next"])
 
 
-def test_the_second_interrupt_stops_now(table: Path, tiny_checkpoint: Path, finish: Any) -> None:
+def test_the_second_interrupt_stops_at_once(table: Path, tiny_checkpoint: Path, finish: Any) -> None:
     with started(tiny_checkpoint) as running:
         wait_for_the_endless_row(running)
         running.send_signal(signal.SIGINT)
-        wait_for(running, "finishing the rows in flight")
+        wait_for(running, "finishing the rows in progress")
         running.send_signal(signal.SIGINT)
         wait_for(running, "interrupted")
     assert running.returncode == 130
-    assert sorted(check_all_is_true()) == IDS[:QUICK]
+    assert sorted(check_records()) == IDS[:QUICK]
     assert not list(OUT.rglob("*.part"))
     assert sorted(finish()) == sorted(IDS)
 
 
-def test_ended_by_a_signal(table: Path, tiny_checkpoint: Path, finish: Any) -> None:
+def test_a_terminated_run_can_be_resumed(table: Path, tiny_checkpoint: Path, finish: Any) -> None:
     with started(tiny_checkpoint) as running:
         wait_for_the_endless_row(running)
         running.terminate()
     assert running.returncode == 143
-    assert sorted(check_all_is_true()) == IDS[:QUICK]
+    assert sorted(check_records()) == IDS[:QUICK]
     assert sorted(finish()) == sorted(IDS)
 
 
-def test_a_second_run_is_refused_and_a_dead_one_is_in_nobodys_way(
+def test_a_second_run_is_refused_until_the_first_is_dead(
     table: Path, tiny_checkpoint: Path, valle: Valle, finish: Any
 ) -> None:
     with started(tiny_checkpoint) as running:
@@ -190,14 +189,14 @@ def test_a_second_run_is_refused_and_a_dead_one_is_in_nobodys_way(
     assert sorted(finish()) == sorted(IDS)
 
 
-def test_a_folder_that_is_removed(table: Path, tiny_checkpoint: Path, finish: Any) -> None:
+def test_a_removed_folder(table: Path, tiny_checkpoint: Path, finish: Any) -> None:
     shorten(table)
     with started(tiny_checkpoint) as running:
         wait_for_the_endless_row(running)
         running.send_signal(signal.SIGSTOP)
         shutil.rmtree(OUT)
         running.send_signal(signal.SIGCONT)
-        wait_for(running, "error: out/results.jsonl was taken away while it was being written to")
+        wait_for(running, "error: out/results.jsonl was removed while it was being written to")
     assert running.returncode == 3
     assert sorted(finish()) == sorted([*IDS, "long", "next"])
 
@@ -207,14 +206,14 @@ def limit(size: int) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("size", [1500, 3000])
-def test_a_disk_with_room_for_no_more(table: Path, tiny_checkpoint: Path, finish: Any, size: int) -> None:
-    """Of 1500 bytes the audio is too long, and of 3000 results.jsonl after a few rows."""
+def test_a_full_disk(table: Path, tiny_checkpoint: Path, finish: Any, size: int) -> None:
+    """With 1500 bytes, the audio is too long; with 3000, results.jsonl after a few rows."""
     quick_only(table)
     with started(tiny_checkpoint, preexec_fn=limit(size)) as running:
         wait_for(running, "error: cannot write")
-        wait_for(running, "type the same command again")
+        wait_for(running, "run the same command again")
     assert running.returncode == 3
-    done = check_all_is_true()
+    done = check_records()
     assert (len(done) > 0) == (size > 1500)
     assert len(done) < QUICK
     assert not list(OUT.rglob("*.part"))
