@@ -1,4 +1,4 @@
-"""The three languages of VALL-E X: published ids, language detection by script, tags, accents, transcripts."""
+"""The three languages of VALL-E X: frozen ids, language detection by script, tags, accents, transcripts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vallecli.text import ipa_en
 from vallecli.text.base import AUTO, MIX, Phonemes, Sentence
 from vallecli.text.vallex import FIRST_ID, IDS, LANGUAGES, SYMBOLS, UNKNOWN_ID, VallexFrontEnd, detect
 
-PUBLISHED = Path(__file__).parents[3] / "shared" / "parity" / "vallex_frontend" / "cases.json"
+CASES: list[dict[str, Any]] = json.loads(vallex_golden.VECTORS.read_text(encoding="utf-8"))["cases"]
 
 
 @pytest.fixture(scope="module")
@@ -25,21 +25,14 @@ def front_end() -> VallexFrontEnd:
     return VallexFrontEnd()
 
 
-def cases() -> list[dict[str, Any]]:
-    """Return the frozen vectors, and the published ones if they are next to this checkout."""
-    paths = [path for path in (vallex_golden.VECTORS, PUBLISHED) if path.exists()]
-    return [case for path in paths for case in json.loads(path.read_text(encoding="utf-8"))["cases"]]
-
-
-@pytest.mark.parametrize("case", cases(), ids=lambda case: case["text"][:24])
-def test_published_ids(case: dict[str, Any]) -> None:
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["text"][:24])
+def test_frozen_phonemes_and_ids(case: dict[str, Any]) -> None:
     expected = {key: case[key] for key in ("phonemes", "ids", "lang_runs")}
     assert vallex_golden.compute(case["text"]) == expected
 
 
 def test_all_golden_texts_are_frozen() -> None:
-    frozen = json.loads(vallex_golden.VECTORS.read_text(encoding="utf-8"))["cases"]
-    assert tuple(case["text"] for case in frozen) == vallex_golden.TEXTS
+    assert tuple(case["text"] for case in CASES) == vallex_golden.TEXTS
 
 
 @pytest.mark.parametrize(

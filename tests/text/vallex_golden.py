@@ -2,8 +2,7 @@
 
     python tests/text/vallex_golden.py    # write the file again
 
-Do that only while the front end reproduces the published ids (test_published_ids in test_vallex.py), as it did when
-these were frozen.
+Do that only while check_text_published.py passes: the vectors were frozen then, and replace the published ones.
 """
 
 from __future__ import annotations
