@@ -1,4 +1,4 @@
-"""`valle bench` with a tiny model: that its numbers are there and fit each other. How large they are is not tested."""
+"""`valle bench` with a tiny model: the numbers exist and are consistent. Their size is not tested."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ import pytest
 import torch
 
 from vallecli import bench
-from vallecli.bench import RANDOM, Bench, Times, Work, random_checkpoint, random_codec
-from vallecli.constants import HOP
-from vallecli.families.valle import detect
+from vallecli.bench import Bench, Times, Work
 from vallecli.checkpoints.registry import BUILT_IN
-from vallecli.families.valle.backend import TokenModel
+from vallecli.families.valle import native
+from vallecli.families.valle.random import SIZES, random_backend, random_checkpoint, random_codec
 
 if TYPE_CHECKING:
     from conftest import Valle
@@ -26,9 +25,9 @@ TIMES = ["prefill_ms", "step_ms", "step_ms_at_end", "nar_ms", "codec_ms", "real_
 
 
 @pytest.fixture
-def told(valle: Valle, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+def measured(valle: Valle, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     """Return what --json prints for the tiny model."""
-    monkeypatch.setattr(bench, "COPIED", 2**16)
+    monkeypatch.setattr(bench, "COPY_BYTES", 2**16)
 
     def run(*options: str) -> dict[str, Any]:
         ran = valle("bench", "--checkpoint", tiny_checkpoint, "--device", "cpu", *WORK, "--json", *options)
@@ -38,8 +37,8 @@ def told(valle: Valle, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -
     return run
 
 
-def test_json_tells_what_was_measured_and_the_sum_of_it(told: Callable[..., dict[str, Any]]) -> None:
-    report = told("--batch", "3")
+def test_json_has_the_times_of_the_stages_and_their_sum(measured: Callable[..., dict[str, Any]]) -> None:
+    report = measured("--batch", "3")
     assert (report["checkpoint"], report["device"], report["dtype"]) == ("tiny", "cpu", "float32")
     assert (report["batch"], report["frames"], report["steps"]) == (3, 12, 12)
     assert all(report[name] > 0 for name in (*TIMES, "peak_memory", "copy_bandwidth", "bandwidth_share"))
@@ -53,28 +52,28 @@ def test_json_tells_what_was_measured_and_the_sum_of_it(told: Callable[..., dict
     assert "baseline" not in report
 
 
-def test_what_a_step_reads(told: Callable[..., dict[str, Any]]) -> None:
-    one, two = (told("--batch", batch)["bytes_per_step"] for batch in ("1", "2"))
+def test_bytes_per_step(measured: Callable[..., dict[str, Any]]) -> None:
+    one, two = (measured("--batch", batch)["bytes_per_step"] for batch in ("1", "2"))
     positions = 5 + 9 + 12 // 2
     cache = 2 * 32 * 4 * positions * 2  # keys and values, width, bytes, layers
     layer = 4 * 32 + (32 + 1) * 96 + (32 + 1) * 32 + (32 + 1) * 128 + (128 + 1) * 32
     assert two - one == cache
     assert one == cache + 4 * (2 * layer + 2 * 32 + 1025 * 32)
-    half = told("--dtype", "bfloat16")["bytes_per_step"]
+    half = measured("--dtype", "bfloat16")["bytes_per_step"]
     assert 2 * half == one
     assert half < 0.6 * one
-    assert told("--dtype", "int8")["bytes_per_step"] < one
+    assert measured("--dtype", "int8")["bytes_per_step"] < one
 
 
-def test_fewer_steps_can_be_measured(told: Callable[..., dict[str, Any]]) -> None:
-    assert told("--steps", "3")["steps"] == 3
+def test_fewer_steps(measured: Callable[..., dict[str, Any]]) -> None:
+    assert measured("--steps", "3")["steps"] == 3
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_the_plain_way_is_measured_in_the_same_run(told: Callable[..., dict[str, Any]], dtype: str) -> None:
-    report = told("--baseline", "--batch", "2", "--dtype", dtype)
+def test_the_baseline_is_measured_in_the_same_run(measured: Callable[..., dict[str, Any]], dtype: str) -> None:
+    report = measured("--baseline", "--batch", "2", "--dtype", dtype)
     plain = report["baseline"]
-    assert plain["prefill_ms"] == 0  # there is no cache to fill
+    assert plain["prefill_ms"] == 0  # there is no cache
     assert all(plain[name] > 0 for name in TIMES[1:])
     assert report["speedup"] == pytest.approx(plain["real_time_factor"] / report["real_time_factor"], rel=0.01)
 
@@ -82,7 +81,7 @@ def test_the_plain_way_is_measured_in_the_same_run(told: Callable[..., dict[str,
 def test_lines_in_a_pipe_and_a_table_on_a_terminal(
     valle: Valle, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bench, "COPIED", 2**16)
+    monkeypatch.setattr(bench, "COPY_BYTES", 2**16)
     given = ["bench", "--checkpoint", tiny_checkpoint, "--device", "cpu", *WORK, "--baseline"]
     ran = valle(*given)
     lines = dict(line.split("\t", 1) for line in ran.out.decode().splitlines())
@@ -94,61 +93,61 @@ def test_lines_in_a_pipe_and_a_table_on_a_terminal(
     monkeypatch.setattr(type(sys.stdout), "isatty", lambda _: True, raising=False)
     table = valle(*given, "-q").out.decode()
     assert "\t" not in table
-    assert all(word in table for word in ("here", "plain", "ratio", "step_ms"))
+    assert all(word in table for word in ("here", "baseline", "ratio", "step_ms"))
 
 
 def test_random_weights_need_no_file(valle: Valle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench, "COPIED", 2**16)
+    monkeypatch.setattr(bench, "COPY_BYTES", 2**16)
     ran = valle("bench", "--random-weights", "nano", "--device", "cpu", *WORK, "--json")
     report = json.loads(ran.out)
     assert (ran.code, report["checkpoint"]) == (0, "random-nano")
     assert report["bytes_per_step"] > 4_000_000
 
 
-def test_the_full_size_is_the_published_one() -> None:
+def test_the_full_size_is_that_of_vall_e_x() -> None:
     checkpoint = random_checkpoint("full")
     assert 365_000_000 < checkpoint.parameters < 375_000_000
-    config = RANDOM["full"]
+    config = SIZES["full"]
     assert (config.n_layers, config.d_model, config.n_heads, config.n_languages) == (12, 1024, 16, 3)
 
 
-def test_nano_s_size_is_that_of_the_weights_that_ship() -> None:
-    assert RANDOM["nano"] == detect.load(BUILT_IN["nano"]).model
+def test_the_size_nano_is_that_of_the_built_in_checkpoint() -> None:
+    assert SIZES["nano"] == native.load(BUILT_IN["nano"]).model
 
 
-def test_random_weights_are_as_many_as_they_seem() -> None:
-    model = TokenModel(random_checkpoint("nano"), device=torch.device("cpu"), dtype=torch.float32)
+def test_parameters_do_not_share_memory() -> None:
+    model = random_backend("native", "nano", device=torch.device("cpu"), dtype="float32")
     weights = {*model.ar.parameters(), *model.nar.parameters()}
     assert len({weight.untyped_storage().data_ptr() for weight in weights}) == len(weights)
 
 
-def test_codecs_of_random_weights_give_audio() -> None:
-    for size in RANDOM:
-        codec = random_codec(size, torch.device("cpu"))
-        assert codec.decode(torch.zeros(1, 5, 8, dtype=torch.long)).shape == (1, 5 * HOP)
+def test_random_codecs_return_audio() -> None:
+    for size in SIZES:
+        codec = random_codec(size)
+        assert codec.decode(torch.zeros(1, 5, 8, dtype=torch.long)).shape == (1, 5 * codec.grid.hop)
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--random-weights", "full", "--checkpoint", "nano"], "Leave one of them out"),
         (["--random-weights", "huge"], "nano, full"),
         (["--frames", "1000", "--phonemes", "9"], "at most 144 frames"),
         (["--batch", "0"], "--batch"),
+        (["--option", "haeds=16"], "Did you mean heads?"),
         (["--dtype", "float8"], "int8"),
     ],
 )
-def test_what_cannot_be_measured(valle: Valle, options: list[str], said: str) -> None:
+def test_errors(valle: Valle, options: list[str], message: str) -> None:
     ran = valle("bench", *options)
     assert (ran.code, ran.out) == (2, b"")
-    assert said in ran.err
+    assert message in ran.err
 
 
-def test_the_first_audio_of_a_batch_waits_for_all_prefills() -> None:
-    made = random_checkpoint("nano")
-    model = TokenModel(made, device=torch.device("cpu"), dtype=torch.float32)
+def test_the_first_audio_of_a_batch_comes_after_all_prefills() -> None:
+    backend = random_backend("native", "nano", device=torch.device("cpu"), dtype="float32")
     work = Work(batch=4, phonemes=50, prompt_frames=9, frames=75, steps=75)
     times = Times(prefill_ms=10, step_ms=2, step_ms_at_end=3, nar_ms=100, codec_ms=20)
-    summary = Bench(model, None, work, print).summary(times)  # type: ignore[arg-type]  # nothing is decoded
+    summary = Bench(backend, work, print).summary(times)
     assert summary["time_to_first_audio"] == (4 * 10 + 75 * 2 + 100 + 20) / 1000
     assert summary["real_time_factor"] == pytest.approx((4 * 130 + 75 * 2) / 1000 / 4, rel=1e-3)
