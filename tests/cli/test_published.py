@@ -1,4 +1,4 @@
-"""Published files, once they are on this machine, are spoken with: models, front end, codec and decoder."""
+"""`valle speak` and `valle batch` with checkpoints in published layouts: models, front end, codec and decoder."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import soundfile
 import torch
 from published import write_amphion, write_lifeiteng, write_vallex
 
-from vallecli.checkpoints import local as store
+from vallecli.checkpoints import local
 from vallecli.codec.encodec import EncodecCodec
 from vallecli.codec.vocos import VocosDecoder
 
 if TYPE_CHECKING:
     from conftest import Valle
 
-FRAMES = 15  # 0.2 s at 75 frames a second
+FRAMES = 15  # 0.2 s at 75 frames per second
 needs_espeak = pytest.mark.skipif(
     ctypes.util.find_library("espeak-ng") is None, reason="espeak-ng is not installed: apt install espeak-ng"
 )
@@ -26,14 +26,14 @@ needs_espeak = pytest.mark.skipif(
 
 @pytest.fixture
 def codecs() -> None:
-    """Have random weights of EnCodec and Vocos where `valle checkpoints pull` would put the published ones."""
+    """Install random weights of EnCodec and Vocos, as `valle checkpoints pull` installs the published ones."""
     encodec = EncodecCodec.random(0).model.state_dict()
     vocos = VocosDecoder().state_dict()
     for name, state in (("encodec-24khz", encodec), ("vocos-encodec-24khz", vocos)):
-        store.install(name, "a test", lambda stage, state=state: torch.save(state, stage / "weights.bin"))
+        local.install(name, "a test", lambda stage, state=state: torch.save(state, stage / "weights.bin"))
 
 
-def said(valle: Valle, checkpoint: Path, reference: Path, *options: str) -> bytes:
+def audio(valle: Valle, checkpoint: Path, reference: Path, *options: str) -> bytes:
     fixed = ["--prompt", reference, "--prompt-text", "Be a bee.", "--text", "Bob.", "--max-seconds", "0.2"]
     ran = valle("speak", "--checkpoint", checkpoint, *fixed, "--seed", "3", "-o", "out.wav", "--force", *options)
     assert ran.code == 0, ran.err
@@ -42,13 +42,13 @@ def said(valle: Valle, checkpoint: Path, reference: Path, *options: str) -> byte
 
 
 @pytest.mark.usefixtures("codecs", "own_folder")
-def test_vallex_by_either_decoder(valle: Valle, reference: Path, tmp_path: Path) -> None:
+def test_vallex_with_both_decoders(valle: Valle, reference: Path, tmp_path: Path) -> None:
     path = write_vallex(tmp_path / "some.pt")
-    by_default = said(valle, path, reference)
-    assert said(valle, path, reference, "--decoder", "vocos") == by_default
-    assert said(valle, path, reference, "--decoder", "encodec") != by_default
+    by_default = audio(valle, path, reference)
+    assert audio(valle, path, reference, "--decoder", "vocos") == by_default
+    assert audio(valle, path, reference, "--decoder", "encodec") != by_default
     assert valle("checkpoints", "convert", path, "own").code == 0
-    assert said(valle, Path("own"), reference) == by_default
+    assert audio(valle, Path("own"), reference) == by_default
 
 
 def test_a_batch_without_its_codec_ends_before_any_row(valle: Valle, reference: Path, own_folder: Path) -> None:
@@ -63,17 +63,18 @@ def test_a_batch_without_its_codec_ends_before_any_row(valle: Valle, reference: 
 @needs_espeak
 @pytest.mark.usefixtures("codecs", "own_folder")
 def test_amphion(valle: Valle, reference: Path, tmp_path: Path) -> None:
-    assert said(valle, write_amphion(tmp_path / "experiment"), reference)
+    assert audio(valle, write_amphion(tmp_path / "experiment"), reference)
 
 
 @needs_espeak
 @pytest.mark.usefixtures("codecs", "own_folder")
-def test_lifeiteng_wants_its_table_of_symbols(valle: Valle, reference: Path, tmp_path: Path) -> None:
+def test_lifeiteng_needs_its_table_of_symbols(valle: Valle, reference: Path, tmp_path: Path) -> None:
     path = write_lifeiteng(tmp_path / "epoch-1.pt")
     options = ["--prompt", reference, "--prompt-text", "Be.", "--text", "Bob."]
     ran = valle("speak", "--checkpoint", path, *options)
     assert (ran.code, ran.out) == (4, b"")
-    assert "--symbols FILE" in ran.err
+    assert "the loader option symbols=FILE" in ran.err
     table = tmp_path / "table"
     table.write_text("<eps> 0\nb 1\n. 2\n")
-    assert said(valle, path, reference, "--symbols", str(table))
+    by_option = audio(valle, path, reference, "--option", f"symbols={table}")
+    assert audio(valle, path, reference, "--symbols", str(table)) == by_option
