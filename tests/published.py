@@ -62,6 +62,60 @@ def published(config: ModelConfig) -> tuple[AR, NAR, dict[str, Tensor]]:
     return ar, nar, {key: tensor.detach().clone() for key, tensor in state.items()}
 
 
+def shapes(
+    *,
+    text: int,
+    width: int,
+    layers: int,
+    nar_width: int | None = None,
+    languages: int = 0,
+    bos: bool = False,
+    cross_attention: bool = False,
+    stage_alphas: bool = False,
+) -> dict[str, tuple[int, ...]]:
+    """Return the published names of lifeiteng/vall-e with their shapes; BOS adds a row to the AR's audio embedding."""
+    nar_width = nar_width or width
+    named: dict[str, tuple[int, ...]] = {
+        "ar_audio_embedding.word_embeddings.weight": (1026 if bos else 1025, width),
+        "ar_predict_layer.weight": (1025, width),
+    }
+    for codebook in range(8):
+        named[f"nar_audio_embeddings.{codebook}.word_embeddings.weight"] = (1024 if codebook else 1025, nar_width)
+    for stage in range(7):
+        named[f"nar_predict_layers.{stage}.weight"] = (1024, nar_width)
+        named[f"nar_stage_embeddings.{stage}.word_embeddings.weight"] = (1, nar_width)
+    for model, dim in (("ar", width), ("nar", nar_width)):
+        named[f"{model}_text_embedding.word_embeddings.weight"] = (text, dim)
+        if languages:
+            named[f"{model}_language_embedding.word_embeddings.weight"] = (languages, dim)
+        named[f"{model}_text_position.alpha"] = (1,)
+        named[f"{model}_audio_position.alpha"] = (7 if stage_alphas and model == "nar" else 1,)
+        linears = {"self_attn.out_proj": (dim, dim), "linear1": (4 * dim, dim), "linear2": (dim, 4 * dim)}
+        attentions, norms = ["self_attn"], ["norm1", "norm2"]
+        if cross_attention:
+            linears["multihead_attn.out_proj"] = (dim, dim)
+            attentions, norms = [*attentions, "multihead_attn"], [*norms, "norm3"]
+        for layer in (f"{model}_decoder.layers.{i}" for i in range(layers)):
+            for attention in attentions:
+                named[f"{layer}.{attention}.in_proj_weight"] = (3 * dim, dim)
+                named[f"{layer}.{attention}.in_proj_bias"] = (3 * dim,)
+            for name, shape in linears.items():
+                named |= {f"{layer}.{name}.weight": shape, f"{layer}.{name}.bias": shape[:1]}
+        for norm in [*(f"layers.{i}.{name}" for i in range(layers) for name in norms), "norm"]:
+            place = f"{model}_decoder.{norm}"
+            if model == "nar":  # it adapts to the stage
+                named |= {f"{place}.project_layer.weight": (2 * dim, dim), f"{place}.project_layer.bias": (2 * dim,)}
+                place += ".norm"
+            named |= {f"{place}.weight": (dim,), f"{place}.bias": (dim,)}
+    return named
+
+
+def tie_heads(state: dict[str, Tensor]) -> None:
+    """Make the heads of codebooks 3 to 8 the embeddings of these codebooks, as `share_embedding` does."""
+    for stage in range(6):
+        state[f"nar_predict_layers.{stage}.weight"] = state[f"nar_audio_embeddings.{stage + 2}.word_embeddings.weight"]
+
+
 def write(path: Path, state: dict[str, Tensor], **options: Any) -> Path:
     """Write a state dict with the options of a trainer, as lifeiteng/vall-e does."""
     torch.save({"model": state, "exp_dir": pathlib.PurePosixPath("exp/valle"), **options}, path)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from published import OPTIONS, SIZES, legacy, published, write
+from published import OPTIONS, SIZES, legacy, published, shapes, write
 from torch import Tensor
 
 from vallecli.errors import CheckpointError, DamagedCheckpoint, UsageError
@@ -122,3 +122,18 @@ def test_tied_and_untied_heads_are_distinguished(tmp_path: Path) -> None:
     assert_same(tuple(models), path)
     torch.save(state, tmp_path / "alone.pt")
     assert not read_checkpoint(tmp_path / "alone.pt", heads=2, prefix_mode=1).model.tied_heads
+
+
+@pytest.mark.parametrize("options", [{}, {"n_languages": 3, "bos": "start"}, {"cross_attention": True}], ids=str)
+def test_published_models_have_the_published_names_and_shapes(options: dict[str, Any]) -> None:
+    config = ModelConfig(text_vocab=20, **SIZES, **options)
+    expected = shapes(
+        text=20,
+        width=SIZES["d_model"],
+        nar_width=SIZES["nar_d_model"],
+        layers=SIZES["n_layers"],
+        languages=config.n_languages,
+        bos=config.bos == "start",
+        cross_attention=config.cross_attention,
+    )
+    assert {name: tuple(tensor.shape) for name, tensor in published(config)[2].items()} == expected
