@@ -1,0 +1,176 @@
+"""The commands with tiny checkpoints of Amphion v2 and e-c-k-e-r/vall-e: other codecs, sample rates and text."""
+
+from __future__ import annotations
+
+import ctypes.util
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from runpy import run_path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import soundfile
+import torch
+
+from vallecli.checkpoints import local
+from vallecli.codec.encodec import EncodecCodec
+from vallecli.codec.vocos import VocosDecoder
+
+if TYPE_CHECKING:
+    from conftest import Ran, Valle
+
+TESTS = Path(__file__).parents[1]
+MAX_SECONDS = 0.2
+SYMBOLS = {symbol: index for index, symbol in enumerate(["<unk>", "<bos>", "</eos>", "<mask>", " "])}
+SYMBOLS |= {letter: 5 + index for index, letter in enumerate("abdefhijklmnopstuvwzæðŋɐɑɔəɚɛɜɡɪɹʃʊʌˈˌː.,!?")}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A tiny checkpoint, and what the commands should print about it."""
+
+    path: Path
+    family: str
+    sample_rate: int
+    frame_rate: int
+    files: int
+
+    @property
+    def frames(self) -> int:
+        return int(MAX_SECONDS * self.frame_rate)
+
+
+def write_amphion_v2(folder: Path) -> Checkpoint:
+    published = SimpleNamespace(**run_path(str(TESTS / "families" / "llama" / "llama_published.py")))
+    codec = SimpleNamespace(**run_path(str(TESTS / "codec" / "speechtokenizer_golden.py")))
+    published.write_amphion(folder)
+    config = codec.SpeechTokenizerConfig(n_filters=4, dimension=16)
+    torch.save(codec.state_dict(config), folder / "SpeechTokenizer.pt")
+    return Checkpoint(folder, "amphion-v2", 16_000, 50, 3)
+
+
+def write_ecker(folder: Path) -> Checkpoint:
+    tokenizers = pytest.importorskip("tokenizers")
+    if ctypes.util.find_library("espeak-ng") is None:
+        pytest.skip("espeak-ng is not installed: apt install espeak-ng")
+    published = SimpleNamespace(**run_path(str(TESTS / "families" / "llama" / "llama_published.py")))
+    published.write_ecker(folder, symbols=SYMBOLS)
+    model = tokenizers.models.BPE(SYMBOLS, [], unk_token="<unk>")
+    tokenizers.Tokenizer(model).save(str(folder / "tokenizer.json"))
+    return Checkpoint(folder, "ecker", 24_000, 75, 1)
+
+
+@pytest.fixture(scope="module", params=[write_amphion_v2, write_ecker], ids=["amphion-v2", "ecker"])
+def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    return request.param(tmp_path_factory.mktemp("checkpoints") / "tiny")
+
+
+@pytest.fixture
+def checkpoint(written: Checkpoint, reference: Path, own_folder: Path) -> Checkpoint:
+    """The checkpoint, with random weights of EnCodec and Vocos installed, and a prompt with its transcript."""
+    states = {"encodec-24khz": EncodecCodec.random(0).model, "vocos-encodec-24khz": VocosDecoder()}
+    for name, module in states.items():
+        state = module.state_dict()
+        local.install(name, "a test", lambda stage, state=state: torch.save(state, stage / "weights.bin"))
+    shutil.copy(reference, own_folder / "ref.wav")
+    (own_folder / "ref.txt").write_text("What I said.")
+    return written
+
+
+@pytest.fixture
+def speak(valle: Valle, checkpoint: Checkpoint) -> Callable[..., Ran]:
+    """Run `valle speak` with the checkpoint, and check that it succeeds; later options win."""
+
+    def run(*options: str | Path) -> Ran:
+        fixed = ["--prompt", "ref.wav", "--text", "Hello there.", "--language", "en", "--seed", "3"]
+        fixed += ["--max-seconds", str(MAX_SECONDS), "--force"]
+        ran = valle("speak", "--checkpoint", checkpoint.path, *fixed, *options)
+        assert ran.code == 0, ran.err
+        return ran
+
+    return run
+
+
+def test_audio_has_the_rate_of_the_checkpoint(speak, checkpoint: Checkpoint) -> None:
+    summary = json.loads(speak("--json", "-o", "a.wav", "--save-codes", "a.npy").out)
+    info = soundfile.info("a.wav")
+    assert info.samplerate == summary["sample_rate"] == checkpoint.sample_rate
+    assert 0 < summary["frames"] <= checkpoint.frames
+    assert info.frames == summary["frames"] * checkpoint.sample_rate // checkpoint.frame_rate
+    assert summary["seconds"] == pytest.approx(info.duration, abs=0.001)
+
+
+def test_audio_can_have_another_rate(speak) -> None:
+    summary = json.loads(speak("--json", "-o", "a.wav", "--sample-rate", "22050").out)
+    info = soundfile.info("a.wav")
+    assert info.samplerate == summary["sample_rate"] == 22_050
+    assert summary["seconds"] == pytest.approx(info.duration, abs=0.001)
+
+
+def test_the_same_seed_gives_the_same_bytes(speak, checkpoint: Checkpoint) -> None:
+    sampled = ["--option", "decoding=ar"] if checkpoint.family == "ecker" else []  # its other decoding is greedy
+    first, again, other = (speak("-o", "-", *sampled, "--seed", seed).out for seed in "334")
+    assert first == again != other
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+def test_other_precisions(speak, checkpoint: Checkpoint, dtype: str) -> None:
+    summary = json.loads(speak("--json", "-o", "a.wav", "--dtype", dtype).out)
+    assert (summary["dtype"], summary["sample_rate"]) == (dtype, checkpoint.sample_rate)
+
+
+def test_a_batch_is_resumed_and_has_the_audio_of_speak(valle: Valle, speak, checkpoint: Checkpoint) -> None:
+    rows = [{"id": name, "text": text, "prompt": "ref.wav"} for name, text in [("a", "Hello there."), ("b", "Bye.")]]
+    rows[1] |= {"sample_rate": 44_100}
+
+    def batch() -> dict[str, Any]:
+        Path("jobs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        options = ["--language", "en", "--max-seconds", str(MAX_SECONDS), "--out-dir", "out", "--json"]
+        ran = valle("batch", "jobs.jsonl", "--checkpoint", checkpoint.path, *options)
+        assert ran.code == 0, ran.err
+        return json.loads(ran.out)
+
+    assert batch()["made"] == 2
+    records = {record["id"]: record for record in map(json.loads, Path("out/results.jsonl").read_text().splitlines())}
+    assert {name: record["sample_rate"] for name, record in records.items()} == {
+        "a": checkpoint.sample_rate,
+        "b": 44_100,
+    }
+    for name, record in records.items():
+        assert soundfile.info(f"out/{name}.wav").samplerate == record["sample_rate"]
+    speak("-o", "a.wav", "--seed", str(records["a"]["seed"]))
+    assert Path("a.wav").read_bytes() == Path("out/a.wav").read_bytes()
+    rows.append({"id": "c", "text": "Again.", "prompt": "ref.wav"})
+    summary = batch()
+    assert (summary["made"], summary["done_before"]) == (1, 2)
+
+
+def test_show_and_verify(valle: Valle, checkpoint: Checkpoint) -> None:
+    facts = json.loads(valle("checkpoints", "show", checkpoint.path, "--json").out)
+    assert (facts["family"], facts["sample_rate"]) == (checkpoint.family, checkpoint.sample_rate)
+    assert facts["missing"] == []
+    ran = valle("checkpoints", "verify", checkpoint.path)
+    assert ran.code == 0
+    states = [line.split("\t")[0] for line in ran.out.decode().splitlines()]
+    assert states == ["unknown"] * checkpoint.files  # intact, but not the published files
+
+
+def test_converted_it_gives_the_same_audio(valle: Valle, speak, checkpoint: Checkpoint) -> None:
+    options = [] if checkpoint.family != "ecker" else ["--option", f"tokenizer={checkpoint.path / 'tokenizer.json'}"]
+    before = speak("-o", "-").out
+    assert valle("checkpoints", "convert", checkpoint.path, "own").code == 0
+    assert speak("--checkpoint", "own", *options, "-o", "-").out == before
+
+
+def test_bench(valle: Valle, checkpoint: Checkpoint) -> None:
+    work = ["--frames", "12", "--prompt-frames", "9", "--phonemes", "5", "--threads", "1", "--batch", "2"]
+    ran = valle("bench", "--checkpoint", checkpoint.path, "--device", "cpu", *work, "--baseline", "--json")
+    assert ran.code == 0, ran.err
+    report = json.loads(ran.out)
+    times = ("step_ms", "nar_ms", "codec_ms", "real_time_factor", "bytes_per_step")
+    assert all(report[name] > 0 for name in times)
+    assert report["baseline"]["step_ms"] > 0
