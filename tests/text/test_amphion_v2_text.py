@@ -6,8 +6,8 @@ import pytest
 
 from vallecli.errors import EmptyText, EmptyTranscript, ForeignPreset, UsageError
 from vallecli.text.amphion_v2 import PHONES, AmphionV2FrontEnd, plain
+from vallecli.text.arpabet import CONSONANTS, VOWELS
 from vallecli.text.base import Phonemes
-from vallecli.text.english.arpabet import CONSONANTS, VOWELS
 from vallecli.text.english.cmudict import pronunciations
 
 WRITTEN = {

@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from vallecli.errors import EmptyText, EmptyTranscript, ForeignPreset, UsageError
+from vallecli.text.arpabet import PAD, SEPARATOR, ArpabetFrontEnd
 from vallecli.text.base import Phonemes, Sentence
-from vallecli.text.english.arpabet import PAD, SEPARATOR, ArpabetFrontEnd
 from vallecli.text.english.normalize import normalize
 from vallecli.text.english.tagger import tagger
 
@@ -110,7 +110,7 @@ def test_nltk_is_neither_used_nor_replaced() -> None:
     code = """
 import sys, types
 theirs = sys.modules["nltk"] = types.ModuleType("nltk")
-from vallecli.text.english.arpabet import ArpabetFrontEnd
+from vallecli.text.arpabet import ArpabetFrontEnd
 ArpabetFrontEnd().encode("I refuse the refuse of Zarblax")
 assert sys.modules.pop("nltk") is theirs
 print(sorted(name for name in sys.modules if name.split(".")[0] in ("nltk", "g2p_en", "scipy", "torch")))

@@ -9,6 +9,8 @@ HINTS: dict[type[VallecliError], str] = {
     errors.OutputExists: "Add --force to overwrite it.",
     errors.TranscriptMissing: "Use --prompt-text TEXT, or --transcribe.",
     errors.PromptTooLong: "Use --transcribe.",
+    errors.EmptyTranscript: "Use --prompt-text TEXT.",
+    errors.PlayerMissing: "Or leave out --play.",
     errors.FolderInUse: "Another folder is chosen by --out-dir.",
     errors.OutOfMemory: "Options: --device cpu, --max-seconds S, and for a batch --slots N.",
 }

@@ -20,7 +20,7 @@ from vallecli.cli.reporter import Reporter, write_json, write_line
 from vallecli.errors import InputError, OutputNotWritable, TextEncodingError, UsageError
 from vallecli.jobs.prompts import read_prompt
 from vallecli.settings import NAMES, Settings
-from vallecli.text.english.normalize import check_words
+from vallecli.text.normalize import check_words
 
 if TYPE_CHECKING:
     from vallecli.synthesizer import Piece, Synthesizer

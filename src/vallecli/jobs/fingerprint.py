@@ -12,6 +12,7 @@ from vallecli.errors import DamagedCheckpoint
 
 VERSION = 1  # incremented when the same row should give other audio than before
 SEED_BITS = 31  # short enough to type
+DOCUMENTS = (".md", ".txt")  # not part of a checkpoint
 
 
 def digest(content: Mapping[str, Any]) -> str:
@@ -26,12 +27,16 @@ def derive_seed(fingerprint: str) -> int:
 
 
 def revision(checkpoint: str, *, offline: bool = False) -> str:
-    """Return 16 hexadecimal digits that identify a checkpoint, given by name or path: a hash of its files.
+    """Return 16 hexadecimal digits that identify a checkpoint, given by name or path.
 
-    Raises CheckpointError for a checkpoint that is not on this machine, or without files.
+    They are a hash of its files, without documents. Raises CheckpointError for a checkpoint that is not on this machine, or without files.
     """
     path = lookup.find(checkpoint, offline=offline)
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    files = (
+        [path]
+        if path.is_file()
+        else sorted(file for file in path.rglob("*") if file.is_file() and file.suffix not in DOCUMENTS)
+    )
     if not files:
         raise DamagedCheckpoint(f"{path} has no files", "Give a complete checkpoint folder.")
     hashes = [(file.relative_to(path).as_posix(), local.sha256(file)) for file in files]

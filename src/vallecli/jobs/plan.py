@@ -18,7 +18,7 @@ from vallecli.jobs.prompts import PromptChecker
 from vallecli.jobs.table import Line
 from vallecli.settings import Settings, suggest, value_of
 from vallecli.text.base import AUTO
-from vallecli.text.english.normalize import check_words
+from vallecli.text.normalize import check_words
 
 REQUIRED = ("text", "prompt")
 KNOBS = ("seed", "greedy", "temperature", "top_k", "top_p", "max_seconds")

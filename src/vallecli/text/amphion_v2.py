@@ -10,9 +10,9 @@ import re
 import unicodedata
 
 from vallecli.errors import EmptyText, EmptyTranscript
+from vallecli.text.arpabet import pronounce
 from vallecli.text.base import AUTO, PromptWords, Sentence, Tokens, check_language, transcript_of
-from vallecli.text.english.arpabet import pronounce
-from vallecli.text.english.normalize import normalize
+from vallecli.text.normalize import normalize
 from vallecli.text.split import split
 
 BOS, EOS, WORD = "<BOS>", "<EOS>", "|"

@@ -74,7 +74,7 @@ class VallexFrontEnd:
         found = []
         for whole in split_written(text, len(text), language=detect(text) if language == AUTO else language):
             own = _language_in(text, whole) if language == AUTO else language
-            found += [Sentence(piece, own) for piece in split(whole, max_chars // DENSITY[own], language=own)]
+            found += [Sentence(piece, own) for piece in split(whole, max(1, max_chars // DENSITY[own]), language=own)]
         return found
 
     def encode(
@@ -147,7 +147,7 @@ def _split_tagged(text: str, max_chars: int) -> Iterator[str]:
     piece, room = "", max_chars
     for match in TAGGED.finditer(text):
         own = match[1].lower()
-        for part in split_written(match[2], max_chars // DENSITY[own], language=own):
+        for part in split_written(match[2], max(1, max_chars // DENSITY[own]), language=own):
             cost = len(part) * DENSITY[own]
             if piece and (cost > room or SENTENCE_END.search(piece[: -len("[EN]")])):
                 yield piece

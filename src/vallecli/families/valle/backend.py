@@ -34,8 +34,8 @@ from vallecli.families.valle.checkpoint import Checkpoint, build_for_inference
 from vallecli.families.valle.config import CODEBOOK_SIZE, NUM_CODEBOOKS, ModelConfig
 from vallecli.families.valle.preset import FAMILY as PRESET_FAMILY
 from vallecli.families.valle.refine import NarInput
+from vallecli.text.arpabet import ArpabetFrontEnd
 from vallecli.text.base import FrontEnd, Tokens
-from vallecli.text.english.arpabet import ArpabetFrontEnd
 from vallecli.text.espeak import EspeakFrontEnd
 from vallecli.text.vallex import VallexFrontEnd
 

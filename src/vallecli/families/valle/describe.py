@@ -10,7 +10,7 @@ from vallecli.families.base import Description, Options
 from vallecli.families.valle import amphion, lifeiteng, lifeiteng_legacy, vallex
 from vallecli.families.valle.checkpoint import Checkpoint
 from vallecli.families.valle.stored import Stored
-from vallecli.text.english.arpabet import ArpabetFrontEnd
+from vallecli.text.arpabet import ArpabetFrontEnd
 from vallecli.text.espeak import EspeakFrontEnd
 from vallecli.text.vallex import VallexFrontEnd
 

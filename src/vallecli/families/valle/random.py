@@ -18,7 +18,7 @@ from vallecli.families.inference import random_tensors
 from vallecli.families.valle.backend import ValleBackend
 from vallecli.families.valle.checkpoint import Checkpoint, outline
 from vallecli.families.valle.config import ModelConfig
-from vallecli.text.english.arpabet import ArpabetFrontEnd
+from vallecli.text.arpabet import ArpabetFrontEnd
 from vallecli.text.vallex import VallexFrontEnd
 
 NANO = ModelConfig(

@@ -21,8 +21,8 @@ import numpy as np
 from vallecli.errors import EmptyText, EmptyTranscript
 from vallecli.text.base import AUTO, PromptWords, Sentence, Tokens, check_language, transcript_of
 from vallecli.text.english.cmudict import Pronunciations, pronunciations
-from vallecli.text.english.normalize import normalize
 from vallecli.text.english.tagger import tagger
+from vallecli.text.normalize import normalize
 from vallecli.text.split import split
 
 PAD, SEPARATOR = "<pad>", " "
@@ -106,7 +106,7 @@ class ArpabetFrontEnd:
         tokens: list[str] = []
         owners: list[int] = []  # index of the word of each token
         count = 0
-        for written in _simplify(text).split():
+        for written in _plain(text).split():
             found = [token for token, _ in groupby(TOKEN.findall(written.lstrip(LEADING_MARKS) or written))]
             if any(token not in PUNCTUATION for token in found):
                 count += 1
@@ -184,7 +184,7 @@ class ArpabetFrontEnd:
         return [_with_s(group) if ending and group else group for group, ending in zip(groups, endings, strict=True)]
 
 
-def _simplify(text: str) -> str:
+def _plain(text: str) -> str:
     """Return the text in lower case, without accents, and with no marks except PUNCTUATION and apostrophes."""
     decomposed = unicodedata.normalize("NFD", DASH.sub(", ", text).translate(MARKS))
     return "".join(char for char in decomposed if not unicodedata.combining(char)).lower()
