@@ -1,4 +1,4 @@
-"""EnCodec: our few lines around the package change nothing, on any length, batch or machine."""
+"""EnCodec: the same codes and audio as by the package alone, for any length and batch, with or without torchaudio."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vallecli.codec.base import Codec
+from vallecli.codec.base import ENCODEC_GRID, AudioGrid, Codec
 from vallecli.codec.encodec import EncodecCodec, torchaudio_or_stand_in
-from vallecli.constants import CODEBOOK_SIZE, FRAME_RATE, HOP, NUM_CODEBOOKS, SAMPLE_RATE
 from vallecli.errors import CheckpointError, DamagedCheckpoint
 
 
@@ -24,19 +23,25 @@ def codec() -> EncodecCodec:
     return EncodecCodec.random(0)
 
 
+HOP, NUM_CODEBOOKS, CODEBOOK_SIZE = ENCODEC_GRID.hop, ENCODEC_GRID.codebooks, ENCODEC_GRID.codebook_size
+
+
 def noise(*shape: int) -> Tensor:
     return 0.1 * torch.randn(*shape, generator=torch.Generator().manual_seed(1))
 
 
-def test_has_the_shared_grid(codec: EncodecCodec) -> None:
+def test_the_grid_is_that_of_the_package(codec: EncodecCodec) -> None:
     as_protocol: Codec = codec
-    assert as_protocol.sample_rate == codec.model.sample_rate == SAMPLE_RATE
-    assert as_protocol.frame_rate == codec.model.frame_rate == FRAME_RATE
-    assert as_protocol.num_codebooks == NUM_CODEBOOKS
+    grid = as_protocol.grid
+    assert grid == AudioGrid(sample_rate=24_000, hop=320, codebooks=8, codebook_size=1024)
+    assert grid.sample_rate == codec.model.sample_rate
+    assert grid.frame_rate == codec.model.frame_rate
+    assert grid.codebooks == codec.model.quantizer.get_num_quantizers_for_bandwidth(codec.model.frame_rate, 6.0)
+    assert grid.codebook_size == codec.model.quantizer.bins
 
 
 @pytest.mark.parametrize(("samples", "frames"), [(1, 1), (HOP, 1), (HOP + 1, 2), (9_999, 32), (9_600, 30)])
-def test_frames_are_the_samples_rounded_up(codec: EncodecCodec, samples: int, frames: int) -> None:
+def test_the_number_of_frames_is_rounded_up(codec: EncodecCodec, samples: int, frames: int) -> None:
     codes_BTQ = codec.encode(noise(1, samples))
     assert codes_BTQ.shape == (1, frames, NUM_CODEBOOKS)
     assert codes_BTQ.dtype == torch.int64
@@ -54,7 +59,7 @@ def test_codes_use_their_range_and_decoding_depends_on_each_codebook(codec: Enco
         assert not torch.equal(codec.decode(other), wav_BN)
 
 
-def test_is_deterministic_and_a_batch_row_is_the_same_row_alone(codec: EncodecCodec) -> None:
+def test_it_is_deterministic_and_a_batch_row_equals_the_same_row_alone(codec: EncodecCodec) -> None:
     wav_BN = noise(3, 6_400)
     codes_BTQ = codec.encode(wav_BN)
     assert torch.equal(codec.encode(wav_BN), codes_BTQ)
@@ -67,7 +72,7 @@ def test_is_deterministic_and_a_batch_row_is_the_same_row_alone(codec: EncodecCo
         torch.testing.assert_close(codec.decode(codes_BTQ[alone]), decoded_BN[alone], rtol=1e-4, atol=1e-6)
 
 
-def test_equals_the_package_used_directly(codec: EncodecCodec, tmp_path: Path) -> None:
+def test_it_equals_the_package_used_directly(codec: EncodecCodec, tmp_path: Path) -> None:
     with torchaudio_or_stand_in():
         from encodec import EncodecModel
     with pytest.warns(FutureWarning, match="weight_norm"):
@@ -93,9 +98,9 @@ def test_safetensors_are_read_as_well(codec: EncodecCodec, tmp_path: Path) -> No
 
 @pytest.fixture(scope="module")
 def transformers_encodec() -> Any:
-    """Give the transformers library's model, with random weights and codebooks."""
+    """The model of the transformers library with random weights and codebooks."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of how it is imported
+        warnings.simplefilter("ignore")  # its import warns
         from transformers import EncodecConfig, EncodecModel
 
         torch.manual_seed(0)
@@ -109,7 +114,7 @@ def transformers_encodec() -> Any:
 
 
 @pytest.mark.parametrize("old_names", [False, True], ids=["parametrizations", "weight_g and weight_v"])
-def test_equals_the_transformers_library_with_its_file(
+def test_it_equals_the_transformers_library_with_its_file(
     transformers_encodec: Any, tmp_path: Path, old_names: bool
 ) -> None:
     state = transformers_encodec.state_dict()
@@ -131,19 +136,20 @@ def test_equals_the_transformers_library_with_its_file(
     torch.testing.assert_close(ours.decode(codes_BTQ), wav_B1N[:, 0], rtol=1e-4, atol=1e-6)
 
 
-def test_a_file_that_holds_something_else_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"cannot read .*missing"):
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"missing\.th does not exist"):
         EncodecCodec.from_weights(tmp_path / "missing.th")
     (tmp_path / "cut.th").write_bytes(b"PK\x03\x04 and no more")
     torch.save({"encoder.weight": torch.zeros(1)}, tmp_path / "other.th")
     torch.save(torch.zeros(1), tmp_path / "nameless.th")
     (tmp_path / "cut.safetensors").write_bytes(b"\x00" * 20)
     for name in ("cut.th", "other.th", "nameless.th", "cut.safetensors"):
-        with pytest.raises(DamagedCheckpoint, match=name):
+        with pytest.raises(DamagedCheckpoint, match=name) as caught:
             EncodecCodec.from_weights(tmp_path / name)
+        assert "valle checkpoints pull encodec-24khz" in caught.value.hint
 
 
-def test_making_one_draws_nothing_from_the_global_generator() -> None:
+def test_random_weights_do_not_use_the_global_generator() -> None:
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)
@@ -157,7 +163,7 @@ def loaded_torchaudio() -> list[str]:
 
 @pytest.fixture
 def torchaudio_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Give the folder of a torchaudio that comes before any other, and forget what was loaded of it."""
+    """The folder of a torchaudio that is imported before any other; it is not loaded yet."""
     for name in loaded_torchaudio():
         monkeypatch.delitem(sys.modules, name)
     folder = tmp_path / "torchaudio"
@@ -171,7 +177,7 @@ def torchaudio_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 @pytest.mark.parametrize(
     "body", ["raise OSError('undefined symbol')", "import torchaudio.lib; raise ImportError", "import no_such_module"]
 )
-def test_stands_in_for_a_torchaudio_that_does_not_load_and_goes_again(body: str, torchaudio_folder: Path) -> None:
+def test_a_stand_in_replaces_a_torchaudio_that_does_not_load_and_is_removed(body: str, torchaudio_folder: Path) -> None:
     (torchaudio_folder / "__init__.py").write_text(body)
     (torchaudio_folder / "lib.py").write_text("")
     with torchaudio_or_stand_in():
@@ -182,7 +188,7 @@ def test_stands_in_for_a_torchaudio_that_does_not_load_and_goes_again(body: str,
     assert not loaded_torchaudio()
 
 
-def test_leaves_a_torchaudio_that_loads_alone(torchaudio_folder: Path) -> None:
+def test_a_torchaudio_that_loads_is_used(torchaudio_folder: Path) -> None:
     (torchaudio_folder / "__init__.py").write_text("real = True")
     with torchaudio_or_stand_in():
         real = sys.modules["torchaudio"]

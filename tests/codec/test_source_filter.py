@@ -1,4 +1,4 @@
-"""What nano's codec makes sound of: pulses at a pitch, noise, and filters of minimum phase."""
+"""Source-filter synthesis of nano's codec: pulses at a pitch, noise, and minimum-phase filters."""
 
 import math
 
@@ -8,10 +8,12 @@ import torch
 from vallecli.codec.source_filter import (
     BINS,
     DECIBEL,
-    HUSH_DB,
+    HOP,
     N_FFT,
     PAUSE_DB,
     PITCHES,
+    SAMPLE_RATE,
+    SOFTER_DB,
     Controls,
     SourceFilter,
     filters,
@@ -20,13 +22,12 @@ from vallecli.codec.source_filter import (
     pitches,
     pulses,
 )
-from vallecli.constants import HOP, SAMPLE_RATE
 
 SILENT = -20.0  # a log gain
 
 
 @pytest.mark.parametrize("hertz", [75, 120, 240, 480])
-def test_pulses_come_at_the_pitch_and_are_as_strong_as_noise(hertz: int) -> None:
+def test_pulses_have_the_pitch_and_the_power_of_noise(hertz: int) -> None:
     wav = pulses(torch.full((1, 75), float(hertz)))[0]
     spectrum = torch.fft.rfft(wav).abs()  # a second, so a bin is 1 Hz
     peaks = spectrum.topk(10).indices
@@ -35,7 +36,7 @@ def test_pulses_come_at_the_pitch_and_are_as_strong_as_noise(hertz: int) -> None
     assert noise(torch.zeros(1, 75)).std().item() == pytest.approx(1, rel=0.02)
 
 
-def test_pulses_stop_where_there_is_no_pitch() -> None:
+def test_there_are_no_pulses_in_unvoiced_frames() -> None:
     hertz_BT = torch.zeros(2, 40)
     hertz_BT[0, 10:30] = 150
     wav = pulses(hertz_BT)
@@ -45,7 +46,7 @@ def test_pulses_stop_where_there_is_no_pitch() -> None:
     assert wav[0, 11 * HOP : 29 * HOP].std() > 0.9
 
 
-def test_a_filter_has_its_gain_and_does_not_ring_beforehand() -> None:
+def test_a_filter_has_its_gain_and_is_causal() -> None:
     log_gain_BTF = torch.rand(1, 4, 24, generator=torch.Generator().manual_seed(0)) * 4 @ interpolation(24)
     made = filters(log_gain_BTF)
     assert torch.allclose(made.abs(), log_gain_BTF.exp(), rtol=1e-4)
@@ -53,7 +54,7 @@ def test_a_filter_has_its_gain_and_does_not_ring_beforehand() -> None:
     assert (ringing[..., N_FFT // 2 :].sum(-1) < 1e-3 * ringing.sum(-1)).all()
 
 
-def test_filters_without_gain_leave_the_source_as_it_is() -> None:
+def test_filters_with_gain_1_do_not_change_the_source() -> None:
     hertz_BT = torch.linspace(90, 200, 50)[None]
     flat, silent = torch.zeros(1, 50, BINS), torch.full((1, 50, BINS), SILENT)
     voice, logits = SourceFilter(4), torch.zeros(1, 50, PITCHES + 1)
@@ -65,7 +66,7 @@ def test_filters_without_gain_leave_the_source_as_it_is() -> None:
     assert torch.allclose(out[:, inside], noise(hertz_BT)[:, inside], atol=1e-4)
 
 
-def test_the_pitch_lies_between_the_likeliest_classes() -> None:
+def test_the_pitch_is_the_mean_of_the_most_likely_classes() -> None:
     steps = pitches(torch.device("cpu"))
     logits = torch.full((1, 4, PITCHES + 1), -10.0)
     logits[0, 0, 40] = 5
@@ -77,7 +78,7 @@ def test_the_pitch_lies_between_the_likeliest_classes() -> None:
     assert not hertz[2:].any()
 
 
-def test_one_frame_alone_neither_gets_a_voice_nor_loses_it() -> None:
+def test_voicing_of_a_single_frame_is_that_of_its_neighbours() -> None:
     logits = torch.zeros(1, 12, PITCHES + 1)
     voiced = torch.tensor([0, 0, 1, 0, 0, 1, 1, 1, 0, 1, 1, 1])
     logits[0, :, 40] = 20.0 * voiced
@@ -86,17 +87,17 @@ def test_one_frame_alone_neither_gets_a_voice_nor_loses_it() -> None:
     assert (hertz > 0).tolist() == [False] * 5 + [True] * 7
 
 
-def test_pauses_become_softer_and_speech_stays() -> None:
-    silent, told = torch.full((1, 4, BINS), SILENT), torch.tensor([0.0, -30.0, -45.0, -80.0])
-    noise_BTF = (DECIBEL * told)[None, :, None].expand(1, 4, BINS)
-    unvoiced = Controls(torch.zeros(1, 4, PITCHES + 1), noise_BTF, noise_BTF).hushed(torch.zeros(1, 4))
+def test_pauses_become_softer_and_speech_does_not_change() -> None:
+    silent, decibels = torch.full((1, 4, BINS), SILENT), torch.tensor([0.0, -30.0, -45.0, -80.0])
+    noise_BTF = (DECIBEL * decibels)[None, :, None].expand(1, 4, BINS)
+    unvoiced = Controls(torch.zeros(1, 4, PITCHES + 1), noise_BTF, noise_BTF).with_softer_pauses(torch.zeros(1, 4))
     for gains_BTF in (unvoiced.noise_BTF, unvoiced.pulses_BTF):
-        assert (gains_BTF[0, :, 0] / DECIBEL).tolist() == pytest.approx([0, -30, -45 - 45 + PAUSE_DB, -80 - HUSH_DB])
-    voiced = Controls(torch.zeros(1, 4, PITCHES + 1), noise_BTF, silent).hushed(torch.full((1, 4), 100.0))
+        assert (gains_BTF[0, :, 0] / DECIBEL).tolist() == pytest.approx([0, -30, -45 - 45 + PAUSE_DB, -80 - SOFTER_DB])
+    voiced = Controls(torch.zeros(1, 4, PITCHES + 1), noise_BTF, silent).with_softer_pauses(torch.full((1, 4), 100.0))
     assert torch.allclose(voiced.pulses_BTF, unvoiced.pulses_BTF, atol=1e-3)
 
 
-def test_the_pitch_that_is_told_is_the_pitch_that_sounds() -> None:
+def test_the_audio_has_the_predicted_pitch() -> None:
     torch.manual_seed(0)
     voice = SourceFilter(4)
     with torch.no_grad():
@@ -105,12 +106,12 @@ def test_the_pitch_that_is_told_is_the_pitch_that_sounds() -> None:
         voice.out.bias[50] = 10
         voice.out.bias[-48:] = SILENT
         wav = voice(torch.zeros(1, 75, 4))[0]
-    told = pitches(torch.device("cpu"))[50].item()
+    predicted = pitches(torch.device("cpu"))[50].item()
     loudest = torch.fft.rfft(wav).abs()[: SAMPLE_RATE // 48].argmax().item()  # up to 500 Hz
-    assert loudest % told == pytest.approx(0, abs=2) or loudest % told == pytest.approx(told, abs=2)
+    assert loudest % predicted == pytest.approx(0, abs=2) or loudest % predicted == pytest.approx(predicted, abs=2)
 
 
-def test_what_is_decoded_has_quiet_pauses() -> None:
+def test_decoded_audio_has_softer_pauses() -> None:
     torch.manual_seed(0)
     voice, x_BTD = SourceFilter(4), torch.zeros(1, 60, 4)
     x_BTD[0, 30:, 0] = 1.0  # the second half is a pause

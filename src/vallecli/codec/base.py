@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from vallecli.errors import DamagedCheckpoint
+from vallecli.errors import DamagedCheckpoint, UnknownFormat
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +50,13 @@ class Codec(Protocol):
         """Given codes (B, T, Q), return float32 audio (B, T * hop)."""
 
 
-def not_weights(path: Path, what: str, error: Exception, hint: str) -> DamagedCheckpoint:
-    """Return the error for a file whose tensors are not those of `what`, with the first line of another error."""
-    first_line = (str(error).splitlines() or [type(error).__name__])[0]
-    return DamagedCheckpoint(f"{path} does not contain {what}: {first_line}", hint)
+@contextmanager
+def reading_weights(path: Path, what: str, hint: str) -> Iterator[None]:
+    """Raise DamagedCheckpoint with this hint for whatever fails in the body, which loads `what` from a file."""
+    try:
+        yield
+    except (DamagedCheckpoint, UnknownFormat) as error:
+        raise DamagedCheckpoint(error.message, hint) from error
+    except (RuntimeError, TypeError, AttributeError) as error:  # torch's errors for other names, shapes and types
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DamagedCheckpoint(f"{path} does not contain {what}: {first_line}", hint) from error

@@ -1,4 +1,4 @@
-"""EnCodec at 24 kHz and 6 kbps (arXiv 2210.13438), through the `encodec` package: the one place that imports it."""
+"""EnCodec at 24 kHz and 6 kbps (arXiv 2210.13438), by the `encodec` package. Only this module imports the package."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ import torch
 from torch import Tensor, nn
 
 from vallecli.checkpoints.weights import read_tensors
-from vallecli.codec.base import ENCODEC_GRID, not_weights
+from vallecli.codec.base import ENCODEC_GRID, reading_weights
 
-BANDWIDTHS = [1.5, 3.0, 6.0, 12.0, 24.0]  # kbps the published model was trained for; the last one sets its codebooks
+BANDWIDTHS = [1.5, 3.0, 6.0, 12.0, 24.0]  # kbps of the published model, whose codebooks the last one determines
 BANDWIDTH = 6.0  # kbps: 8 of the model's 32 codebooks
 
 
 @contextmanager
 def torchaudio_or_stand_in() -> Iterator[None]:
-    """Let `import torchaudio` succeed in the body, by an empty module where the real one is absent or does not load.
+    """Make `import torchaudio` succeed in the body, by an empty module if the real one is missing or does not load.
 
-    encodec 0.1.1 imports torchaudio at module level for reading, writing and resampling files, none of which is done
-    here; and a torchaudio beside a CPU build of torch often fails to load its libraries. Afterwards the stand-in is
-    gone again, so that nobody else takes it for the real one.
+    encodec 0.1.1 imports torchaudio at module level to read, write and resample files, which is not needed here, and
+    next to a CPU build of torch, torchaudio often fails to load its libraries. The empty module is removed afterwards,
+    so that no other code finds it.
     """
     before = set(sys.modules)
     try:
         importlib.import_module("torchaudio")
-    except (ImportError, OSError, RuntimeError, AttributeError):  # as the dynamic loader and torch.ops report it
+    except (ImportError, OSError, RuntimeError, AttributeError):  # errors of the dynamic loader and of torch.ops
         for name in [name for name in sys.modules if name.split(".")[0] == "torchaudio" and name not in before]:
-            del sys.modules[name]  # what a failed import left half-made
+            del sys.modules[name]  # partially imported modules
         stand_in = ModuleType("torchaudio")
         sys.modules["torchaudio"] = stand_in
         try:
@@ -48,11 +48,11 @@ def torchaudio_or_stand_in() -> Iterator[None]:
 
 
 def _new_model() -> Any:
-    """Return the package's 24 kHz model, its weights random and its codebooks zero."""
+    """Return the package's 24 kHz model with random weights, and codebooks of zeros."""
     with torchaudio_or_stand_in():
         from encodec.model import EncodecModel
     with warnings.catch_warnings():
-        # The published weights have the names that the old weight_norm gives, so its successor cannot be used.
+        # The published weights have the names of the old weight_norm, so its successor cannot be used.
         warnings.filterwarnings("ignore", message=".*weight_norm", category=FutureWarning)
         model = EncodecModel._get_model(
             BANDWIDTHS, ENCODEC_GRID.sample_rate, channels=1, causal=True, name="encodec_24khz"
@@ -72,21 +72,21 @@ RENAMES = (
 
 
 def published_names(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
-    """Given tensors under the names of either library, return them under those of the published file, `wanted`."""
+    """Given tensors named by either library, return them under the names of the published file, `wanted`."""
     if all(name in wanted for name in tensors):
         return dict(tensors)
     renamed = {}
     for name, tensor in tensors.items():
         for pattern, replacement in RENAMES:
             name = re.sub(f"^{pattern}$", replacement, name)
-        if name not in wanted:  # one library has one name for all convolutions, the other tells the transposed apart
+        if name not in wanted:  # only the package has another name for transposed convolutions
             name = name.replace(".conv.conv.", ".convtr.convtr.")
         renamed[name] = tensor
     return renamed
 
 
 class EncodecCodec(nn.Module):
-    """EnCodec as a `codec.base.Codec`: 75 frames a second, 8 codebooks of 1024."""
+    """EnCodec as a `codec.base.Codec`: 75 frames per second, 8 codebooks of 1024."""
 
     grid = ENCODEC_GRID
 
@@ -98,7 +98,7 @@ class EncodecCodec(nn.Module):
     def from_state_dict(cls, tensors: Mapping[str, Tensor]) -> Self:
         """Return the codec with the published tensors, named as in encodec_24khz-d7cc33bc.th or by transformers.
 
-        Raises RuntimeError, as torch does, where names or shapes differ.
+        Raises RuntimeError, as torch does, if names or shapes differ.
         """
         codec = cls()
         codec.model.load_state_dict(published_names(tensors, codec.model.state_dict()))
@@ -108,21 +108,18 @@ class EncodecCodec(nn.Module):
     def from_weights(cls, path: Path) -> Self:
         """Return the codec with the weights of a .th file, or of the .safetensors file of the transformers library.
 
-        Raises CheckpointError if the file cannot be read and DamagedCheckpoint if it holds something else.
+        Raises DamagedCheckpoint if the file cannot be read or has other tensors.
         """
-        what, hint = "EnCodec's weights", "Download it again: valle checkpoints pull encodec-24khz"
-        try:
+        with reading_weights(path, "EnCodec's weights", "Download it again: valle checkpoints pull encodec-24khz"):
             return cls.from_state_dict(read_tensors(path))
-        except (RuntimeError, TypeError, AttributeError) as error:
-            raise not_weights(path, what, error, hint) from error
 
     @classmethod
     def random(cls, seed: int) -> Self:
-        """Return a codec with random weights and codebooks: the right shapes, and noise for sound."""
+        """Return a codec with random weights and codebooks, for tests and measurements."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             codec = cls()
-            # Fresh biases drown the signal and fresh codebooks are zero: every frame would have the same codes.
+            # With initial biases and codebooks of zeros, every frame would have the same codes.
             for name, parameter in codec.model.encoder.named_parameters():
                 if "bias" in name:
                     parameter.zero_()

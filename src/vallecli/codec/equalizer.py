@@ -1,8 +1,8 @@
-"""The average spectrum of a recording, and speech moved towards it.
+"""The average spectrum of a recording, and a filter that moves speech towards it.
 
-How loud a voice is at each frequency, on average, tells much of who speaks, and of the microphone and the room. A
-recording shows it more exactly than codes keep it. Part of the difference between two average spectra is what was said,
-not by whom: the less speech, the more of it, so the difference is never taken whole.
+The average level of each frequency band is typical of a speaker, and of the microphone and the room. The recording has
+it more exactly than its codes. Part of the difference between two average spectra is due to the words and not to the
+speaker, the more so the less speech there is; that is why the difference is corrected only in part.
 """
 
 from __future__ import annotations
@@ -17,25 +17,26 @@ from vallecli.codec.base import ENCODEC_GRID
 from vallecli.codec.nano import N_FFT, LogMel, mel_edges
 
 HOP, SAMPLE_RATE = ENCODEC_GRID.hop, ENCODEC_GRID.sample_rate
-BANDS = 40  # on the mel scale
-SPEECH_DB = 30.0  # below the loudest frame: what is softer counts as a pause
-LEVEL_HZ = (200.0, 4000.0)  # where two spectra are as loud as each other, whatever their recordings' levels
-MOST_DB = 10.0  # of difference
-HALF_TRUSTED = 75  # frames of speech of whose difference half is taken for the voice's
+BANDS = 40  # evenly spaced on the mel scale
+SPEECH_DB = 30.0  # below the loudest frame; softer frames are pauses
+LEVEL_HZ = (200.0, 4000.0)  # range in which two spectra are aligned, so that levels of recordings do not matter
+MAX_DB = 10.0  # largest difference that counts
+HALF_FRAMES = 75  # frames of speech at which half of the given share is corrected
 
 Wav = npt.NDArray[np.float32]
 Spectrum = npt.NDArray[np.float32]  # (BANDS,) in dB
 
 
 def average_spectrum(wav_N: Wav) -> Spectrum:
-    """Given speech (N,) at 24 kHz, return how loud it is in each band (40,), pauses left out, in dB."""
+    """Given speech (N,) at 24 kHz, return the average level of each band (40,) in dB, without pauses."""
     return _average(_speech(wav_N))
 
 
 def equalize(wav_N: Wav, towards_C: Spectrum, share: float) -> Wav:
-    """Given speech (N,) at 24 kHz, return it with its average spectrum moved towards another; its peak stays.
+    """Given speech (N,) at 24 kHz, return it with its average spectrum moved towards another, and with the same peak.
 
-    `share` is how much of the difference long speech would be moved by; none of a sound shorter than a window.
+    `share` is the part of the difference, 0 to 1, that is corrected in long speech. A sound shorter than a window is
+    returned unchanged.
     """
     if len(wav_N) < N_FFT:
         return wav_N
@@ -45,8 +46,8 @@ def equalize(wav_N: Wav, towards_C: Spectrum, share: float) -> Wav:
     centres_C = mel_edges(BANDS)[1:-1].numpy()
     low, high = LEVEL_HZ
     difference_C -= difference_C[(centres_C > low) & (centres_C < high)].mean()
-    gain_C = share * frames / (frames + HALF_TRUSTED) * difference_C.clip(-MOST_DB, MOST_DB)
-    size = len(wav_N) + N_FFT  # so that the end does not ring in the beginning
+    gain_C = share * frames / (frames + HALF_FRAMES) * difference_C.clip(-MAX_DB, MAX_DB)
+    size = len(wav_N) + N_FFT  # so that the filter does not wrap around from the end to the beginning
     gain_F = np.interp(np.fft.rfftfreq(size, 1 / SAMPLE_RATE), centres_C, gain_C)
     out_N = np.fft.irfft(np.fft.rfft(wav_N, size) * 10 ** (gain_F / 20), size)[: len(wav_N)]
     peak = np.abs(out_N).max()
@@ -59,7 +60,7 @@ def _mel() -> LogMel:
 
 
 def _speech(wav_N: Wav) -> npt.NDArray[np.float32]:
-    """Return the power in each band (40, T) of the frames that are no pause."""
+    """Return the power of each band (40, T) in the frames of speech."""
     whole = len(wav_N) // HOP * HOP
     with torch.inference_mode():
         power_CT = _mel()(torch.from_numpy(wav_N[None, :whole]))[0].mul(2).exp().numpy()

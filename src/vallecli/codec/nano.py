@@ -1,8 +1,8 @@
-"""nano's own codec: log-mel and ConvNeXt in, residual vector quantisation, ConvNeXt, a source and a filter out.
+"""nano's codec: log-mel spectrum, ConvNeXt, residual vector quantization, ConvNeXt, source-filter synthesis.
 
-24 kHz, 75 frames a second, 8 codebooks of 1024, the grid of EnCodec at 6 kbps, so the models cannot tell which
-codec they speak through. Codebook 1 is trained to tell phonemes apart (as SpeechTokenizer's, arXiv 2308.16692, is
-by a speech model), which leaves the speaker's timbre to codebooks 2 to 8.
+24 kHz, 75 frames per second, 8 codebooks of 1024: the grid of EnCodec at 6 kbps, so that the language models need no
+change. Codebook 1 is trained to classify phonemes (as a speech model trains that of SpeechTokenizer, arXiv 2308.16692),
+which leaves the timbre of the speaker to codebooks 2 to 8.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from vallecli.codec.base import ENCODEC_GRID
 from vallecli.codec.source_filter import SourceFilter
 from vallecli.codec.vocos import Backbone
 
-N_FFT = 1280  # samples a window
-MOST = 2048  # of any width or depth
-LOG_FLOOR = 1e-5  # the quietest mel magnitude that is told apart from silence
+N_FFT = 1280  # samples per window
+MAX_SIZE = 2048  # of any width or depth
+LOG_FLOOR = 1e-5  # smallest mel magnitude; anything below counts as silence
 
 
 @dataclass(frozen=True, kw_only=True)
 class NanoCodecConfig:
-    """Widths and depths; the frame grid is fixed."""
+    """Widths and depths of the networks; the audio grid is fixed."""
 
     n_mels: int = 100
     encoder_dim: int = 192
@@ -34,24 +34,24 @@ class NanoCodecConfig:
     decoder_layers: int = 6
 
     def __post_init__(self) -> None:
-        """Raise ValueError for sizes no codec has; they may come from a damaged file."""
+        """Raise ValueError for impossible sizes; they may come from a file."""
         for name, size in asdict(self).items():
-            if not isinstance(size, int) or not 1 <= size <= MOST:
+            if not isinstance(size, int) or not 1 <= size <= MAX_SIZE:
                 raise ValueError(f"{name} cannot be {size!r}")
 
     def to_dict(self) -> dict[str, int]:
-        """Return the fields as they stand in config.json."""
+        """Return the fields as in config.json."""
         return asdict(self)
 
 
 def mel_edges(n_mels: int) -> Tensor:
-    """Return where bands begin, peak and end in Hz (n_mels + 2,), evenly spaced on the HTK mel scale."""
+    """Return the edges of mel bands in Hz (n_mels + 2,), evenly spaced on the HTK mel scale; band i peaks at i + 1."""
     top = 2595 * torch.log10(torch.tensor(1 + ENCODEC_GRID.sample_rate / 2 / 700, dtype=torch.float64))
     return 700 * (10 ** (torch.linspace(0, 1, n_mels + 2, dtype=torch.float64) * top / 2595) - 1)
 
 
 def mel_filters(n_mels: int, n_fft: int) -> Tensor:
-    """Return triangular filters (n_mels, n_fft/2+1) between `mel_edges`, each with unit area in Hz."""
+    """Return triangular filters (n_mels, n_fft/2+1) between the edges of `mel_edges`, each with unit area in Hz."""
     edges = mel_edges(n_mels)
     bins = torch.linspace(0, ENCODEC_GRID.sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64)
     rise = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
@@ -77,12 +77,12 @@ class LogMel(nn.Module):
         edge = self.n_fft - self.hop
         padded = F.pad(wav_BN[:, None], (edge // 2, edge - edge // 2), mode="reflect")[:, 0]
         spectrum = torch.stft(padded, self.n_fft, self.hop, window=self.window, center=False, return_complex=True)
-        power = torch.view_as_real(spectrum).square().sum(-1)  # cheaper than abs() of a complex, in training above all
+        power = torch.view_as_real(spectrum).square().sum(-1)  # cheaper than abs() of complex numbers
         return (self.filters @ (power + LOG_FLOOR**2).sqrt()).clamp(min=LOG_FLOOR).log()
 
 
 def quantize(latents_BTD: Tensor, codebooks_QVD: Tensor) -> Tensor:
-    """Given latents (B, T, D), return codes (B, T, Q): in each codebook (V, D) the nearest to what is left so far."""
+    """Return codes (B, T, Q) of latents (B, T, D): in each codebook (V, D) the entry nearest to the residual."""
     codes = []
     for table_VD in codebooks_QVD:
         codes.append(torch.cdist(latents_BTD, table_VD[None]).argmin(-1))
@@ -91,7 +91,7 @@ def quantize(latents_BTD: Tensor, codebooks_QVD: Tensor) -> Tensor:
 
 
 class NanoCodec(nn.Module):
-    """Audio at 24 kHz to codes and back; see the module's docstring. Implements `codec.base.Codec`."""
+    """Audio at 24 kHz to codes and back, a `codec.base.Codec`."""
 
     grid = ENCODEC_GRID
 
@@ -112,13 +112,13 @@ class NanoCodec(nn.Module):
         self.voice = SourceFilter(width)
 
     def latents(self, wav_BN: Tensor) -> Tensor:
-        """Given audio (B, N), N a multiple of 320, return latents before quantisation (B, T, latent_dim)."""
-        centred = (self.mel(wav_BN) + 5) / 4  # speech lies around -5 in natural-log magnitude
+        """Given audio (B, N), N a multiple of 320, return latents before quantization (B, T, latent_dim)."""
+        centred = (self.mel(wav_BN) + 5) / 4  # natural-log magnitudes of speech are around -5
         out: Tensor = self.project(self.encoder(centred))
         return out
 
     def synthesize(self, latents_BTD: Tensor) -> Tensor:
-        """Given quantised latents (B, T, latent_dim), return audio (B, T * 320)."""
+        """Given quantized latents (B, T, latent_dim), return audio (B, T * 320)."""
         out: Tensor = self.voice(self.decoder(latents_BTD.transpose(1, 2)))
         return out
 
@@ -128,7 +128,7 @@ class NanoCodec(nn.Module):
         return quantize(self.latents(F.pad(wav_BN, (0, -wav_BN.shape[1] % ENCODEC_GRID.hop))), self.codebooks)
 
     def dequantize(self, codes_BTQ: Tensor) -> Tensor:
-        """Given codes (B, T, Q), Q up to 8 codebooks, return the latents they stand for (B, T, latent_dim)."""
+        """Given codes (B, T, Q), Q up to 8 codebooks, return their latents (B, T, latent_dim)."""
         tables = zip(codes_BTQ.unbind(-1), self.codebooks, strict=False)
         return torch.stack([F.embedding(code, table) for code, table in tables]).sum(0)
 

@@ -1,4 +1,4 @@
-"""The codec of a checkpoint: its own, or one that is installed separately, such as EnCodec."""
+"""The codec of a checkpoint: stored with it, or installed separately, such as EnCodec."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Frames to sound the way a voice makes it: pulses at the pitch and noise, each shaped by a filter.
+"""Source-filter synthesis: pulses at the pitch and noise, each shaped by a filter, as in a voice.
 
-A network that only tells pitch and two smooth spectra never has to learn phases: those of neighbouring pulses belong
-together by themselves, and the filters have the least phase that their magnitudes allow (Oppenheim and Schafer,
-Discrete-Time Signal Processing, on the cepstrum). That is what a small model trained for hours can do well.
+The network predicts a pitch and two smooth spectra per frame, and no phases: the phases of successive pulses are
+consistent by construction, and the filters have minimum phase (Oppenheim and Schafer, Discrete-Time Signal Processing,
+on the cepstrum). A small model can learn that in hours.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ from torch import Tensor, nn
 from vallecli.codec.base import ENCODEC_GRID
 
 HOP, SAMPLE_RATE = ENCODEC_GRID.hop, ENCODEC_GRID.sample_rate
-WINDOW = 2 * HOP  # samples of the source that one filter shapes; neighbours overlap by half
-N_FFT = 1024  # room for the window and for how long a filter rings
+WINDOW = 2 * HOP  # samples of the source per filter; neighbours overlap by half
+N_FFT = 1024  # the window and the impulse response of a filter
 BINS = N_FFT // 2 + 1
-LOWEST, HIGHEST, PITCHES = 60.0, 500.0, 96  # Hz, and the classes between them, evenly spaced in log
-NEAR = 2  # classes beside the likeliest that have a say in the pitch
-PULSE_BANDS, NOISE_BANDS = 128, 48  # points of each filter, evenly spaced in mel, with straight lines between
-PULSE_LEVEL, NOISE_LEVEL = -3.0, -5.0  # natural-log gains that training starts with
-MOST_LOG_GAIN = 5.0  # bounds exp() of a filter
-PAUSE_DB = 38.0  # below the loudest frame: what is softer is no speech
-HUSH_DB = 20.0  # by which a pause can be made softer
+LOWEST, HIGHEST, PITCHES = 60.0, 500.0, 96  # Hz, and the number of classes between them, evenly spaced in log
+NEAR = 2  # classes on each side of the most likely one that count in the pitch
+PULSE_BANDS, NOISE_BANDS = 128, 48  # points of each filter, evenly spaced in mel, interpolated linearly
+PULSE_LEVEL, NOISE_LEVEL = -3.0, -5.0  # natural-log gains at the start of training
+MAX_LOG_GAIN = 5.0  # bounds exp() of a filter
+PAUSE_DB = 38.0  # below the loudest frame; softer frames are pauses
+SOFTER_DB = 20.0  # largest attenuation of a pause
 DECIBEL = math.log(10) / 20  # as a natural-log gain
 
 
 @dataclass(frozen=True)
 class Controls:
-    """What a voice does in each frame."""
+    """Pitch and spectra of each frame."""
 
     pitch_BTC: Tensor
-    """Logits of PITCHES classes and, last, of no pitch at all."""
+    """Logits of PITCHES classes and, last, of an unvoiced frame."""
     pulses_BTF: Tensor
     """Natural-log gain of the pulses at each bin."""
     noise_BTF: Tensor
 
     def hertz(self) -> Tensor:
-        """Return the pitch (B, T) in Hz, 0 where there is none: the mean around the likeliest class.
+        """Return the pitch (B, T) in Hz, 0 for unvoiced frames: the mean around the most likely class.
 
-        A frame that differs from both its neighbours in whether there is one is taken to be as they are.
+        A frame whose voicing differs from that of both neighbours gets theirs.
         """
         classes_BTC, none_BT = self.pitch_BTC[..., :-1], self.pitch_BTC[..., -1]
         at = torch.arange(PITCHES, device=classes_BTC.device)
@@ -54,33 +54,33 @@ class Controls:
         around_BT3 = F.pad(voiced_BT[:, None], (1, 1), mode="replicate")[:, 0].unfold(1, 3, 1)
         return hertz_BT * around_BT3.median(-1).values
 
-    def hushed(self, hertz_BT: Tensor) -> Controls:
-        """Given the pitch (B, T), return the controls with pauses softer: as far again below PAUSE_DB as they are.
+    def with_softer_pauses(self, hertz_BT: Tensor) -> Controls:
+        """Given the pitch (B, T), return the controls with softer pauses.
 
-        That is a downward expander of 1 to 2, but for its bound HUSH_DB.
+        It is a downward expander with a ratio of 1:2 and the threshold PAUSE_DB, limited to SOFTER_DB.
         """
         loudness_BT = (2 * self.noise_BTF).logsumexp(-1)
         voiced_BT = loudness_BT.logaddexp((2 * self.pulses_BTF).logsumexp(-1))
         loudness_BT = torch.where(hertz_BT > 0, voiced_BT, loudness_BT) / (2 * DECIBEL)
         below_BT = loudness_BT.amax(1, keepdim=True) - loudness_BT
-        softer_BT1 = DECIBEL * (below_BT - PAUSE_DB).clamp(0, HUSH_DB)[..., None]
+        softer_BT1 = DECIBEL * (below_BT - PAUSE_DB).clamp(0, SOFTER_DB)[..., None]
         return replace(self, pulses_BTF=self.pulses_BTF - softer_BT1, noise_BTF=self.noise_BTF - softer_BT1)
 
 
 def pitches(device: torch.device) -> Tensor:
-    """Return the classes' pitches (PITCHES,) in Hz."""
+    """Return the pitch of each class (PITCHES,) in Hz."""
     return torch.logspace(math.log10(LOWEST), math.log10(HIGHEST), PITCHES, device=device)
 
 
 def interpolation(bands: int) -> Tensor:
-    """Return the weights (bands, BINS) by which points that are evenly spaced in mel become one value a bin."""
+    """Return weights (bands, BINS) that interpolate from points evenly spaced in mel to frequency bins."""
     hertz = torch.linspace(0, SAMPLE_RATE / 2, BINS, dtype=torch.float64)
     place = torch.log1p(hertz / 700) / math.log1p(SAMPLE_RATE / 2 / 700) * (bands - 1)
     return (1 - (place - torch.arange(bands)[:, None]).abs()).clamp(min=0).float()
 
 
 class SourceFilter(nn.Module):
-    """Frames (B, T, D) to audio: one linear layer, and from there on no learned part."""
+    """Frames (B, T, D) to audio: one linear layer, then signal processing without parameters."""
 
     pulse_points: Tensor
     noise_points: Tensor
@@ -99,12 +99,12 @@ class SourceFilter(nn.Module):
         self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
 
     def controls(self, x_BTD: Tensor) -> Controls:
-        """Given frames (B, T, D), return what the voice does in each."""
+        """Given frames (B, T, D), return pitch and spectra of each."""
         pitch, pulses, noise = self.out(x_BTD).float().split([PITCHES + 1, PULSE_BANDS, NOISE_BANDS], -1)
         return Controls(pitch, pulses @ self.pulse_points, noise @ self.noise_points)
 
     def render(self, hertz_BT: Tensor, controls: Controls) -> Tensor:
-        """Given a pitch (B, T) in Hz, 0 where there is none, return audio (B, T * HOP) shaped by the controls."""
+        """Given a pitch (B, T) in Hz, 0 for unvoiced frames, return audio (B, T * HOP) shaped by the controls."""
         spectrum_BTF = self._spectrum(pulses(hertz_BT)) * filters(controls.pulses_BTF)
         spectrum_BTF = spectrum_BTF + self._spectrum(noise(hertz_BT)) * filters(controls.noise_BTF)
         frames = hertz_BT.shape[1]
@@ -116,17 +116,17 @@ class SourceFilter(nn.Module):
         """Given frames (B, T, D), return audio (B, T * HOP), with quiet pauses."""
         controls = self.controls(x_BTD)
         hertz_BT = controls.hertz()
-        return self.render(hertz_BT, controls.hushed(hertz_BT))
+        return self.render(hertz_BT, controls.with_softer_pauses(hertz_BT))
 
     def _spectrum(self, source_BN: Tensor) -> Tensor:
-        """Return the spectra (B, T, BINS) of overlapping windows, each with its frame in the middle."""
+        """Return the spectra (B, T, BINS) of overlapping windows, each centred on its frame."""
         padded = F.pad(source_BN, ((WINDOW - HOP) // 2, (WINDOW - HOP) // 2))
         spectrum: Tensor = torch.fft.rfft(padded.unfold(1, WINDOW, HOP) * self.window, N_FFT)
         return spectrum
 
 
 def pulses(hertz_BT: Tensor) -> Tensor:
-    """Return pulses (B, T * HOP) at the pitch, of unit power, with all harmonics that fit equally strong.
+    """Return pulses (B, T * HOP) at the pitch, of unit power, with equal amplitudes of all harmonics below Nyquist.
 
     The sum of cosines k = 1..K has a closed form, the Dirichlet kernel.
     """
@@ -144,25 +144,25 @@ def pulses(hertz_BT: Tensor) -> Tensor:
 
 
 def _held(hertz_BT: Tensor) -> Tensor:
-    """Return the pitch (B, T) with its gaps filled by what was before them, and the first one by what comes after."""
+    """Return the pitch (B, T) with each gap filled by the value before it, the first one by the value after it."""
     at = torch.arange(hertz_BT.shape[1], device=hertz_BT.device).expand_as(hertz_BT)
     voiced = hertz_BT > 0
     last = at.masked_fill(~voiced, -1).cummax(1).values
     first = voiced.int().argmax(1, keepdim=True)
     held = hertz_BT.gather(1, torch.where(last < 0, first, last))
-    return held.clamp(min=LOWEST)  # where nothing is voiced
+    return held.clamp(min=LOWEST)  # if all frames are unvoiced
 
 
 def noise(hertz_BT: Tensor) -> Tensor:
-    """Return white noise (B, T * HOP) of unit power, always the same."""
+    """Return white noise (B, T * HOP) of unit power, the same in every call."""
     generator = torch.Generator().manual_seed(0)
     line = torch.randn(hertz_BT.shape[1] * HOP, generator=generator)
     return line.to(hertz_BT.device).expand(len(hertz_BT), -1)
 
 
 def filters(log_gain_BTF: Tensor) -> Tensor:
-    """Given natural-log gains (B, T, BINS), return the filters of minimum phase that have them, complex."""
-    log_gain_BTF = log_gain_BTF.clamp(max=MOST_LOG_GAIN)
+    """Given natural-log gains (B, T, BINS), return the complex minimum-phase filters with these gains."""
+    log_gain_BTF = log_gain_BTF.clamp(max=MAX_LOG_GAIN)
     cepstrum = torch.fft.irfft(log_gain_BTF, N_FFT)
     once = cepstrum[..., : N_FFT // 2 + 1]
     doubled = torch.cat([once[..., :1], 2 * once[..., 1:-1], once[..., -1:]], -1)

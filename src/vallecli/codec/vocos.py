@@ -14,14 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vallecli.checkpoints.weights import read_tensors
-from vallecli.codec.base import ENCODEC_GRID, Codec, not_weights
+from vallecli.codec.base import ENCODEC_GRID, Codec, reading_weights
 
 KERNEL = 7  # frames seen by one depthwise convolution
 BANDWIDTHS = [1.5, 3.0, 6.0, 12.0]  # kbps, each with a row in the norms
-TABLES, FEATURES = 16, 128  # EnCodec's codebooks at the highest of them, and the width of their vectors
+TABLES, FEATURES = 16, 128  # EnCodec's codebooks at the highest bandwidth, and the width of their vectors
 DIM, LAYERS, N_FFT = 384, 8, 4 * ENCODEC_GRID.hop  # of the published model
-ENCODEC = "feature_extractor.encodec."  # what the package stores and decoding has no use for
-BITS = 10  # a code of 1024
+ENCODEC = "feature_extractor.encodec."  # stored by the package, not needed for decoding
+BITS = 10  # per code
 MAX_MAGNITUDE = 1e2  # bounds exp() of the magnitude, as published
 
 
@@ -132,7 +132,7 @@ class ISTFTHead(nn.Module):
 
 
 class Codebooks(nn.Module):
-    """EnCodec's codebooks, one below the other."""
+    """The tables of EnCodec's codebooks, concatenated."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -145,7 +145,7 @@ class Codebooks(nn.Module):
 
 
 class VocosDecoder(nn.Module):
-    """EnCodec's codes to audio, more clearly than by EnCodec's own decoder."""
+    """EnCodec's codes to audio, with fewer artefacts than EnCodec's decoder."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -157,15 +157,13 @@ class VocosDecoder(nn.Module):
     def from_weights(cls, path: Path) -> Self:
         """Return the decoder with the weights of the published file, or the same in .safetensors.
 
-        Raises CheckpointError if the file cannot be read and DamagedCheckpoint if it holds something else.
+        Raises DamagedCheckpoint if the file cannot be read or has other tensors.
         """
-        what, hint = "the weights of Vocos", "Download it again: valle checkpoints pull vocos-encodec-24khz"
-        tensors = read_tensors(path)
-        decoder = cls()
-        try:
+        hint = "Download it again: valle checkpoints pull vocos-encodec-24khz"
+        with reading_weights(path, "the weights of Vocos", hint):
+            tensors = read_tensors(path)
+            decoder = cls()
             decoder.load_state_dict({key: tensor for key, tensor in tensors.items() if not key.startswith(ENCODEC)})
-        except (RuntimeError, TypeError, AttributeError) as error:
-            raise not_weights(path, what, error, hint) from error
         return decoder.eval().requires_grad_(False)
 
     def forward(self, codes_BTQ: Tensor) -> Tensor:
@@ -177,7 +175,7 @@ class VocosDecoder(nn.Module):
 
 
 class VocosCodec(nn.Module):
-    """EnCodec for hearing and Vocos for speaking, as a `codec.base.Codec`."""
+    """EnCodec's encoder and the Vocos decoder, as a `codec.base.Codec`."""
 
     grid = ENCODEC_GRID
 
