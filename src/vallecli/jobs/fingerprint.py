@@ -29,14 +29,12 @@ def derive_seed(fingerprint: str) -> int:
 def revision(checkpoint: str, *, offline: bool = False) -> str:
     """Return 16 hexadecimal digits that identify a checkpoint, given by name or path.
 
-    They are a hash of its files, without documents. Raises CheckpointError for a checkpoint that is not on this machine, or without files.
+    They are a hash of its files, without documents. Raises CheckpointError for a checkpoint that is not on this
+    machine, or that has no files.
     """
     path = lookup.find(checkpoint, offline=offline)
-    files = (
-        [path]
-        if path.is_file()
-        else sorted(file for file in path.rglob("*") if file.is_file() and file.suffix not in DOCUMENTS)
-    )
+    found = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    files = [file for file in found if file.suffix not in DOCUMENTS]
     if not files:
         raise DamagedCheckpoint(f"{path} has no files", "Give a complete checkpoint folder.")
     hashes = [(file.relative_to(path).as_posix(), local.sha256(file)) for file in files]
