@@ -95,7 +95,7 @@ def test_vallex_has_the_published_settings_by_default(tmp_path: Path) -> None:
         (lambda state: None, {"nhead": None}, "not in the lifeiteng layout"),
         (lambda state: None, {"prefix_mode": 7}, "prefix_mode cannot be 7"),
         (lambda state: None, {"add_prenet": True}, "prenets"),
-        (lambda state: None, {"norm_first": False}, "norms behind its layers"),
+        (lambda state: None, {"norm_first": False}, "norms after its layers"),
     ],
 )
 def test_models_that_do_not_fit_are_refused_with_the_reason(
@@ -116,7 +116,7 @@ def test_other_numbers_of_languages_are_refused(tmp_path: Path) -> None:
 def test_tied_and_untied_heads_are_distinguished(tmp_path: Path) -> None:
     *models, state = published(ModelConfig(text_vocab=20, **SIZES, tied_heads=False))
     path = write(tmp_path / "untied.pt", state, **OPTIONS)
-    with pytest.raises(DamagedCheckpoint, match=r"nar\.audio_embeddings\.2\.weight is not"):
+    with pytest.raises(DamagedCheckpoint, match=r"nar\.heads\.0\.weight differs from nar\.audio_embeddings\.2\.weight"):
         read_checkpoint(path)
     write(path, state, **OPTIONS | {"share_embedding": False})
     assert_same(tuple(models), path)

@@ -1,8 +1,8 @@
-"""The layouts of lifeiteng/vall-e: icefall's `.pt` files, and the key names that VALL-E X and Amphion share.
+"""The layout of lifeiteng/vall-e: icefall's `.pt` files, and the tensor names that VALL-E X and Amphion v1 share.
 
-A checkpoint is a dict with the state dict under `model` and the trainer's options next to it. Until March 2023 (commit
-b83653a) AR and NAR shared the text embedding and other names were used; `modernize` translates them. The meaning of
-the text ids is in a separate file, the table of symbols.
+A checkpoint is a dict with the state dict under `model` and the trainer's settings next to it. Until March 2023 (commit
+b83653a) AR and NAR shared the text embedding, and tensors had other names; `modernize` translates these. The symbol of
+each text id is in a separate file, the table of symbols.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from vallecli.families.valle.stored import Stored
 from vallecli.families.valle.symbols import read_symbols
 from vallecli.text.espeak import EspeakFrontEnd
 
-# Published name -> ours; the first pattern that matches is used.
+# Published name -> name in valle; the first pattern that matches is used.
 RENAMES = (
     (r"(ar|nar)_text_embedding\.word_embeddings\.weight", r"\1.text_embedding.weight"),
     (r"(ar|nar)_language_embedding\.word_embeddings\.weight", r"\1.language_embedding.weight"),
@@ -47,7 +47,7 @@ LEGACY_TEXT_KEY = "text_embedding.word_embeddings.weight"
 LANGUAGE_KEY = "ar_language_embedding.word_embeddings.weight"  # in VALL-E X only
 TABLE = "unique_text_tokens.k2symbols"
 CODEC = {"kind": "encodec"}
-LIMITS = Limits(max_prompt_frames=750, max_text_chars=150)  # 10 s; it was trained on up to 14 s, prompt included
+LIMITS = Limits(max_prompt_frames=750, max_text_chars=150)  # 10 s; trained on up to 14 s, prompt included
 
 
 def recognise(contents: Contents) -> bool:
@@ -121,15 +121,15 @@ def symbols_of(stored: Stored, options: Mapping[str, Any], model: ModelConfig) -
 def convert(
     path: Path, state: Mapping[str, Any], options: Mapping[str, Any], *, stop: Stop
 ) -> tuple[ModelConfig, dict[str, Tensor]]:
-    """Return the model's options and its tensors under our names, tied ones once. Raises CheckpointError.
+    """Return the configuration and the tensors under valle's names, tied ones once. Raises CheckpointError.
 
-    `options` are needed for what no shape tells: heads, prefix mode, whether heads are tied.
+    `options` are settings that shapes do not determine: number of heads, prefix mode, whether heads are tied.
     """
     try:
         if options.get("add_prenet") or not options.get("norm_first", True):
             raise CheckpointError(
-                f"{path} is a model with prenets or norms behind its layers, which valle does not have",
-                "Use one that was trained with norm_first and without add_prenet.",
+                f"{path} is a model with prenets or with norms after its layers, which valle does not support",
+                "Use a checkpoint that was trained with norm_first and without add_prenet.",
             )
         tensors = rename(check_tensors(path, state))
         config = ModelConfig(**model_options(tensors, options), stop=stop)
@@ -141,7 +141,7 @@ def convert(
 
 
 def rename(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Given a published state dict, return the same tensors under our names; ValueError for an unknown key."""
+    """Given a published state dict, return the same tensors under valle's names. ValueError for an unknown name."""
     if LEGACY_TEXT_KEY in state:
         state = modernize(state)
     stages = [STAGE_KEY.format(stage) for stage in range(NUM_CODEBOOKS - 1)]
@@ -157,14 +157,14 @@ def rename(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def modernize(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Given a state dict of the first layout, return it under the later names; KeyError for a missing tensor.
+    """Given a state dict of the first layout, return it under the later names. KeyError for a missing tensor.
 
-    Text embedding and text positions served both models; what is counted from 0 to 7 has the AR's part first.
+    Both models used the same text embedding and positions. In lists of 8 tensors, the first is that of the AR.
     """
     state = dict(state)
     text, alpha = state.pop(LEGACY_TEXT_KEY), state.pop("text_position.alpha")
     alphas = [state.pop(f"audio_positions.{index}.alpha") for index in range(NUM_CODEBOOKS)]
-    state.pop("stage_embeddings.0.word_embeddings.weight")  # the AR's, which has no use for it
+    state.pop("stage_embeddings.0.word_embeddings.weight")  # of the AR, which does not use it
     later = {
         "ar_audio_position.alpha": alphas[0],
         "nar_audio_position.alpha": torch.cat(alphas[1:]),
@@ -181,7 +181,7 @@ def modernize(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def model_options(tensors: Mapping[str, Tensor], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of ModelConfig but for `stop`; KeyError and others where shapes or options make no sense."""
+    """Return the arguments of ModelConfig except `stop`. KeyError and others for impossible shapes or options."""
     text, nar_text = tensors["ar.text_embedding.weight"], tensors["nar.text_embedding.weight"]
     width, nar_width = text.shape[1], nar_text.shape[1]
     return {
@@ -218,9 +218,9 @@ def _same(one: Tensor, other: Tensor) -> bool:
 
 
 def _without_tied_heads(path: Path, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors with the tied heads under the names of their embeddings only; some writers keep the others."""
+    """Return the tensors with tied heads under the names of their embeddings only; files can have either or both."""
+    for head, table in TIED.items():
+        if head in tensors and table in tensors and not _same(tensors[head], tensors[table]):
+            raise DamagedCheckpoint(f"{path} should have heads tied to its embeddings, but {head} differs from {table}")
     heads = {table: tensors[head] for head, table in TIED.items() if head in tensors}
-    for table, head in heads.items():
-        if table in tensors and not _same(head, tensors[table]):
-            raise DamagedCheckpoint(f"{path} says that its heads are its embeddings, but {table} is not")
     return heads | {name: tensor for name, tensor in tensors.items() if name not in TIED}
