@@ -72,9 +72,12 @@ def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture
 def checkpoint(written: Checkpoint, reference: Path, own_folder: Path) -> Checkpoint:
     """The checkpoint, with random weights of EnCodec and Vocos installed, and a prompt with its transcript."""
-    states = {"encodec-24khz": EncodecCodec.random(0).model, "vocos-encodec-24khz": VocosDecoder()}
-    for name, module in states.items():
-        state = module.state_dict()
+    vocos = VocosDecoder().state_dict()
+    vocos["feature_extractor.codebook_weights"].normal_()  # with zeros, all codes would sound the same
+    for name, state in {
+        "encodec-24khz": EncodecCodec.random(0).model.state_dict(),
+        "vocos-encodec-24khz": vocos,
+    }.items():
         local.install(name, "a test", lambda stage, state=state: torch.save(state, stage / "weights.bin"))
     shutil.copy(reference, own_folder / "ref.wav")
     (own_folder / "ref.txt").write_text("What I said.")
