@@ -1,4 +1,4 @@
-"""`valle checkpoints` and `valle speak --checkpoint NAME`: what they print, and how they refuse."""
+"""`valle checkpoints` and `valle speak --checkpoint NAME`: output, exit codes and errors."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ import pytest
 from hub_server import HubServer, Served, write_registry
 from published import write_vallex
 
-from vallecli.checkpoints import local as store
-from vallecli.checkpoints import lookup
+from vallecli.checkpoints import local, lookup
 from vallecli.errors import CheckpointError
 from vallecli.families import convert, detect
 from vallecli.settings import config_folder
@@ -34,7 +33,7 @@ def sha256(content: bytes) -> str:
 
 @pytest.fixture
 def known(hub_server: HubServer) -> HubServer:
-    """Three checkpoints of the user: a model with a codec, by a repository and a URL, and one in a folder."""
+    """Three checkpoints of the user: a model in a repository with a codec at a URL, and a folder in a repository."""
     hub_server.files["someone/tiny/tiny.pt"] = Served(WEIGHTS, large=True)
     hub_server.files["files/hum.th"] = Served(CODEC)
     url = {"url": f"{hub_server.url}/files/hum.th", "files": [{"path": "hum.th", "sha256": sha256(CODEC)}]}
@@ -89,7 +88,7 @@ def as_json(ran: Ran) -> Any:
 # list, show, path
 
 
-def test_no_command_shows_the_commands(checkpoints) -> None:
+def test_without_a_command_the_help_is_printed(checkpoints) -> None:
     ran = checkpoints()
     assert ran.code == 0
     assert all(command in ran.out.decode() for command in ("list", "show", "pull", "add", "verify", "path", "rm"))
@@ -118,33 +117,33 @@ def test_the_list_on_a_terminal_is_a_table(checkpoints, monkeypatch: pytest.Monk
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("TERM", "dumb")  # no colours
     monkeypatch.setenv("COLUMNS", "100")
-    said = checkpoints("list").out.decode()
-    assert "\t" not in said
-    assert "1.5 GB" in said
-    assert said.splitlines()[0].split() == ["name", "kind", "state", "size", "licence"]
+    shown = checkpoints("list").out.decode()
+    assert "\t" not in shown
+    assert "1.5 GB" in shown
+    assert shown.splitlines()[0].split() == ["name", "kind", "state", "size", "licence"]
 
 
 def test_an_entry_is_shown_with_the_origin_of_its_facts(checkpoints) -> None:
-    said = checkpoints("show", "vallex").out.decode()
-    assert "Plachta/VALL-E-X at d7240d71278df7b8ab9960f5b91107de15a2d016" in said
-    assert re.search(r"^licence +MIT$", said, re.MULTILINE)
-    assert re.search(r"^path +unknown$", said, re.MULTILINE)
-    assert re.search(r"^facts +licence: the tag of the model repository$", said, re.MULTILINE)
+    shown = checkpoints("show", "vallex").out.decode()
+    assert "Plachta/VALL-E-X at d7240d71278df7b8ab9960f5b91107de15a2d016" in shown
+    assert re.search(r"^licence +MIT$", shown, re.MULTILINE)
+    assert re.search(r"^path +unknown$", shown, re.MULTILINE)
+    assert re.search(r"^facts +licence: the tag of the model repository$", shown, re.MULTILINE)
     assert as_json(checkpoints("show", "vallex", "--json"))["languages"] == ["en", "zh", "ja"]
     assert re.search(r"^licence +unstated$", checkpoints("show", "amphion-v2").out.decode(), re.MULTILINE)
 
 
 def test_a_path_is_described_by_its_contents(checkpoints, tmp_path: Path) -> None:
     file = write_vallex(tmp_path / "some.pt")
-    said = checkpoints("show", file).out.decode()
-    assert re.search(r"^family +vallex$", said, re.MULTILINE)
-    assert re.search(r"^config +d_model: 32$", said, re.MULTILINE)
+    shown = checkpoints("show", file).out.decode()
+    assert re.search(r"^family +vallex$", shown, re.MULTILINE)
+    assert re.search(r"^config +d_model: 32$", shown, re.MULTILINE)
     shapes = as_json(checkpoints("show", file, "--json"))["tensors"]
     assert shapes["ar_text_embedding.word_embeddings.weight"] == [70, 32]
 
 
 @pytest.mark.parametrize("command", ["show", "path", "pull", "verify", "rm"])
-def test_an_unknown_name_gets_the_nearest(checkpoints, command: str) -> None:
+def test_an_unknown_name_gets_a_suggestion(checkpoints, command: str) -> None:
     ran = checkpoints(command, "valex")
     assert ran.code == 4
     assert ran.out == b""
@@ -155,13 +154,13 @@ def test_an_unknown_name_gets_the_nearest(checkpoints, command: str) -> None:
 
 
 @pytest.mark.loopback
-def test_pull_brings_what_is_needed_and_path_finds_it_offline(checkpoints, known: HubServer) -> None:
+def test_pull_downloads_what_is_needed_and_path_finds_it_offline(checkpoints, known: HubServer) -> None:
     ran = checkpoints("pull", "tiny")
     pulled = dict(lines(ran))
     assert pulled.keys() == {"tiny", "hum"}
     assert Path(pulled["tiny"]).read_bytes() == WEIGHTS
     assert Path(pulled["hum"]).read_bytes() == CODEC
-    assert ran.err.splitlines() == [  # and no bar, as this is no terminal
+    assert ran.err.splitlines() == [  # without a progress bar: this is not a terminal
         "tiny was downloaded from someone/tiny",
         f"hum was downloaded from {known.url}/files/hum.th",
     ]
@@ -217,7 +216,7 @@ def test_an_error_in_the_users_file_is_a_usage_error(checkpoints) -> None:
 
 
 @pytest.mark.loopback
-def test_verify_has_a_line_for_each_file_and_exits_with_4_if_one_is_bad(checkpoints, known: HubServer) -> None:
+def test_verify_has_a_line_for_each_file_and_exits_with_4_for_a_bad_one(checkpoints, known: HubServer) -> None:
     assert lines(checkpoints("verify")) == []
     checkpoints("pull", "tiny")
     tiny, hum = str(lookup.find("tiny")), str(lookup.find("hum"))
@@ -274,8 +273,8 @@ def test_rm_removes_only_what_is_named(checkpoints, known: HubServer) -> None:
 # add
 
 
-def kept() -> list[str]:
-    return sorted(path.relative_to(store.folder()).as_posix() for path in store.folder().rglob("*"))
+def installed() -> list[str]:
+    return sorted(path.relative_to(local.folder()).as_posix() for path in local.folder().rglob("*"))
 
 
 def test_a_file_is_recognised_by_its_hash_whatever_its_name(checkpoints, known: HubServer, tmp_path: Path) -> None:
@@ -309,12 +308,12 @@ def test_a_folder_of_several_files_is_copied(checkpoints, known: HubServer, desc
         (folder / name).write_bytes(name.encode())
     describes(Description("tiny"))
     [[_, path]] = lines(checkpoints("add", folder, "--as", "babble"))
-    assert sorted(file.name for file in Path(path).iterdir()) == sorted([*FOLDER, store.MANIFEST])
+    assert sorted(file.name for file in Path(path).iterdir()) == sorted([*FOLDER, local.MANIFEST])
     assert lookup.find("babble") == Path(path)
 
 
 @pytest.mark.parametrize(
-    ("content", "name", "code", "said"),
+    ("content", "name", "code", "message"),
     [
         (b"a vocoder", "tiny", 4, "its contents are of the family vocos"),
         (b"", "tiny", 4, "it is empty"),
@@ -325,7 +324,7 @@ def test_a_folder_of_several_files_is_copied(checkpoints, known: HubServer, desc
     ],
 )
 def test_a_refused_file_leaves_the_installed_one(
-    checkpoints, known: HubServer, describes, tmp_path: Path, content: bytes | None, name: str, code: int, said: str
+    checkpoints, known: HubServer, describes, tmp_path: Path, content: bytes | None, name: str, code: int, message: str
 ) -> None:
     good, file = tmp_path / "good.pt", tmp_path / "bad.pt"
     good.write_bytes(WEIGHTS)
@@ -335,8 +334,8 @@ def test_a_refused_file_leaves_the_installed_one(
     describes(Description("vocos"))
     ran = checkpoints("add", file, "--as", name)
     assert (ran.code, ran.out) == (code, b"")
-    assert said in ran.err
-    assert kept() == ["tiny", f"tiny/{store.MANIFEST}", "tiny/tiny.pt"]
+    assert message in ran.err
+    assert installed() == ["tiny", f"tiny/{local.MANIFEST}", "tiny/tiny.pt"]
     assert lookup.find("tiny").read_bytes() == WEIGHTS
 
 
@@ -349,23 +348,23 @@ def test_a_file_in_no_known_format_is_refused_under_its_name(
     ran = checkpoints("add", file, "--as", "tiny")
     assert ran.code == 4
     assert f"{file} is not tiny: its hash is not a published one, and it is in no known format" in ran.err
-    assert kept() == []
+    assert installed() == []
 
 
-def test_an_interrupted_add_leaves_what_was_there(
+def test_an_interrupted_add_changes_nothing(
     checkpoints, known: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "good.pt"
     file.write_bytes(WEIGHTS)
     checkpoints("add", file, "--as", "tiny")
-    before = kept()
+    before = installed()
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(shutil, "copyfile", interrupted)
     assert checkpoints("add", file, "--as", "tiny").code == 130
-    assert kept() == before
+    assert installed() == before
 
 
 # convert
@@ -392,7 +391,7 @@ def test_convert_gets_the_files_of_a_name(
 
 
 @pytest.mark.parametrize("options", [["--offline"], []])
-def test_speak_with_an_absent_name_says_what_to_type(valle: Valle, options: list[str]) -> None:
+def test_speak_with_an_absent_checkpoint_names_the_command_that_downloads_it(valle: Valle, options: list[str]) -> None:
     ran = valle("speak", "--prompt", "x.wav", "--text", "Hello.", "--checkpoint", "vallex", *options)
     assert ran.code == 4
     assert "valle checkpoints pull vallex" in ran.err
@@ -402,7 +401,7 @@ def test_speak_with_an_absent_name_says_what_to_type(valle: Valle, options: list
 def test_speak_finds_a_checkpoint_by_its_name(
     valle: Valle, known: HubServer, tiny_checkpoint: Path, reference: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.install("babble", "here", partial(shutil.copytree, tiny_checkpoint, dirs_exist_ok=True))
+    local.install("babble", "here", partial(shutil.copytree, tiny_checkpoint, dirs_exist_ok=True))
     monkeypatch.setenv("VALLE_OFFLINE", "yes")
     fixed = ["--prompt", reference, "--text", "Hello.", "--max-seconds", "0.2", "-o", "a.wav"]
     ran = valle("speak", "--checkpoint", "babble", *fixed)
