@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from vallecli.decoding.sampling import Sampling
 from vallecli.errors import UsageError
 from vallecli.settings import Settings, resolve
 
@@ -17,17 +18,17 @@ def toml(tmp_path: Path) -> Path:
     return path
 
 
-def test_each_source_yields_to_the_stronger_and_is_remembered(toml: Path) -> None:
-    everywhere = resolve({"top_k": 3}, environment={"VALLE_TOP_K": "4", "VALLE_SEED": "0"}, files=[toml])
-    assert (everywhere.top_k, everywhere.source("top_k")) == (3, "--top-k")
-    assert (everywhere.seed, everywhere.source("seed")) == (0, "VALLE_SEED")
-    assert (everywhere.device, everywhere.source("device")) == ("cuda:1", str(toml))
-    assert (everywhere.checkpoint, everywhere.source("checkpoint")) == ("nano", "default")
+def test_stronger_sources_override_weaker_ones_and_sources_are_stored(toml: Path) -> None:
+    settings = resolve({"top_k": 3}, environment={"VALLE_TOP_K": "4", "VALLE_SEED": "0"}, files=[toml])
+    assert (settings.top_k, settings.source("top_k")) == (3, "--top-k")
+    assert (settings.seed, settings.source("seed")) == (0, "VALLE_SEED")
+    assert (settings.device, settings.source("device")) == ("cuda:1", str(toml))
+    assert (settings.checkpoint, settings.source("checkpoint")) == ("nano", "default")
     assert resolve({}, environment={"VALLE_TOP_K": "4"}, files=[toml]).top_k == 4
     assert resolve({}, environment={}, files=[toml]).top_k == 5
 
 
-def test_nothing_given_is_the_defaults() -> None:
+def test_without_any_source_all_settings_have_defaults() -> None:
     assert resolve({}, environment={}, files=[]) == Settings()
 
 
@@ -35,19 +36,19 @@ def test_a_flag_that_is_false_is_a_value() -> None:
     assert resolve({"greedy": False}, environment={"VALLE_GREEDY": "yes"}, files=[]).greedy is False
 
 
-def test_the_first_file_wins_key_by_key(toml: Path, tmp_path: Path) -> None:
+def test_the_first_file_wins_for_each_key(toml: Path, tmp_path: Path) -> None:
     user = tmp_path / "user.toml"
     user.write_text("top_k = 50\nseed = 9\n")
     settings = resolve({}, environment={}, files=[toml, user])
     assert (settings.top_k, settings.seed) == (5, 9)
 
 
-def test_a_file_that_is_not_there_is_no_error(tmp_path: Path) -> None:
+def test_a_missing_file_is_not_an_error(tmp_path: Path) -> None:
     assert resolve({}, environment={}, files=[tmp_path / "none" / "valle.toml"]) == Settings()
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("divice = 'cpu'", "Did you mean device?"),
         ("top_k = 0", "whole number from 1"),
@@ -60,14 +61,30 @@ def test_a_file_that_is_not_there_is_no_error(tmp_path: Path) -> None:
         ("seed = -1", "from 0"),
         ("dtype = 'float23'", "float32"),
         ("greedy = 'perhaps'", "true or false"),
+        ("top_n_sigma = -0.5", "a number from 0"),
+        ("sample_rate = 3999", "from 4000 to 192000"),
+        ("sample_rate = 192001", "from 4000 to 192000"),
+        ("sample_rate = 44100.0", "from 4000 to 192000"),
         ("checkpoint = 3", "a name or a path"),
         ("= 3", "Correct the file"),
     ],
 )
-def test_what_is_wrong_in_a_file_is_named(tmp_path: Path, line: str, said: str) -> None:
+def test_invalid_values_in_a_file(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "valle.toml"
     path.write_text(line)
     with pytest.raises(UsageError) as caught:
         resolve({}, environment={}, files=[path])
     assert str(path) in caught.value.message
-    assert said in caught.value.hint
+    assert message in caught.value.hint
+
+
+def test_the_sampling_has_the_settings_that_are_set_and_the_defaults_of_the_checkpoint() -> None:
+    defaults = Sampling(greedy=True, temperature=0.8, top_k=30, max_frames=500)
+    assert Settings().sampling(defaults, seed=3, frame_rate=50) == Sampling(
+        greedy=True, temperature=0.8, top_k=30, max_frames=500, seed=3
+    )
+    settings = Settings(greedy=False, top_n_sigma=1.5, max_seconds=2)
+    assert settings.sampling(defaults, seed=3, frame_rate=50) == Sampling(
+        greedy=False, temperature=0.8, top_k=30, top_n_sigma=1.5, max_frames=100, seed=3
+    )
+    assert Settings(max_seconds=0.001).sampling(defaults, seed=0, frame_rate=50).max_frames == 1
