@@ -58,7 +58,7 @@ def recognise(contents: Contents) -> bool:
 
 def _weight_files(contents: Contents) -> list[Path]:
     """Return the weight files of this layout, by the names of their tensors. Raises DamagedCheckpoint."""
-    candidates = [path for path in contents.files if path.suffix in SUFFIXES]
+    candidates = [path for path in contents.files if path == contents.file or path.suffix in SUFFIXES]
     return [path for path in candidates if MARKER in contents.tensors(path)]
 
 
