@@ -18,12 +18,10 @@ import torch
 from vallecli import device, synthesizer
 from vallecli.audio import prompt
 from vallecli.codec import equalizer
-from vallecli.constants import HOP, SAMPLE_RATE
-from vallecli.families.valle import refine as nar
+from vallecli.decoding.batcher import ContinuousBatcher
 from vallecli.decoding.overlap import one_thread_each
+from vallecli.decoding.request import CausalRequest
 from vallecli.decoding.sampling import Sampling
-from vallecli.decoding.stepper import Stepper
-from vallecli.decoding.utterance import Utterance
 from vallecli.errors import (
     DamagedCheckpoint,
     DeviceError,
@@ -35,9 +33,14 @@ from vallecli.errors import (
     TranscriptMissing,
     UsageError,
 )
-from vallecli.synthesizer import PAUSE, Job, Synthesizer, Voice, piece_seed
-from vallecli.text.english.arpabet import ArpabetFrontEnd
+from vallecli.families.base import Voice, sentence_seed
+from vallecli.families.causal import CausalBackend
+from vallecli.families.valle import refine
+from vallecli.families.valle.refine import NarInput
+from vallecli.synthesizer import PAUSE_SECONDS, Job, Synthesizer
+from vallecli.text.arpabet import ArpabetFrontEnd
 
+SAMPLE_RATE, HOP = 24_000, 320  # of the tiny models, which have nano's codec
 SHORT = Sampling(max_frames=10)
 
 
@@ -51,28 +54,27 @@ def voice(tiny: Synthesizer, reference: Path) -> Voice:
     return tiny.voice(reference)
 
 
-def test_a_voice_is_as_long_as_the_checkpoint_can_hear(voice: Voice, reference: Path) -> None:
+def test_a_voice_has_as_many_frames_as_the_checkpoint_can_use(voice: Voice, reference: Path) -> None:
     assert voice.codes_PQ.shape[1] == 8
     assert 40 < len(voice.codes_PQ) <= 75
     assert (voice.source, voice.transcript) == (str(reference), None)
 
 
-def test_a_voice_is_the_same_from_a_path_from_a_recording_and_from_itself(
-    tiny: Synthesizer, voice: Voice, reference: Path
-) -> None:
+def test_a_path_a_recording_and_a_voice_give_the_same_voice(tiny: Synthesizer, voice: Voice, reference: Path) -> None:
     prepared = tiny.voice(prompt.load(reference), name="mine")
     np.testing.assert_array_equal(prepared.codes_PQ, voice.codes_PQ)
     assert prepared.source == "mine"
     assert tiny.voice(voice) is voice
 
 
-def test_pieces_join_into_the_codes_audio_with_pauses_between(tiny: Synthesizer, voice: Voice) -> None:
+def test_pieces_are_the_decoded_codes_with_pauses_between_them(tiny: Synthesizer, voice: Voice) -> None:
     first, second = tiny.speak("One is here. Two is there.", voice, SHORT)
     assert [first.text, second.text] == ["One is here.", "Two is there."]
     assert len(first.audio) == first.frames * HOP
-    pause = int(PAUSE * SAMPLE_RATE)
+    assert first.sample_rate == second.sample_rate == tiny.sample_rate == SAMPLE_RATE
+    pause = int(PAUSE_SECONDS * SAMPLE_RATE)
     assert not second.audio[:pause].any()
-    decoded = tiny.codec.decode(torch.from_numpy(second.codes_TQ).long()[None])[0].numpy()
+    decoded = tiny.backend.codec.decode(torch.from_numpy(second.codes_TQ).long()[None])[0].numpy()
     np.testing.assert_array_equal(second.audio[pause:], decoded)
 
 
@@ -91,46 +93,48 @@ def test_speech_is_equalized_towards_the_recording(tiny_checkpoint: Path, refere
     assert not np.allclose(piece.audio, plain.audio, rtol=0.1)
 
 
-def test_a_take_does_not_hang_on_the_sentences_before_it(tiny: Synthesizer, voice: Voice) -> None:
+def test_a_sentence_does_not_depend_on_those_before_it(tiny: Synthesizer, voice: Voice) -> None:
     after_one = list(tiny.speak("One is here. Two is there.", voice, SHORT))
     after_another = list(tiny.speak("A dog ran by. Two is there.", voice, SHORT))
     np.testing.assert_array_equal(after_one[1].codes_TQ, after_another[1].codes_TQ)
     assert not np.array_equal(after_one[0].codes_TQ, after_another[0].codes_TQ)
 
 
-def test_equal_sentences_get_different_takes(tiny: Synthesizer, voice: Voice) -> None:
+def test_equal_sentences_have_different_codes(tiny: Synthesizer, voice: Voice) -> None:
     first, second = tiny.speak("One is here. One is here.", voice, SHORT)
     assert not np.array_equal(first.codes_TQ, second.codes_TQ)
 
 
 def test_seeds_of_sentences_differ_and_fit_a_generator() -> None:
-    seeds = {piece_seed(seed, index) for seed in (0, 1, 2**70) for index in range(50)}
+    seeds = {sentence_seed(seed, index) for seed in (0, 1, 2**70) for index in range(50)}
     assert len(seeds) == 150
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
-def test_the_first_sentence_comes_before_the_second_is_begun(
+def test_the_first_sentence_is_returned_before_the_second_is_started(
     tiny: Synthesizer, voice: Voice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun: list[int] = []
-    prefill = Stepper.prefill
+    started: list[int] = []
+    prefill = ContinuousBatcher.prefill
 
     def counted(*arguments: Any) -> None:
-        begun.append(1)
+        started.append(1)
         prefill(*arguments)
 
-    monkeypatch.setattr(Stepper, "prefill", counted)
+    monkeypatch.setattr(ContinuousBatcher, "prefill", counted)
     pieces = tiny.speak("One is here. Two is there.", voice, SHORT)
     next(pieces)
-    assert len(begun) == 1
+    assert len(started) == 1
     next(pieces)
-    assert len(begun) == 2
+    assert len(started) == 2
 
 
-def test_progress_counts_sentences_and_frames(tiny: Synthesizer, voice: Voice) -> None:
-    heard: list[tuple[int, int, int]] = []
-    pieces = list(tiny.speak("One. Two.", voice, SHORT, on_progress=lambda *at: heard.append(at)))
-    assert heard == [(i, 2, frame) for i, piece in enumerate(pieces) for frame in range(1, piece.frames + 1)]
+def test_progress_reports_sentences_and_seconds(tiny: Synthesizer, voice: Voice) -> None:
+    reports: list[tuple[int, int, float]] = []
+    pieces = list(tiny.speak("One. Two.", voice, SHORT, on_progress=lambda *report: reports.append(report)))
+    assert reports == [
+        (i, 2, frame / tiny.frame_rate) for i, piece in enumerate(pieces) for frame in range(1, piece.frames + 1)
+    ]
 
 
 def test_a_sentence_that_does_not_stop_is_reported(tiny: Synthesizer, voice: Voice) -> None:
@@ -138,19 +142,19 @@ def test_a_sentence_that_does_not_stop_is_reported(tiny: Synthesizer, voice: Voi
     assert (piece.stop_reason, piece.frames) == ("max_frames", 1)
 
 
-def test_a_long_sentence_is_cut_to_what_the_checkpoint_can_say(tiny: Synthesizer, voice: Voice) -> None:
+def test_a_long_sentence_is_split_to_the_limit_of_the_checkpoint(tiny: Synthesizer, voice: Voice) -> None:
     pieces = list(tiny.speak("the cat sat on the mat and " * 20, voice, replace(SHORT, max_frames=1)))
     assert len(pieces) > 1
-    assert all(len(piece.text) <= tiny.limits.max_text_chars for piece in pieces)
+    assert all(len(piece.text) <= tiny.backend.limits.max_text_chars for piece in pieces)
 
 
-def test_nothing_to_say(tiny: Synthesizer, voice: Voice) -> None:
+def test_a_text_without_words(tiny: Synthesizer, voice: Voice) -> None:
     with pytest.raises(EmptyText):
         list(tiny.speak("...", voice, SHORT))
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_half_precision_speaks(tiny_checkpoint: Path, reference: Path, dtype: str) -> None:
+def test_half_precision(tiny_checkpoint: Path, reference: Path, dtype: str) -> None:
     half = Synthesizer.load(str(tiny_checkpoint), device="cpu", dtype=dtype)
     [piece] = half.speak("One is here.", half.voice(reference), SHORT)
     assert np.isfinite(piece.audio).all()
@@ -158,16 +162,16 @@ def test_half_precision_speaks(tiny_checkpoint: Path, reference: Path, dtype: st
 
 
 @pytest.mark.parametrize("name", ["tiny_checkpoint", "vallex_checkpoint"])
-def test_weights_in_8_bits_speak(request: pytest.FixtureRequest, reference: Path, name: str) -> None:
+def test_int8(request: pytest.FixtureRequest, reference: Path, name: str) -> None:
     small = Synthesizer.load(str(request.getfixturevalue(name)), device="cpu", dtype="int8")
     assert small.dtype == torch.int8
-    held = [tensor.dtype for model in (small.ar, small.nar) for tensor in model.layers.state_dict().values()]
-    assert torch.int8 in held
+    stored = [tensor.dtype for model in small.backend.modules for tensor in model.layers.state_dict().values()]
+    assert torch.int8 in stored
     [piece] = small.speak("One is here.", small.voice(reference, "What I said."), SHORT)
     assert piece.frames > 0
 
 
-# Many texts at once
+# Many jobs at the same time
 
 
 def jobs(voice: Voice, reference: Voice) -> list[Job]:
@@ -186,7 +190,7 @@ def jobs(voice: Voice, reference: Voice) -> list[Job]:
 
 @pytest.fixture
 def threads(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let torch think that there are so many cores."""
+    """Set the number of torch's threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(request.param)
     yield
@@ -196,41 +200,41 @@ def threads(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.mark.parametrize("threads", [1, 3], indirect=True)
 @pytest.mark.parametrize("slots", [1, 2, 4, 9])
 @pytest.mark.usefixtures("threads")
-def test_a_job_gives_what_the_same_text_gives_alone(tiny: Synthesizer, voice: Voice, slots: int) -> None:
+def test_a_job_gives_the_same_audio_as_its_text_alone(tiny: Synthesizer, voice: Voice, slots: int) -> None:
     given = jobs(voice, Voice(voice.codes_PQ[:20], "shorter"))
-    spoken = {done.job.key: done for done in tiny.speak_many(given, slots=slots)}
-    assert spoken.keys() == {job.key for job in given}
+    results = {result.job.key: result for result in tiny.speak_many(given, slots=slots)}
+    assert results.keys() == {job.key for job in given}
     for job in given:
-        done = spoken[job.key]
-        assert done.job is job
+        result = results[job.key]
+        assert result.job is job
         if job.key in "de":
-            assert done.pieces == ()
-            assert isinstance(done.error, EmptyText if job.key == "d" else UsageError)
+            assert result.pieces == ()
+            assert isinstance(result.error, EmptyText if job.key == "d" else UsageError)
             continue
-        assert done.error is None
-        with one_thread_each():  # more than one round the last bits of audio in another way
+        assert result.error is None
+        with one_thread_each():  # several threads round the last bits of audio differently
             alone = list(tiny.speak(job.text, job.voice, job.sampling, language=job.language))
-        assert [piece.text for piece in done.pieces] == [piece.text for piece in alone]
-        for piece, expected in zip(done.pieces, alone, strict=True):
+        assert [piece.text for piece in result.pieces] == [piece.text for piece in alone]
+        for piece, expected in zip(result.pieces, alone, strict=True):
             np.testing.assert_array_equal(piece.codes_TQ, expected.codes_TQ)
             np.testing.assert_array_equal(piece.audio, expected.audio)
             assert piece.stop_reason == expected.stop_reason
 
 
-def test_jobs_are_asked_for_one_by_one_and_given_as_they_are_done(tiny: Synthesizer, voice: Voice) -> None:
-    asked: list[str] = []
+def test_jobs_are_fetched_one_by_one_and_returned_as_they_are_done(tiny: Synthesizer, voice: Voice) -> None:
+    fetched: list[str] = []
 
-    def ask() -> Iterator[Job]:
+    def fetch() -> Iterator[Job]:
         for key in "abcd":
-            asked.append(key)
+            fetched.append(key)
             yield Job(key=key, text="One is here. Two is there.", voice=voice, sampling=replace(SHORT, max_frames=2))
 
-    seen = [(done.job.key, len(asked)) for done in tiny.speak_many(ask(), slots=1)]
+    seen = [(result.job.key, len(fetched)) for result in tiny.speak_many(fetch(), slots=1)]
     assert seen == [("a", 1), ("b", 2), ("c", 3), ("d", 4)]
 
 
-def in_turn(step: Any, errors: dict[int, Exception]) -> Any:
-    """Return what does the same as a step, but for the calls, counted from 0, that raise an error."""
+def raise_at_calls(step: Any, errors: dict[int, Exception]) -> Any:
+    """Return a function that raises errors at some calls, counted from 0, and else calls the step."""
     calls = itertools.count()
 
     def instead(*arguments: Any, **options: Any) -> Any:
@@ -241,48 +245,48 @@ def in_turn(step: Any, errors: dict[int, Exception]) -> Any:
     return instead
 
 
-STAGES = [(Stepper, "prefill"), (nar, "refine_many"), (Synthesizer, "_piece")]
+STAGES = [(ContinuousBatcher, "prefill"), (refine, "refine_many"), (Synthesizer, "_piece")]
 
 
 @pytest.mark.parametrize(("owner", "name"), [*STAGES, (ArpabetFrontEnd, "encode")])
 @pytest.mark.parametrize("slots", [1, 3])
-def test_an_error_in_a_job_leaves_the_others_alone(
+def test_an_error_in_a_job_does_not_affect_others(
     tiny: Synthesizer, voice: Voice, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, slots: int
 ) -> None:
     texts = ["One is here. Two is there.", "One is here.", "Two is there."]
     given = [Job(key=key, text=text, voice=voice, sampling=SHORT) for key, text in enumerate(texts)]
-    expected = {done.job.key: done for done in tiny.speak_many(given, slots=slots)}
-    monkeypatch.setattr(owner, name, in_turn(getattr(owner, name), {1: MemoryError(), 2: IndexError("?")}))
-    told = list(tiny.speak_many(given, slots=slots))
-    assert sorted(done.job.key for done in told) == [0, 1, 2]  # each once, also one of which two sentences fail
-    failed = {done.job.key for done in told if done.error is not None}
+    expected = {result.job.key: result for result in tiny.speak_many(given, slots=slots)}
+    monkeypatch.setattr(owner, name, raise_at_calls(getattr(owner, name), {1: MemoryError(), 2: IndexError("?")}))
+    results = list(tiny.speak_many(given, slots=slots))
+    assert sorted(result.job.key for result in results) == [0, 1, 2]  # each once, also one of which two sentences fail
+    failed = {result.job.key for result in results if result.error is not None}
     assert 1 <= len(failed) <= 2
-    for done in told:
-        if done.job.key not in failed:
-            for piece, before in zip(done.pieces, expected[done.job.key].pieces, strict=True):
+    for result in results:
+        if result.job.key not in failed:
+            for piece, before in zip(result.pieces, expected[result.job.key].pieces, strict=True):
                 np.testing.assert_array_equal(piece.audio, before.audio)
         else:
-            assert done.pieces == ()
+            assert result.pieces == ()
     [again] = tiny.speak_many(given[:1], slots=slots)
     np.testing.assert_array_equal(again.pieces[1].audio, expected[0].pieces[1].audio)
 
 
-def test_what_has_not_enough_memory_together_is_refined_one_by_one(
+def test_with_too_little_memory_for_a_group_requests_are_refined_one_by_one(
     tiny: Synthesizer, voice: Voice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = [Job(key=key, text="One is here.", voice=voice, sampling=replace(SHORT, seed=key)) for key in range(4)]
-    expected = {done.job.key: done.pieces[0].codes_TQ.tolist() for done in tiny.speak_many(given, slots=4)}
-    refine_many = nar.refine_many
+    expected = {result.job.key: result.pieces[0].codes_TQ.tolist() for result in tiny.speak_many(given, slots=4)}
+    refine_many = refine.refine_many
 
-    def cramped(model: Any, drafts: list[nar.Draft]) -> list[torch.Tensor]:
-        if len(drafts) > 1:
-            raise torch.OutOfMemoryError("together")
-        return refine_many(model, drafts)
+    def out_of_memory(model: Any, inputs: list[NarInput]) -> list[torch.Tensor]:
+        if len(inputs) > 1:
+            raise torch.OutOfMemoryError("a group")
+        return refine_many(model, inputs)
 
-    monkeypatch.setattr(nar, "refine_many", cramped)
-    monkeypatch.setattr(Synthesizer, "group", lambda self, slots: 2)
-    told = {done.job.key: done.pieces[0].codes_TQ.tolist() for done in tiny.speak_many(given, slots=4)}
-    assert told == expected
+    monkeypatch.setattr(refine, "refine_many", out_of_memory)
+    monkeypatch.setattr(CausalBackend, "group", lambda self, slots: 2)
+    codes = {result.job.key: result.pieces[0].codes_TQ.tolist() for result in tiny.speak_many(given, slots=4)}
+    assert codes == expected
 
 
 @pytest.mark.parametrize("threads", [1, 2], indirect=True)
@@ -293,23 +297,23 @@ def test_a_device_that_fails_ends_the_batch(
 ) -> None:
     given = [Job(key=key, text="One is here.", voice=voice, sampling=SHORT) for key in range(4)]
     lost = RuntimeError("CUDA error: unspecified launch failure")
-    monkeypatch.setattr(owner, name, in_turn(getattr(owner, name), {2: lost}))
+    monkeypatch.setattr(owner, name, raise_at_calls(getattr(owner, name), {2: lost}))
     with pytest.raises(RuntimeError, match="launch failure"):
         list(tiny.speak_many(given, slots=2))
 
 
-def test_speaking_goes_on_while_a_batch_is_under_way(tiny: Synthesizer, voice: Voice) -> None:
+def test_speak_works_while_speak_many_is_running(tiny: Synthesizer, voice: Voice) -> None:
     given = [Job(key=seed, text="One is here.", voice=voice, sampling=replace(SHORT, seed=seed)) for seed in range(3)]
     batch = tiny.speak_many(given, slots=1)
     first = next(batch)
     [between] = tiny.speak("Two is there.", voice, SHORT)
-    assert [done.job.key for done in (first, *batch)] == [0, 1, 2]
+    assert [result.job.key for result in (first, *batch)] == [0, 1, 2]
     [again] = tiny.speak("Two is there.", voice, SHORT)
     np.testing.assert_array_equal(between.codes_TQ, again.codes_TQ)
 
 
-def test_a_batch_needs_a_slot(tiny: Synthesizer) -> None:
-    with pytest.raises(ValueError, match="0 slots"):
+def test_slots_are_at_least_one(tiny: Synthesizer) -> None:
+    with pytest.raises(ValueError, match="slots is 0"):
         next(tiny.speak_many([], slots=0))
     assert list(tiny.speak_many([], slots=3)) == []
 
@@ -318,7 +322,7 @@ def test_a_batch_needs_a_slot(tiny: Synthesizer) -> None:
 
 
 @pytest.fixture(scope="module")
-def wanting(transcript_checkpoint: Path) -> Synthesizer:
+def with_transcript(transcript_checkpoint: Path) -> Synthesizer:
     return Synthesizer.load(str(transcript_checkpoint), device="cpu")
 
 
@@ -327,72 +331,73 @@ def recording(reference: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(reference, tmp_path / "ref.wav"))
 
 
-def test_a_transcript_is_given_or_found_beside_the_recording(wanting: Synthesizer, recording: Path) -> None:
+def test_a_transcript_is_given_or_found_beside_the_recording(with_transcript: Synthesizer, recording: Path) -> None:
     recording.with_suffix(".txt").write_text("What I said.\n")
-    assert wanting.voice(recording).transcript == "What I said."
-    assert wanting.voice(recording, "Something else.").transcript == "Something else."
+    assert with_transcript.voice(recording).transcript == "What I said."
+    assert with_transcript.voice(recording, "Something else.").transcript == "Something else."
 
 
-def test_a_missing_transcript_is_asked_for(wanting: Synthesizer, recording: Path) -> None:
+def test_a_missing_transcript_is_an_error_with_a_hint(with_transcript: Synthesizer, recording: Path) -> None:
     with pytest.raises(TranscriptMissing) as caught:
-        wanting.voice(recording)
-    for way in ("--prompt-text", str(recording.with_suffix(".txt")), "--transcribe"):
-        assert way in caught.value.hint
+        with_transcript.voice(recording)
+    for solution in ("Give a transcript", str(recording.with_suffix(".txt")), "transcribed"):
+        assert solution in caught.value.hint
+    assert "--" not in caught.value.hint  # the command line adds its options
     recording.with_suffix(".txt").write_bytes(b"caf\xe9")
     with pytest.raises(TextEncodingError):
-        wanting.voice(recording)
+        with_transcript.voice(recording)
 
 
-def test_a_transcript_of_more_than_can_be_heard(
-    wanting: Synthesizer, recording: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_transcript_of_more_than_can_be_used(
+    with_transcript: Synthesizer, recording: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wav_N, rate = soundfile.read(recording)
     soundfile.write(recording, np.tile(wav_N, 3), rate)  # twelve seconds, of which ten are used
     with pytest.raises(PromptTooLong):
-        wanting.voice(recording, "What I said.")
-    monkeypatch.setattr(synthesizer.listening, "transcribe", lambda wav_N: f"{len(wav_N) / SAMPLE_RATE:.0f} seconds.")
-    transcript = wanting.voice(recording, transcribe=True).transcript
+        with_transcript.voice(recording, "What I said.")
+    monkeypatch.setattr(synthesizer.asr, "transcribe", lambda wav_N, rate: f"{len(wav_N) / rate:.0f} seconds.")
+    transcript = with_transcript.voice(recording, transcribe=True).transcript
     assert transcript is not None
     assert 7 <= int(transcript.split()[0]) <= 10
 
 
-def test_a_recording_is_transcribed_if_wanted_and_nobody_tells_what_it_says(
-    wanting: Synthesizer, tiny: Synthesizer, recording: Path, monkeypatch: pytest.MonkeyPatch
+def test_transcribe_is_used_without_a_given_transcript(
+    with_transcript: Synthesizer, tiny: Synthesizer, recording: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard: list[int] = []
+    rates: list[int] = []
 
-    def transcribe(wav_N: Any) -> str:
-        heard.append(len(wav_N))
-        return "Overheard."
+    def transcribe(wav_N: Any, sample_rate: int) -> str:
+        rates.append(sample_rate)
+        return "Recognized."
 
-    monkeypatch.setattr(synthesizer.listening, "transcribe", transcribe)
-    voice = wanting.voice(recording, transcribe=True)
-    assert voice.transcript == "Overheard."
-    assert wanting.voice(recording, "Given.", transcribe=True).transcript == "Given."
+    monkeypatch.setattr(synthesizer.asr, "transcribe", transcribe)
+    voice = with_transcript.voice(recording, transcribe=True)
+    assert voice.transcript == "Recognized."
+    assert with_transcript.voice(recording, "Given.", transcribe=True).transcript == "Given."
     recording.with_suffix(".txt").write_text("Written.")
-    assert wanting.voice(recording).transcript == "Written."
+    assert with_transcript.voice(recording).transcript == "Written."
     assert tiny.voice(recording, transcribe=True).transcript is None
-    assert len(heard) == 1
+    assert rates == [SAMPLE_RATE]
 
 
-def test_a_transcript_without_words_is_an_error(wanting: Synthesizer, recording: Path) -> None:
+def test_a_transcript_without_words_is_an_error(with_transcript: Synthesizer, recording: Path) -> None:
     with pytest.raises(EmptyTranscript):
-        list(wanting.speak("One is here.", wanting.voice(recording, "..."), SHORT))
+        list(with_transcript.speak("One is here.", with_transcript.voice(recording, "..."), SHORT))
 
 
 def test_the_transcript_is_part_of_the_text(
-    wanting: Synthesizer, recording: Path, monkeypatch: pytest.MonkeyPatch
+    with_transcript: Synthesizer, recording: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[list[int], int]] = []
-    refine_many = nar.refine_many
+    refine_many = refine.refine_many
 
-    def watched(model: Any, drafts: list[nar.Draft]) -> list[torch.Tensor]:
-        seen.extend((draft.text_S.tolist(), draft.prompt_tokens) for draft in drafts)
-        return refine_many(model, drafts)
+    def recorded(model: Any, inputs: list[NarInput]) -> list[torch.Tensor]:
+        seen.extend((item.text_S.tolist(), item.prompt_tokens) for item in inputs)
+        return refine_many(model, inputs)
 
-    monkeypatch.setattr(nar, "refine_many", watched)
-    list(wanting.speak("One is here.", wanting.voice(recording, "What I said."), SHORT))
-    encode = wanting.front_end.encode
+    monkeypatch.setattr(refine, "refine_many", recorded)
+    list(with_transcript.speak("One is here.", with_transcript.voice(recording, "What I said."), SHORT))
+    encode = with_transcript.backend.front_end.encode
     assert seen == [(encode("What I said. One is here.").ids, len(encode("What I said.").ids))]
 
 
@@ -404,7 +409,7 @@ def test_a_model_that_needs_no_transcript_does_not_look_for_one(tiny: Synthesize
 
 
 @pytest.fixture(scope="module")
-def polyglot(vallex_checkpoint: Path) -> Synthesizer:
+def multilingual(vallex_checkpoint: Path) -> Synthesizer:
     return Synthesizer.load(str(vallex_checkpoint), device="cpu")
 
 
@@ -416,33 +421,34 @@ def preset(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_preset_speaks_three_languages(polyglot: Synthesizer, preset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_preset_speaks_three_languages(
+    multilingual: Synthesizer, preset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[list[int]] = []
-    prefill = Stepper.prefill
+    prefill = ContinuousBatcher.prefill
 
-    def watched(stepper: Stepper, row: int, utterance: Utterance) -> None:
-        assert utterance.text_S.tolist()[:4] == [24, 18, 51, 10]
-        assert utterance.languages_S is not None
-        seen.append(utterance.languages_S.tolist())
-        prefill(stepper, row, utterance)
+    def recorded(batcher: ContinuousBatcher, row: int, request: CausalRequest) -> None:
+        assert request.prefix.text_S.tolist()[:4] == [24, 18, 51, 10]
+        seen.append(request.prefix.languages_S.tolist())
+        prefill(batcher, row, request)
 
-    monkeypatch.setattr(Stepper, "prefill", watched)
-    voice = polyglot.voice(preset)
+    monkeypatch.setattr(ContinuousBatcher, "prefill", recorded)
+    voice = multilingual.voice(preset)
     assert voice.source == str(preset)
-    pieces = list(polyglot.speak("Good morning. 你好吗？", voice, replace(SHORT, max_frames=2)))
+    pieces = list(multilingual.speak("Good morning. 你好吗？", voice, replace(SHORT, max_frames=2)))
     assert [piece.text for piece in pieces] == ["Good morning.", "你好吗？"]
-    [piece] = polyglot.speak("はい。", voice, replace(SHORT, max_frames=2), accent="en")
+    [piece] = multilingual.speak("はい。", voice, replace(SHORT, max_frames=2), accent="en")
     assert piece.frames == 2
     assert [sorted(set(languages[4:])) for languages in seen] == [[0], [1], [0]]
     assert all(languages[:4] == [1] * 4 for languages in seen)  # the preset's own: Chinese
 
 
-def test_a_preset_is_for_vallex_alone(tiny: Synthesizer, polyglot: Synthesizer, preset: Path) -> None:
+def test_presets_are_refused_by_other_checkpoints(tiny: Synthesizer, multilingual: Synthesizer, preset: Path) -> None:
     with pytest.raises(ForeignPreset):
         tiny.voice(preset)
 
 
-def test_an_unknown_language_names_the_known(tiny: Synthesizer, voice: Voice) -> None:
+def test_an_unknown_language_names_the_known_ones(tiny: Synthesizer, voice: Voice) -> None:
     with pytest.raises(UsageError) as caught:
         list(tiny.speak("One is here.", voice, SHORT, language="zh"))
     assert "en" in caught.value.hint
@@ -452,7 +458,7 @@ def test_an_unknown_language_names_the_known(tiny: Synthesizer, voice: Voice) ->
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("key", "value", "message"),
     [
         ("front_end", "runes-7", "runes-7"),
         ("codec", {"kind": "opus"}, "opus"),
@@ -460,13 +466,11 @@ def test_an_unknown_language_names_the_known(tiny: Synthesizer, voice: Voice) ->
         ("sampling", {"warmth": 3}, "warmth"),
     ],
 )
-def test_a_configuration_from_another_world(
-    tiny_checkpoint: Path, tmp_path: Path, key: str, value: Any, said: str
-) -> None:
-    folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "odd"))
+def test_invalid_configurations(tiny_checkpoint: Path, tmp_path: Path, key: str, value: Any, message: str) -> None:
+    folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "invalid"))
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, key: value}))
-    with pytest.raises(DamagedCheckpoint, match=said):
+    with pytest.raises(DamagedCheckpoint, match=message):
         Synthesizer.load(str(folder), device="cpu")
 
 
@@ -512,8 +516,8 @@ def test_precisions(
     assert device.pick_dtype(name, where, parameters) == expected
 
 
-def test_precisions_that_cannot_be() -> None:
-    with pytest.raises(UsageError, match="int8 is for the CPU") as caught:
+def test_invalid_precisions() -> None:
+    with pytest.raises(UsageError, match="int8 needs a CPU") as caught:
         device.pick_dtype("int8", GPU, LARGE)
     assert "bfloat16" in caught.value.hint
     with pytest.raises(UsageError, match="float8"):
@@ -521,12 +525,12 @@ def test_precisions_that_cannot_be() -> None:
 
 
 @pytest.mark.cuda
-def test_a_gpu_speaks(tiny_checkpoint: Path, reference: Path) -> None:
+def test_a_gpu(tiny_checkpoint: Path, reference: Path) -> None:
     on_gpu = Synthesizer.load(str(tiny_checkpoint), device="cuda")
     voice = on_gpu.voice(reference)
     [piece] = on_gpu.speak("One is here.", voice, SHORT)
     assert np.isfinite(piece.audio).all()
     given = [Job(key=seed, text="One is here.", voice=voice, sampling=replace(SHORT, seed=seed)) for seed in range(5)]
-    spoken = {done.job.key: done.pieces[0].codes_TQ for done in on_gpu.speak_many(given, slots=2)}
-    np.testing.assert_array_equal(spoken[0], piece.codes_TQ)
-    assert spoken.keys() == set(range(5))
+    codes = {result.job.key: result.pieces[0].codes_TQ for result in on_gpu.speak_many(given, slots=2)}
+    np.testing.assert_array_equal(codes[0], piece.codes_TQ)
+    assert codes.keys() == set(range(5))

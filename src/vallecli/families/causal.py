@@ -214,7 +214,8 @@ class CausalBackend(ABC):
                     continue
                 yield pair, causal
 
-        with self.batcher(slots) as batcher, self._helpers(slots) as helpers:
+        many = slots > 1 or on_error is not None  # one of many jobs has the same audio whatever the slots
+        with self.batcher(slots) as batcher, self._helpers(many=many) as helpers:
             outputs = engine.decode(batcher, causal_requests(), on_frame=report, on_error=fail)
             done = engine.finish_in_groups(
                 outputs, finish, group=self.group(slots), helpers=helpers, ahead=batcher.rows, on_error=fail
@@ -283,10 +284,10 @@ class CausalBackend(ABC):
         """Return how many requests `finish` gets at once when `slots` are decoded together."""
         return 1 if self.device.type == "cpu" else -(-slots // 2)  # one request keeps a CPU busy
 
-    def _helpers(self, slots: int) -> AbstractContextManager[int]:
+    def _helpers(self, *, many: bool) -> AbstractContextManager[int]:
         """Yield the number of threads that can finish requests while this one takes decode steps."""
         small = self.parameters < devices.FULL_SIZE
-        return one_thread_each() if slots > 1 and small and self.device.type == "cpu" else nullcontext(0)
+        return one_thread_each() if many and small and self.device.type == "cpu" else nullcontext(0)
 
 
 def codes_to_int16(codes: Tensor) -> npt.NDArray[np.int16]:
