@@ -16,7 +16,7 @@ import soundfile
 import torch
 
 from vallecli import device, synthesizer
-from vallecli.audio import prompt
+from vallecli.audio import effects, prompt
 from vallecli.codec import equalizer
 from vallecli.decoding.batcher import ContinuousBatcher
 from vallecli.decoding.overlap import one_thread_each
@@ -65,6 +65,25 @@ def test_a_path_a_recording_and_a_voice_give_the_same_voice(tiny: Synthesizer, v
     np.testing.assert_array_equal(prepared.codes_PQ, voice.codes_PQ)
     assert prepared.source == "mine"
     assert tiny.voice(voice) is voice
+
+
+def test_a_recording_at_another_rate_is_resampled(tiny: Synthesizer, reference: Path) -> None:
+    recording = prompt.load(reference, sample_rate=16_000)
+    voice = tiny.voice(recording)
+    expected = tiny.voice(
+        replace(recording, wav=effects.resample(recording.wav, 16_000, SAMPLE_RATE), sample_rate=SAMPLE_RATE)
+    )
+    np.testing.assert_array_equal(voice.codes_PQ, expected.codes_PQ)
+    assert not np.array_equal(tiny.voice(replace(recording, sample_rate=SAMPLE_RATE)).codes_PQ, voice.codes_PQ)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"haeds": 2}, "have no option 'haeds'"), ({"heads": 2.5}, "option heads is 2.5"), ({"heads": True}, "heads")],
+)
+def test_invalid_loader_options(tiny_checkpoint: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Synthesizer.load(tiny_checkpoint, device="cpu", options=options)
 
 
 def test_pieces_are_the_decoded_codes_with_pauses_between_them(tiny: Synthesizer, voice: Voice) -> None:
