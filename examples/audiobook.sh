@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# An audiobook of a text file, a file for each paragraph, and a playlist:
+# Make an audiobook from a text file: one WAV per paragraph, and a playlist.
 #   examples/audiobook.sh examples/story.txt examples/reference.wav book
-# Edit the text and type it again: only the paragraphs that changed are spoken. More options go to valle batch.
+# After a change of the text, run the same command again: it speaks only the paragraphs that changed. Further arguments
+# are passed to valle batch.
 set -euo pipefail
 text=$1 voice=$(realpath "$2") folder=$3
 mkdir -p "$folder"

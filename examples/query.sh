@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Speech for the lines of a database that have none yet, each in the voice of who says it:
+# Speak the lines of a play in a database, each in the voice of its speaker.
 #   examples/query.sh play.db voices speech
-# play.db has a table lines (id, speaker, line); voices holds a recording of each speaker, such as voices/anna.wav.
+# play.db has a table lines (id, speaker, line); the folder voices has a recording of each speaker, such as
+# voices/anna.wav. Run the same command again to speak new lines only. Further arguments are passed to valle batch.
 set -euo pipefail
 database=$1 voices=$2 folder=$3
 sqlite3 -header -csv "$database" "SELECT id, line AS text, '${voices//\'/\'\'}/' || speaker || '.wav' AS prompt FROM lines" |

@@ -1,4 +1,4 @@
-# Speech as a target of make: jobs.csv to out/, and any text to a file of its own beside it.
+# Rules for make: jobs.csv to out/, and NAME.txt to NAME.flac.
 #   make -f examples/speech.mk out/results.jsonl chapter1.flac VOICE=examples/reference.wav
 VOICE ?= reference.wav
 

@@ -1,4 +1,4 @@
-"""The shell scripts of examples/ do what their first lines say, with a tiny model; those that cannot run here parse."""
+"""The shell scripts in examples/ work, with a tiny model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Shell = Callable[..., str]
 
 @pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch, tiny_checkpoint: Path, reference: Path) -> Shell:
-    """Run a command in this folder, where `valle` is ours and speaks a few frames; return its stdout."""
+    """Run a command that can use `valle`, which speaks a few frames, in an empty folder; return its stdout."""
     source = str(Path(vallecli.__file__).parent.parent)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([source, os.environ.get("PYTHONPATH", "")]))
     monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
@@ -38,7 +38,7 @@ def shell(monkeypatch: pytest.MonkeyPatch, tiny_checkpoint: Path, reference: Pat
 
 
 @pytest.mark.parametrize("script", sorted(EXAMPLES.glob("*.sh")), ids=lambda path: path.name)
-def test_scripts_parse_and_can_be_run(script: Path) -> None:
+def test_scripts_are_valid_and_executable(script: Path) -> None:
     subprocess.run(["bash", "-n", script], check=True)
     assert os.access(script, os.X_OK)
 
@@ -95,12 +95,12 @@ def test_make(shell: Shell) -> None:
 def test_podcast(shell: Shell) -> None:
     rows = ["Hello.,ref.wav", "Bye.,ref.wav", "Hello again.,ref.wav"]
     lengths = []
-    for count in (3, 2):  # the second time there is a row less, whose audio is still in the folder
+    for count in (3, 2):  # in the second run, a row is removed; its audio stays in the folder
         Path("jobs.csv").write_text("\n".join(["text,prompt", *rows[:count]]))
         shell(EXAMPLES / "podcast.sh", "jobs.csv", "a podcast.mp3")
         shell("ffmpeg", "-y", "-loglevel", "error", "-i", "a podcast.mp3", "-f", "s16le", "back.raw")
         lengths.append(Path("back.raw").stat().st_size)
     spoken = [path.stat().st_size for path in sorted(Path("a podcast").glob("*.raw"))]
     assert len(spoken) == 3
-    assert lengths == pytest.approx([sum(spoken), sum(spoken[:2])], rel=0.5)  # MP3 comes in whole frames
+    assert lengths == pytest.approx([sum(spoken), sum(spoken[:2])], rel=0.5)  # MP3 has whole frames
     assert lengths[0] > lengths[1]
