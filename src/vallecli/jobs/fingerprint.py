@@ -33,8 +33,8 @@ def revision(checkpoint: str, *, offline: bool = False) -> str:
     machine, or that has no files.
     """
     path = lookup.find(checkpoint, offline=offline)
-    found = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    files = [file for file in found if file.suffix not in DOCUMENTS]
+    inside = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix not in DOCUMENTS)
+    files = [path] if path.is_file() else inside
     if not files:
         raise DamagedCheckpoint(f"{path} has no files", "Give a complete checkpoint folder.")
     hashes = [(file.relative_to(path).as_posix(), local.sha256(file)) for file in files]
