@@ -224,6 +224,21 @@ def test_a_row_can_have_its_own_checkpoint(batch, transcript_checkpoint: Path, t
     assert first["revision"] != second["revision"]
 
 
+def test_without_ray_it_exits_with_7(batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    ran = batch(TWO, "--ray", "local")
+    assert (ran.code, ran.out) == (7, b"")
+    assert 'Run: pip install "vallecli[ray]"' in ran.err
+
+
+def test_a_package_that_rows_need_is_recorded_with_each_of_them(
+    batch, transcript_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "faster_whisper", None)
+    assert batch(TWO, "--checkpoint", transcript_checkpoint, "--transcribe").code == 6
+    assert {record["error"]["code"] for record in records().values()} == {"ExtraMissing"}
+
+
 def test_fail_fast_stops_at_a_refused_row(batch) -> None:
     assert batch([{"text": "?"}, {"text": "Hi."}], "--fail-fast").code == 6
     assert list(records()) == ["00001"]

@@ -27,7 +27,7 @@ from vallecli.cli.output import default_name, target
 from vallecli.cli.speak_run import read_text
 from vallecli.errors import UsageError
 from vallecli.families.valle import refine
-from vallecli.text.english.arpabet import ArpabetFrontEnd
+from vallecli.text.arpabet import ArpabetFrontEnd
 
 if TYPE_CHECKING:
     from conftest import Ran, Valle
@@ -414,6 +414,24 @@ def test_unusual_recordings(speak, own_folder: Path, rate: int, channels: int, s
     samples = np.tile(samples, (-(-rate * 2 // len(samples)), 1))
     writes(samples, rate, subtype=subtype)(own_folder / "ref.wav")
     assert speak(*HELLO, "--prompt", "ref.wav", "-o", "a.wav").code == 0
+
+
+def test_a_missing_optional_package_exits_with_7(
+    speak, transcript_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, own_folder: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "faster_whisper", None)
+    ran = speak(*HELLO, "--checkpoint", transcript_checkpoint, "--transcribe", "-o", "a.wav")
+    assert (ran.code, ran.out) == (7, b"")
+    assert 'Run: pip install "vallecli[asr]"' in ran.err
+    assert files_in(own_folder) == []
+
+
+def test_a_missing_player_exits_with_7(speak, monkeypatch: pytest.MonkeyPatch, own_folder: Path) -> None:
+    monkeypatch.setenv("PATH", str(own_folder))
+    ran = speak(*HELLO, "--play", "-o", "a.wav")
+    assert (ran.code, ran.out) == (7, b"")
+    assert "there is no audio player" in ran.err
+    assert files_in(own_folder) == []
 
 
 def test_an_existing_output_is_kept_without_force(speak, own_folder: Path) -> None:
