@@ -107,7 +107,7 @@ def make_checkpoint(folder: Path, *, front_end: str = "arpabet-1", max_prompt_fr
     from vallecli.families.valle.checkpoint import Checkpoint
     from vallecli.families.valle.config import ModelConfig
     from vallecli.families.valle.nar import NAR
-    from vallecli.text.english.arpabet import ArpabetFrontEnd
+    from vallecli.text.arpabet import ArpabetFrontEnd
 
     sizes = {"d_model": 32, "n_heads": 2, "n_layers": 2, "nar_d_model": 32, "nar_n_heads": 2, "nar_n_layers": 2}
     config = ModelConfig.from_dict(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from common import HOP
 
-from vallecli.text.english.arpabet import ArpabetFrontEnd
+from vallecli.text.arpabet import ArpabetFrontEnd
 from vallecli.text.english.normalize import normalize
 
 # The alphabet of hibari-tts (that of misaki) to ARPAbet; stress marks have no sound.

@@ -50,7 +50,7 @@ from vallecli.codec.nano import N_FFT, LogMel, NanoCodec, NanoCodecConfig
 from vallecli.codec.source_filter import PITCHES, pitches
 from vallecli.errors import EmptyText
 from vallecli.synthesizer import Synthesizer
-from vallecli.text.english.arpabet import ArpabetFrontEnd
+from vallecli.text.arpabet import ArpabetFrontEnd
 
 SEGMENT = SAMPLE_RATE  # samples of one training example: one second
 FRAMES = SEGMENT // HOP

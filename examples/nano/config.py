@@ -7,7 +7,7 @@ import torch
 from vallecli.codec.nano import NanoCodec
 from vallecli.codec.source_filter import DECIBEL, NOISE_BANDS
 from vallecli.families.causal import Limits
-from vallecli.text.english.arpabet import ArpabetFrontEnd
+from vallecli.text.arpabet import ArpabetFrontEnd
 
 MIN_PROMPT, AR_PROMPT, MAX_PROMPT = 60, 300, 600  # frames of a training prompt: 0.8 to 4 (AR) or 8 seconds (NAR)
 MODEL = {

@@ -27,7 +27,7 @@ from vallecli.families.valle.ar import AR
 from vallecli.families.valle.checkpoint import Checkpoint
 from vallecli.families.valle.config import ModelConfig
 from vallecli.families.valle.nar import NAR
-from vallecli.text.english.arpabet import ArpabetFrontEnd
+from vallecli.text.arpabet import ArpabetFrontEnd
 
 
 def newest(run: Path, *names: str) -> Path:

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from vallecli.codec.nano import NanoCodec
 from vallecli.codec.vocos import Backbone
-from vallecli.text.english.arpabet import ArpabetFrontEnd
+from vallecli.text.arpabet import ArpabetFrontEnd
 
 STEPS = 1500
 BATCH, RATE, WARMUP, FLOOR = 32, 2e-3, 50, 0.02

@@ -40,7 +40,7 @@ from voice import OtherVoice
 from vallecli.audio import files, prompt
 from vallecli.codec.nano import NanoCodec, NanoCodecConfig
 from vallecli.errors import EmptyText
-from vallecli.text.english.arpabet import ArpabetFrontEnd
+from vallecli.text.arpabet import ArpabetFrontEnd
 from vallecli.text.english.normalize import normalize
 
 LEAD, TAIL = 12 * HOP, 8 * HOP  # samples kept around the words; hibari-tts sounds up to 8 frames before its times

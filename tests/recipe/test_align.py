@@ -7,7 +7,7 @@ import pytest
 from align import SILENT, SOUND_CLASS, SOUNDS, Transcript, align, force
 
 from vallecli.errors import EmptyText
-from vallecli.text.english.arpabet import ArpabetFrontEnd
+from vallecli.text.arpabet import ArpabetFrontEnd
 
 
 def heard(sounds: list[str]) -> np.ndarray:

@@ -9,7 +9,7 @@ import tokens
 from align import SILENCE, SILENT, SOUND_CLASS
 from batches import Row
 
-from vallecli.text.english.arpabet import ArpabetFrontEnd
+from vallecli.text.arpabet import ArpabetFrontEnd
 
 
 def test_a_code_has_the_sound_that_it_has_most_often_in_stage_1_s_speech(tmp_path: Path) -> None:
