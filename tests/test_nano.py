@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from conftest import Valle
 
 from vallecli.checkpoints.local import sha256
@@ -52,3 +53,14 @@ def test_its_codes_are_the_frozen_ones(valle: Valle) -> None:
     ran = valle("speak", "--prompt", REFERENCE, "--text", frozen["text"], "--seed", str(frozen["seed"]), *plain)
     assert ran.code == 0, ran.err
     assert np.load("codes.npy").tolist() == frozen["codes"]
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+def test_its_audio_can_have_another_sample_rate(valle: Valle, rate: int) -> None:
+    options = ["--device", "cpu", "--seed", "1", "--max-seconds", "0.3", "--json", "--text", "Hello."]
+    ran = valle("speak", "--prompt", REFERENCE, *options, "--sample-rate", str(rate), "-o", "a.wav")
+    assert ran.code == 0, ran.err
+    summary, info = json.loads(ran.out), soundfile.info("a.wav")
+    assert info.samplerate == summary["sample_rate"] == rate
+    assert info.frames == pytest.approx(summary["frames"] * rate / 75, abs=1)  # nano has 75 frames per second
+    assert summary["seconds"] == pytest.approx(info.frames / rate, abs=0.001)
