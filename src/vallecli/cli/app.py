@@ -1,8 +1,8 @@
 """The table of commands, and the only place that turns an error into a message and an exit code.
 
 0 success · 1 a bug in valle · 2 usage · 3 bad input · 4 checkpoint · 5 device or memory · 6 rows of a batch failed
-· 7 a missing optional package or program · 130 interrupted (Ctrl-C) · 143 terminated (SIGTERM) · 141 the reader of
-stdout exited (128 + SIGPIPE, as shells report it), which is no error and prints nothing.
+· 7 a missing optional package or program · 129 hung up (SIGHUP) · 130 interrupted (Ctrl-C) · 143 terminated (SIGTERM)
+· 141 the reader of stdout exited (128 + SIGPIPE, as shells report it), which is no error and prints nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from vallecli.errors import UsageError, VallecliError
 from vallecli.settings import suggest
 
 COMPLETE = "_VALLE_COMPLETE"  # variable that the completion scripts of shells set
-EXIT_BUG, EXIT_INTERRUPTED, EXIT_CLOSED_PIPE, EXIT_TERMINATED = 1, 130, 141, 143
+EXIT_BUG, EXIT_INTERRUPTED, EXIT_CLOSED_PIPE = 1, 130, 141
+EXIT_SIGNALS = {"SIGHUP": 129, "SIGTERM": 143}
 
 app = typer.Typer(
     add_completion=True,
@@ -62,9 +63,7 @@ def root(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (sys.argv without the program's name by default) and return its exit code."""
     reporter = Reporter()
-    signal.signal(
-        signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED)
-    )  # unwinds the stack, so that no partial file stays
+    _exit_on_signals()
     try:
         # Not command.main(): it handles interrupts, closed pipes and usage errors differently.
         command = typer.main.get_command(app)
@@ -95,6 +94,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return EXIT_BUG
     return 0
+
+
+def _exit_on_signals() -> None:
+    """Exit by an exception on SIGTERM and SIGHUP, so that no partial file stays; ignored signals stay ignored."""
+    for name, code in EXIT_SIGNALS.items():
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_, code=code: sys.exit(code))
 
 
 def explain(error: Exception) -> VallecliError | None:

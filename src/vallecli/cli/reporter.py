@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from vallecli.cli.streams import write_message
+
 Progress = Callable[[int, int, float], None]  # (sentence, sentences, seconds of this sentence so far)
 
 
@@ -23,16 +25,16 @@ class Reporter:
     def info(self, line: str) -> None:
         """Print a message, unless --quiet."""
         if not self.quiet:
-            print(line, file=sys.stderr, flush=True)
+            write_message(f"{line}\n")
 
     def detail(self, line: str) -> None:
         """Print a message with --verbose."""
         if self.verbose:
-            print(line, file=sys.stderr, flush=True)
+            write_message(f"{line}\n")
 
     def error(self, message: str, hint: str = "") -> None:
         """Print an error and its hint, even with --quiet."""
-        print(message, *([f"  {hint}"] if hint else []), sep="\n", file=sys.stderr, flush=True)
+        write_message("\n".join([message, *([f"  {hint}"] if hint else [])]) + "\n")
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:

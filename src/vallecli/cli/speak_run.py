@@ -17,6 +17,7 @@ from vallecli.audio.prompt import PreparedPrompt
 from vallecli.checkpoints import lookup
 from vallecli.cli.output import STDOUT, Target, target
 from vallecli.cli.reporter import Reporter, write_json, write_line
+from vallecli.cli.streams import stdout_is_closed
 from vallecli.errors import InputError, OutputNotWritable, TextEncodingError, UsageError
 from vallecli.jobs.prompts import read_prompt
 from vallecli.settings import NAMES, Settings
@@ -74,6 +75,8 @@ def run(request: SpeakRequest, reporter: Reporter) -> None:
     """Check the arguments, load the checkpoint, speak and write the audio."""
     started = time.perf_counter()
     settings = request.settings
+    if request.output == STDOUT and stdout_is_closed():
+        raise UsageError("stdout is closed", "Name an output file.")
     if request.json and request.output == STDOUT:
         raise UsageError("--json and -o - both need stdout", "Leave one of them out.")
     path = lookup.find(settings.checkpoint, offline=settings.offline)

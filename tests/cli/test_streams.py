@@ -1,0 +1,78 @@
+"""Standard streams that are closed, full or without a reader, and signals: speech does not depend on stderr."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MAX_SECONDS = "0.3"
+
+
+@pytest.fixture
+def command(tiny_checkpoint: Path, reference: Path) -> str:
+    arguments = [
+        *("-m", "vallecli", "speak", "--checkpoint", tiny_checkpoint, "--device", "cpu", "--prompt", reference),
+        *("--text", "Hi.", "--seed", "1", "--max-seconds", MAX_SECONDS),
+    ]
+    return shlex.join([sys.executable, *map(str, arguments)])
+
+
+def shell(line: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(["bash", "-c", line], capture_output=True)
+
+
+@pytest.fixture
+def wav(command: str) -> bytes:
+    assert shell(f"{command} -o expected.wav").returncode == 0
+    return Path("expected.wav").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "stderr", ["2>&-", pytest.param("2>/dev/full", marks=pytest.mark.skipif(not Path("/dev/full").exists(), reason=""))]
+)
+def test_without_stderr_the_file_is_the_same(command: str, wav: bytes, stderr: str) -> None:
+    assert shell(f"{command} -o out.wav {stderr}").returncode == 0
+    assert Path("out.wav").read_bytes() == wav
+
+
+def test_without_stderr_messages_do_not_become_audio(command: str, wav: bytes) -> None:
+    done = shell(f"{command} -o - 2>&-")
+    assert done.returncode == 0
+    assert done.stdout[44:] == wav[44:]  # the header of a stream has no length
+
+
+def test_a_reader_of_stderr_that_exits_does_not_end_it(command: str, wav: bytes) -> None:
+    assert shell(f"set -o pipefail; {command} -o out.wav 2>&1 >/dev/null | true").returncode == 0
+    assert Path("out.wav").read_bytes() == wav
+
+
+def test_a_closed_stdout_is_refused_for_audio_only(command: str, wav: bytes) -> None:
+    done = shell(f"{command} -o - >&-")
+    assert done.returncode == 2
+    assert b"stdout is closed" in done.stderr
+    assert shell(f"{command} -o out.wav >&-").returncode == 0
+    assert Path("out.wav").read_bytes() == wav
+
+
+def test_a_closed_stdin_is_an_empty_text(command: str) -> None:
+    done = shell(f"{command.replace('--text Hi.', '')} -o out.wav <&-")
+    assert done.returncode == 3
+    assert b"no words" in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+def test_hangup_leaves_no_partial_file(command: str) -> None:
+    # The text is endless for the model's speed: the signal arrives while it speaks.
+    line = command.replace("Hi.", "Hi. " * 3000)
+    with subprocess.Popen(shlex.split(f"{line} -o out.wav -v"), stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        assert any("sentence 1:" in message for message in running.stderr)
+        running.send_signal(signal.SIGHUP)
+        running.stderr.read()
+    assert running.returncode == 129
+    assert [path.name for path in Path().iterdir()] == []
