@@ -581,7 +581,8 @@ def test_a_closed_pipe_ends_it_without_message(tiny_checkpoint: Path, reference:
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "message"), [(signal.SIGINT, 130, b"interrupted\n"), (signal.SIGTERM, 143, b"")]
+    ("number", "code", "message"),
+    [(signal.SIGINT, 130, b"interrupted\n"), (signal.SIGTERM, 143, b""), (signal.SIGHUP, 129, b"")],
 )
 def test_a_signal_ends_it_without_a_file(
     number: signal.Signals, code: int, message: bytes, tiny_checkpoint: Path, reference: Path, own_folder: Path
