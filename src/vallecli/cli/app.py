@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -20,12 +19,12 @@ from vallecli import __version__, errors
 from vallecli.cli import batch, bench, checkpoints, speak
 from vallecli.cli.hints import hint_for
 from vallecli.cli.reporter import Reporter
+from vallecli.cli.signals import exit_on_signals
 from vallecli.errors import UsageError, VallecliError
 from vallecli.settings import suggest
 
 COMPLETE = "_VALLE_COMPLETE"  # variable that the completion scripts of shells set
 EXIT_BUG, EXIT_INTERRUPTED, EXIT_CLOSED_PIPE = 1, 130, 141
-EXIT_SIGNALS = {"SIGHUP": 129, "SIGTERM": 143}
 
 app = typer.Typer(
     add_completion=True,
@@ -63,7 +62,7 @@ def root(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (sys.argv without the program's name by default) and return its exit code."""
     reporter = Reporter()
-    _exit_on_signals()
+    exit_on_signals()
     try:
         # Not command.main(): it handles interrupts, closed pipes and usage errors differently.
         command = typer.main.get_command(app)
@@ -94,14 +93,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return EXIT_BUG
     return 0
-
-
-def _exit_on_signals() -> None:
-    """Exit by an exception on SIGTERM and SIGHUP, so that no partial file stays; ignored signals stay ignored."""
-    for name, code in EXIT_SIGNALS.items():
-        number = getattr(signal, name, None)  # Windows has no SIGHUP
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, lambda *_, code=code: sys.exit(code))
 
 
 def explain(error: Exception) -> VallecliError | None:

@@ -15,6 +15,7 @@ from vallecli import atomic
 from vallecli.audio import effects, files, play
 from vallecli.audio.prompt import PreparedPrompt
 from vallecli.checkpoints import lookup
+from vallecli.cli import signals
 from vallecli.cli.output import STDOUT, Target, target
 from vallecli.cli.reporter import Reporter, write_json, write_line
 from vallecli.cli.streams import stdout_is_closed
@@ -119,13 +120,18 @@ def run(request: SpeakRequest, reporter: Reporter) -> None:
         reporter.info(f"transcript of the prompt: {voice.transcript}")
     heard = []  # for a player only: a long text makes hours of audio
     with reporter.progress() as show, where.open(spoken.sample_rate) as out:
+
+        def report_progress(sentence: int, sentences: int, seconds: float) -> None:
+            signals.check()
+            show(sentence, sentences, seconds)
+
         for piece in synthesizer.speak(
             text,
             voice,
             settings.sampling(synthesizer.sampling, seed=spoken.seed, frame_rate=synthesizer.frame_rate),
             language=request.language,
             accent=request.accent,
-            on_progress=show,
+            on_progress=report_progress,
         ):
             wav_N = effects.resample(piece.audio, piece.sample_rate, spoken.sample_rate)
             out.write(wav_N)
