@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from vallecli.audio import files
+from vallecli.audio import decode
 from vallecli.audio.files import open_output, read_audio, write_audio
 from vallecli.audio.ogg import set_serial
 from vallecli.audio.stream import Wav
@@ -101,7 +101,7 @@ def test_returns_the_mean_of_all_channels(channels: int) -> None:
 def test_reading_in_blocks_equals_reading_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(Path("a.wav"), np.stack([tone(), -tone(hertz=300)], axis=1))
     whole = read_audio(path, sample_rate=RATE)
-    monkeypatch.setattr(files, "READ_BLOCK", 1_001)
+    monkeypatch.setattr(decode, "READ_BLOCK", 1_001)
     np.testing.assert_array_equal(read_audio(path, sample_rate=RATE), whole)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import soxr
 
-from vallecli.audio.stream import Wav
+from vallecli.audio.pcm import Wav
 
 QUALITY = "HQ"  # soxr's name for 20 bits of precision, more than the 16 bits that are written
 

@@ -1,4 +1,4 @@
-"""Audio files: reads every format of libsndfile as mono; writes complete files or none."""
+"""Audio files: reads recordings in any common format as mono; writes complete files or none."""
 
 from __future__ import annotations
 
@@ -7,76 +7,72 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import soundfile
 
 from vallecli.atomic import replace_file
+from vallecli.audio.decode import Decoded, decode
 from vallecli.audio.effects import resample
-from vallecli.audio.stream import Encoder, Wav, Writer, new_encoder
-from vallecli.errors import AudioNotFound, DamagedAudio, NotAudio, OutputExists, OutputNotWritable, UsageError
+from vallecli.audio.encoders import new_encoder
+from vallecli.audio.ffmpeg import Unreadable
+from vallecli.audio.formats import check_rate, format_of, has_header
+from vallecli.audio.pcm import Encoder, Wav, Writer
+from vallecli.errors import AudioNotFound, DamagedAudio, NotAudio, OutputExists, OutputNotWritable
 
-FORMATS = {".wav": "wav", ".flac": "flac", ".ogg": "ogg", ".raw": "raw"}  # file ending -> format
-SAMPLE_RATES = range(4_000, 768_001)  # Hz, of all recorders; others come from damaged headers
-READ_BLOCK = 1 << 20  # samples of all channels that are read at once: 4 MiB in float32
 MAX_PIPE_BYTES = 1 << 28  # 256 MiB: a pipe cannot be rewound, so it is read into memory
 
 
-def read_audio(path: str | os.PathLike[str], *, sample_rate: int, max_seconds: float | None = None) -> Wav:
+@dataclass(frozen=True)
+class Recording:
+    """A recording as mono float32 audio (N,), and messages for the user about its defects."""
+
+    wav: Wav
+    notes: tuple[str, ...] = ()
+
+
+def read_recording(path: str | os.PathLike[str], *, sample_rate: int, max_seconds: float | None = None) -> Recording:
     """Read an audio file as mono float32 (N,) at `sample_rate` in Hz: the mean of its channels, resampled.
 
-    At most `max_seconds` are read. Raises AudioNotFound for a file that cannot be opened, NotAudio for one that
-    libsndfile cannot read or that has no samples, and DamagedAudio for samples that are NaN or infinite.
+    At most `max_seconds` are read. Of channels that cancel each other out, only the strongest is used. Raises
+    AudioNotFound for a file that cannot be opened, NotAudio for one that cannot be decoded or that has no samples, and
+    DamagedAudio for samples that are NaN or infinite.
     """
     path = Path(path)
     try:
         with path.open("rb") as file:
-            source = file.fileno() if file.seekable() else io.BytesIO(file.read(MAX_PIPE_BYTES))
-            with soundfile.SoundFile(source, closefd=False) as sound:
-                file_rate = sound.samplerate
-                if file_rate not in SAMPLE_RATES:
-                    raise NotAudio(path, f"its header has a sample rate of {file_rate} Hz")
-                frames = sound.frames if max_seconds is None else min(sound.frames, int(max_seconds * file_rate))
-                mono_N = _read_mono(sound, frames)
+            source = file if file.seekable() else io.BytesIO(file.read(MAX_PIPE_BYTES))
+            decoded = decode(source, max_seconds=max_seconds)
     except OSError as error:
         raise AudioNotFound(path, _reason(error)) from error
-    except soundfile.LibsndfileError as error:
-        raise NotAudio(path, _reason(error)) from error
-    if len(mono_N) == 0:
-        raise NotAudio(path, "it has no samples")
-    if not np.isfinite(mono_N).all():
+    except Unreadable as error:
+        raise NotAudio(path, error.reason) from error
+    if not np.isfinite(decoded.wav_N).all():
         raise DamagedAudio(path)
-    return resample(mono_N, file_rate, sample_rate)
+    return Recording(resample(decoded.wav_N, decoded.sample_rate, sample_rate), tuple(_notes(decoded, path)))
 
 
-def _read_mono(sound: Any, frames: int) -> Wav:
-    """Return the mean of all channels (N,), N <= frames, with one block of all channels in memory at a time."""
-    blocks = [np.zeros(0, np.float32)]
-    while frames > 0:
-        block = sound.read(min(frames, max(1, READ_BLOCK // sound.channels)), dtype="float32", always_2d=True)
-        if len(block) == 0:  # a truncated file has fewer samples than its header states
-            break
-        blocks.append(block.mean(axis=1))
-        frames -= len(block)
-    return np.concatenate(blocks)
+def _notes(decoded: Decoded, path: Path) -> Iterator[str]:
+    """Yield messages about the defects of a recording."""
+    if decoded.unfinished:
+        yield f"the header of {path} states no length: the file is read to its end"
+    if decoded.damaged:
+        yield f"{path} is incomplete or damaged: only what can be decoded is used"
+    if decoded.channel is not None:
+        yield f"the channels of {path} cancel each other out: only channel {decoded.channel + 1} is used"
+    if decoded.clipped:
+        yield f"{path} is clipped: it was recorded too loud, and the voice may sound distorted"
 
 
-def _reason(error: OSError | soundfile.LibsndfileError) -> str:
+def read_audio(path: str | os.PathLike[str], *, sample_rate: int, max_seconds: float | None = None) -> Wav:
+    """Return the audio of `read_recording` without its notes."""
+    return read_recording(path, sample_rate=sample_rate, max_seconds=max_seconds).wav
+
+
+def _reason(error: OSError) -> str:
     """Return the reason of an error, in lower case and without a final dot."""
-    text = error.error_string if isinstance(error, soundfile.LibsndfileError) else error.strerror or str(error)
-    return str(text).rstrip(".").lower()
-
-
-def format_of(path: Path) -> str:
-    """Return the output format for a file's ending: wav, flac, ogg or raw. Raises UsageError for another ending."""
-    format = FORMATS.get(path.suffix.lower())
-    if format is None:
-        raise UsageError(
-            f"{path}: unsupported file ending {path.suffix or '(none)'}", f"Supported endings: {', '.join(FORMATS)}."
-        )
-    return format
+    return str(error.strerror or error).rstrip(".").lower()
 
 
 def check_writable(path: Path, *, force: bool) -> None:
@@ -109,7 +105,7 @@ class _NamedWriter:
     def write(self, wav_N: Wav) -> None:
         try:
             self.encoder.write(wav_N)
-        except (OSError, soundfile.LibsndfileError) as error:
+        except OSError as error:
             raise OutputNotWritable(self.path, _reason(error)) from error
 
 
@@ -119,26 +115,29 @@ def open_output(
 ) -> Iterator[Writer]:
     """Yield a writer to a file that appears when the body has succeeded; see `atomic.replace_file`.
 
-    `sample_rate` is in Hz. The format is `format` (wav, flac, ogg or raw) or that of the file's ending. Raises
+    `sample_rate` is in Hz. The format is `format` (a name in formats.FORMATS) or that of the file's ending; ulaw and
+    alaw have a WAV header in a file that ends in .wav. The finished file is decoded before it appears. Raises
     OutputExists without `force`, also for a file that appeared during the body; OutputNotWritable; and UsageError for
-    an unknown ending. Errors of the body are passed on as they are.
+    an unknown ending or a sample rate that the format does not have. Errors of the body are passed on as they are.
     """
     path = Path(path)
     format = format or format_of(path)
+    check_rate(format, sample_rate)
     check_writable(path, force=force)
     body_error: BaseException | None = None
     try:
         with replace_file(path, overwrite=force) as file:
-            encoder = new_encoder(file, format, sample_rate=sample_rate)
+            encoder = new_encoder(file, format, sample_rate=sample_rate, header=has_header(format, path))
             try:
                 yield _NamedWriter(encoder, path)
             except BaseException as error:
                 body_error = error
                 with suppress(Exception):
-                    encoder.finish()  # libsndfile has to release the descriptor before the file is closed
+                    encoder.finish()  # releases the encoder before the file is closed
                 raise
             encoder.finish()
-    except (OSError, soundfile.LibsndfileError) as error:
+            encoder.check()
+    except OSError as error:
         if error is body_error:
             raise
         if isinstance(error, FileExistsError):

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from vallecli.audio.files import write_audio
-from vallecli.audio.stream import Wav
+from vallecli.audio.pcm import Wav
 from vallecli.errors import PlayerError, PlayerMissing
 
 # Players with the options to play one WAV file without a window and messages, and then exit; tried in this order.

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vallecli.audio.files import read_audio
-from vallecli.audio.stream import Wav
+from vallecli.audio.pcm import Wav
 from vallecli.errors import InputError, PromptTooShort, SilentPrompt, TextEncodingError
 
 DEFAULT_RATE = 24_000  # Hz, the rate of most codecs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vallecli.audio.effects import resample
-from vallecli.audio.stream import Wav
+from vallecli.audio.pcm import Wav
 from vallecli.errors import CheckpointError, EmptyTranscript
 from vallecli.extras import extra
 

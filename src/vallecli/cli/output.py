@@ -39,10 +39,11 @@ class Target:
 
 def target(output: str | None, form: str | None, *, prompt: str, text: str, force: bool) -> Target:
     """Return where the audio goes, checked before anything slow is done. Raises UsageError and OutputError."""
-    from vallecli.audio.files import FORMATS, check_writable, format_of
+    from vallecli.audio.files import check_writable
+    from vallecli.audio.formats import ENDINGS, FORMATS, format_of
 
-    if form is not None and form not in FORMATS.values():
-        raise UsageError(f"there is no format {form!r}", suggest(form, list(FORMATS.values())))
+    if form is not None and form not in FORMATS:
+        raise UsageError(f"there is no format {form!r}", suggest(form, list(FORMATS)))
     if output == STDOUT:
         if sys.stdout.isatty():
             raise UsageError(
@@ -50,7 +51,7 @@ def target(output: str | None, form: str | None, *, prompt: str, text: str, forc
             )
         return Target(None, form or "wav", force)
     path = Path(default_name(prompt, text, form or "wav") if output is None else output)
-    by_ending = FORMATS.get(path.suffix.lower())
+    by_ending = ENDINGS.get(path.suffix.lower())
     if form is not None and by_ending not in (None, form):
         raise UsageError(f"{path} is {by_ending} by its ending, but --format is {form}", "Leave one of them out.")
     check_writable(path, force=force)

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from pathvalidate import ErrorReason, Platform, ValidationError, validate_filename
 
-from vallecli.audio.files import format_of
+from vallecli.audio.formats import format_of
 from vallecli.errors import DuplicateRow, RowError, UnsafeName
 
 REASONS = {

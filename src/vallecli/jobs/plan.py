@@ -8,7 +8,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from vallecli.audio.files import FORMATS
+from vallecli.audio.formats import FORMATS
 from vallecli.checkpoints.local import sha256
 from vallecli.errors import RowError, UnsafeName, UsageError, VallecliError
 from vallecli.families.catalog import known_accents, known_languages, known_options
@@ -97,7 +97,7 @@ def make_plan(lines: Sequence[Line], defaults: Defaults, *, base: Path, out: Pat
     check_choice("--language", defaults.language, LANGUAGES)
     if defaults.accent is not None:
         check_choice("--accent", defaults.accent, ACCENTS)
-    check_choice("--format", defaults.format, list(FORMATS.values()))
+    check_choice("--format", defaults.format, list(FORMATS))
     planner = _Planner(defaults, base=base, out=out)
     refused: list[RefusedRow] = []
     claimed = []

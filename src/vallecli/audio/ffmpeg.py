@@ -1,0 +1,242 @@
+"""FFmpeg through PyAV: reads what phones record, and writes MP3, Opus and AAC. PyAV is imported at the first use.
+
+FFmpeg can open much more than recordings: playlists and session descriptions that name other files and servers. Only
+the formats listed here are opened, from an open file, and no demuxer may open anything else.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from contextlib import closing
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from vallecli.audio import mp4
+from vallecli.errors import DependencyMissing
+
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+
+Samples = npt.NDArray[np.float32]
+Blocks = Generator[tuple[int, Samples], None, None]
+"""Blocks of audio: the sample rate in Hz, and float samples (N, channels)."""
+
+# Recorders, phones, messengers, cameras and meeting programs write these. None of them refers to other files.
+DEMUXERS = (
+    *("mov", "matroska", "ogg", "aac", "amr", "caf", "asf", "flv", "avi", "mpegts", "mp3", "flac", "wv"),
+    *("wav", "w64", "aiff", "au"),
+)
+DECODERS = (
+    *("aac", "aac_latm", "alac", "amrnb", "amrwb", "ac3", "eac3", "opus", "vorbis", "flac", "speex", "libspeex"),
+    *("mp3", "mp3float", "mp2", "mp2float", "wmav1", "wmav2", "wmapro", "wmalossless", "wavpack", "g722"),
+    *("gsm", "gsm_ms", "adpcm_ima_wav", "adpcm_ima_qt", "adpcm_ms", "pcm_mulaw", "pcm_alaw", "pcm_u8", "pcm_s8"),
+    *("pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be"),
+    *("pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be"),
+)
+NO_PROTOCOL = "none"  # FFmpeg takes an empty list for "any protocol"
+MAX_BAD_PACKETS = 0.25  # of all packets; with more, a file counts as damaged
+INTEGERS = {"u1": (128, 2.0**7), "i2": (0, 2.0**15), "i4": (0, 2.0**31)}  # sample type -> (offset, full scale)
+
+# format -> container, encoder, options of the container
+ENCODERS: dict[str, tuple[str, str, dict[str, str]]] = {
+    "mp3": ("mp3", "libmp3lame", {}),
+    "opus": ("ogg", "libopus", {}),
+    "m4a": ("ipod", "aac", {"movflags": "+faststart"}),  # the index first: a pipe cannot be rewound
+}
+# format -> bits per second for sample rates up to a limit in Hz. Speech in mono is transparent or nearly so.
+BIT_RATES = {
+    "mp3": {12_000: 32_000, 24_000: 64_000, 48_000: 96_000},
+    "m4a": {12_000: 32_000, 24_000: 64_000, 48_000: 96_000},
+    "opus": {12_000: 24_000, 16_000: 32_000, 48_000: 48_000},
+}
+
+
+class Unreadable(Exception):
+    """The reason why a file, or the rest of it, cannot be decoded."""
+
+    def __init__(self, reason: str, *, known: bool = True) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.known = known
+        """Whether the file is audio in a known format."""
+
+
+def import_av() -> Any:
+    """Return the module av. Raises DependencyMissing."""
+    try:
+        import av
+    except ImportError as error:
+        raise DependencyMissing(f"this audio format needs PyAV: {error}", "Run: pip install av") from error
+    return av
+
+
+class _Input:
+    """The part of an open file that demuxers use: PyAV would pass on its name, whose ending can be misleading."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+
+
+def _refuse(url: str, flags: int, options: Any) -> Any:
+    raise PermissionError(f"a recording must not open other files: {url}")
+
+
+class FfmpegSource:
+    """The audio of an open file that FFmpeg can decode."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.damaged = False
+        """Whether a part could not be decoded; known at the end of `blocks`."""
+
+    def blocks(self) -> Blocks:
+        """Yield (sample rate in Hz, samples (N, channels)) of the first audio stream. Raises Unreadable."""
+        try:
+            av = import_av()
+        except DependencyMissing as error:
+            raise Unreadable(error.message) from error
+        is_mp4 = mp4.is_mp4(self.file)
+        if is_mp4 and not mp4.index_fits(self.file):
+            raise Unreadable("its index is damaged")
+        demuxers = [name for name in DEMUXERS if is_mp4 or name != "mov"]  # no index that was not checked
+        self.file.seek(0)
+        try:
+            container = av.open(
+                _Input(self.file),
+                container_options={
+                    "format_whitelist": ",".join(demuxers),
+                    "codec_whitelist": ",".join(DECODERS),
+                    "protocol_whitelist": NO_PROTOCOL,
+                },
+                metadata_errors="replace",
+                io_open=_refuse,
+            )
+        except av.error.FFmpegError as error:
+            raise Unreadable("it is damaged or incomplete", known=is_mp4) from error
+        with closing(container):
+            yield from self._decode(container, av.error.FFmpegError)
+
+    def _decode(self, container: Any, decoding_error: type[Exception]) -> Blocks:
+        stream = container.streams.best("audio")
+        if stream is None:
+            raise Unreadable("it has no audio")
+        codec = None if stream.codec_context is None else stream.codec_context.codec.name
+        if codec not in DECODERS:
+            raise Unreadable(f"its audio is in an unsupported format{f', {codec}' if codec else ''}")
+        rate = None
+        good = bad = 0
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets, None)  # None also after an error: the file cannot be read further
+                if packet is None:
+                    break
+                frames = packet.decode()
+            except decoding_error:
+                bad += 1
+                continue
+            good += 1
+            for frame in frames:
+                rate = rate or frame.sample_rate
+                if frame.sample_rate != rate:
+                    raise Unreadable(f"its sample rate changes from {rate} to {frame.sample_rate} Hz")
+                yield rate, _samples(frame)
+        self.damaged = bad > 0
+        if bad > MAX_BAD_PACKETS * (good + bad):
+            raise Unreadable(f"it is damaged: {bad} of {good + bad} blocks cannot be decoded")
+
+
+def _samples(frame: AudioFrame) -> Samples:
+    """Return the samples of a decoded frame as float (N, channels). Raises Unreadable."""
+    try:
+        array = frame.to_ndarray()
+    except (KeyError, ValueError) as error:
+        raise Unreadable(f"its samples have an unsupported type, {frame.format.name}") from error
+    samples_NC = array.T if frame.format.is_planar else array.reshape(-1, frame.layout.nb_channels)
+    if samples_NC.dtype.kind == "f":
+        return samples_NC.astype(np.float32)
+    offset, full_scale = INTEGERS[samples_NC.dtype.str[1:]]
+    return ((samples_NC.astype(np.float64) - offset) / full_scale).astype(np.float32)
+
+
+class _Output:
+    """A view of an output file with a position of its own: to move the index to the front, a file is read and written.
+
+    The attribute `closed` is for PyAV, which otherwise writes to a closed file when an encoder is discarded.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.position = 0
+
+    @property
+    def closed(self) -> bool:
+        return self.file.closed
+
+    def read(self, size: int) -> bytes:
+        self.file.seek(self.position)
+        data = self.file.read(size)
+        self.position += len(data)
+        return data
+
+    def write(self, data: bytes) -> int:
+        self.file.seek(self.position)
+        self.file.write(data)
+        self.position += len(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self.position}.get(whence)
+        self.position = offset + (self.file.seek(0, os.SEEK_END) if start is None else start)
+        return self.position
+
+    def tell(self) -> int:
+        return self.position
+
+
+class FfmpegEncoder:
+    """MP3, Opus or AAC from 16-bit samples, to a file that is open for reading, writing and seeking.
+
+    Equal samples give equal bytes: the containers have neither dates nor random numbers.
+    """
+
+    def __init__(self, file: BinaryIO, format: str, sample_rate: int) -> None:
+        av = import_av()
+        container, encoder, options = ENCODERS[format]
+        self.sample_rate = sample_rate
+        self.time_base = Fraction(1, sample_rate)
+        self.samples = 0
+        if format == "m4a":
+            options = {**options, "movie_timescale": str(sample_rate)}  # else the duration is rounded to milliseconds
+        self.container = av.open(
+            _Output(file),
+            "w",
+            format=container,
+            container_options={"fflags": "+bitexact", **options},
+            io_open=lambda url, flags, options: _Output(file),
+        )
+        bit_rate = next(rate for limit, rate in BIT_RATES[format].items() if sample_rate <= limit)
+        self.stream = self.container.add_stream(
+            encoder, rate=sample_rate, layout="mono", bit_rate=bit_rate, options={"flags": "+bitexact"}
+        )
+        self.container.start_encoding()  # also for audio without samples
+
+    def write(self, samples_N: npt.NDArray[np.int16]) -> None:
+        """Encode samples (N,); the last ones may be written by `finish`."""
+        from av import AudioFrame
+
+        frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples_N)[None], format="s16", layout="mono")
+        frame.sample_rate, frame.time_base, frame.pts = self.sample_rate, self.time_base, self.samples
+        self.samples += len(samples_N)
+        self.container.mux(self.stream.encode(frame))
+
+    def finish(self) -> None:
+        """Write what is buffered and the index; the file stays open."""
+        try:
+            self.container.mux(self.stream.encode(None))
+        finally:
+            self.container.close()
