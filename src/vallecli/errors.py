@@ -63,6 +63,24 @@ Path = str | PathLike[str]
 # Errors of the disk, not of one file.
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
+WRITING_HINTS = {  # by errno
+    errno.ENOSPC: "Free some space, or choose another disk.",
+    errno.EDQUOT: "Your disk quota is used up: delete some files, or choose another disk.",
+    errno.EFBIG: "The disk allows no larger file: choose another disk, or raise the limit (ulimit -f).",
+    errno.EIO: "The disk is damaged or was removed: choose another disk.",
+    errno.EACCES: "Choose another folder, or change its permissions.",
+    errno.EPERM: "Choose another folder, or change its permissions.",
+    errno.EROFS: "Choose another folder: this disk is read-only.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+    errno.ENOTDIR: "Choose another folder: a part of this name is a file.",
+    errno.EEXIST: "Choose another folder: this name is a file.",
+}
+
+
+def writing_hint(code: int | None) -> str:
+    """Return what to do when writing fails with an errno."""
+    return WRITING_HINTS.get(code or 0, "Choose another place.")
+
 
 class VallecliError(Exception):
     """A message, a hint that says what to do next, and an exit code for scripts."""
@@ -177,10 +195,11 @@ class EmptyTranscript(TextError):
 
 
 class TextEncodingError(TextError):
-    """Bytes that are not UTF-8."""
+    """Bytes that are not UTF-8; `kind` is what they probably are, `encoding` a name for iconv."""
 
-    def __init__(self, source: Path) -> None:
-        super().__init__(f"{source} is not UTF-8 text", "Convert it first, for example: iconv -f latin1 -t utf-8")
+    def __init__(self, source: Path, kind: str = "", encoding: str | None = "windows-1252") -> None:
+        hint = "Save it as plain text in UTF-8." if encoding is None else f"Convert it: iconv -f {encoding} -t utf-8"
+        super().__init__(f"{source} is not UTF-8 text{f', but probably {kind}' if kind else ''}", hint)
 
 
 class PresetError(InputError):
@@ -236,10 +255,10 @@ class OutputExists(OutputError):
 
 
 class OutputNotWritable(OutputError):
-    """An output whose folder is missing or read-only."""
+    """An output whose folder is missing or read-only; `code` is the errno, if there is one."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"cannot write {path}: {reason}", "Choose another place.")
+    def __init__(self, path: Path, reason: str, code: int | None = None) -> None:
+        super().__init__(f"cannot write {path}: {reason}", writing_hint(code))
 
 
 class FolderInUse(OutputError):
@@ -264,10 +283,11 @@ class FolderGone(OutputError):
 class FolderNotWritable(OutputError):
     """An output folder that nothing more can be written to."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(
-            f"cannot write {path}: {reason}", "Free some space and run the same command again: it resumes."
-        )
+    def __init__(self, path: Path, error: OSError) -> None:
+        hint = writing_hint(error.errno)
+        if error.errno in DISK and error.errno != errno.EROFS:
+            hint += " Then run the same command again: it resumes."
+        super().__init__(f"cannot write {path}: {(error.strerror or str(error)).lower()}", hint)
 
 
 class CheckpointError(VallecliError):
@@ -397,23 +417,44 @@ def explain(error: Exception) -> VallecliError | None:
     """Return the meaning of any library's error for the user, or None if it can only be a bug in valle."""
     if isinstance(error, VallecliError):
         return error
-    if _out_of_memory(error):
+    if (short := shortage(error)) is not None:
+        return short
+    if isinstance(error, OSError) and error.errno in DISK:
+        return OutputError(f"cannot write: {os.strerror(error.errno).lower()}", writing_hint(error.errno))
+    return None
+
+
+# How libraries without classes for it, the kernel and the dynamic loader say that memory, handles or threads ran out.
+NO_MEMORY = (
+    *("can't allocate memory", "Cannot allocate memory", "failed to map segment", "std::bad_alloc", "bad allocation"),
+    *("(os error 12)", "[Errno 12]"),
+)
+NO_HANDLES = ("Too many open files", "(os error 24)", "[Errno 24]")
+NO_THREADS = ("can't start new thread", "Resource temporarily unavailable", "pthread_create")
+
+
+def shortage(error: Exception) -> DeviceError | None:
+    """Return the meaning of an error if it says that memory, file handles or threads ran out, else None."""
+    text = str(error) if isinstance(error, RuntimeError | OSError | ImportError) or _is_safetensors(error) else ""
+    if _out_of_memory(error) or any(phrase in text for phrase in NO_MEMORY):
         return OutOfMemory(
             "there is not enough memory",
             "Use the CPU, a smaller checkpoint, shorter sentences or fewer of them at the same time.",
         )
-    if isinstance(error, OSError) and error.errno in DISK:
-        return OutputError(
-            f"cannot write: {os.strerror(error.errno).lower()}", "Choose another disk, or free some space."
-        )
+    if any(phrase in text for phrase in NO_HANDLES):
+        return DeviceError("too many files are open", "Raise the limit, for example: ulimit -n 1024")
+    if any(phrase in text for phrase in NO_THREADS):
+        return DeviceError("no more threads can be started", "Raise the limit of processes: ulimit -u")
     return None
+
+
+def _is_safetensors(error: Exception) -> bool:
+    return type(error).__name__ == "SafetensorError"  # its library is not imported for this
 
 
 def _out_of_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError):
         return True
     torch = sys.modules.get("torch")  # it is not imported for this: an error of torch needs torch
-    if torch is None or not isinstance(error, RuntimeError):
-        return False
-    # torch has no class for it on a CPU.
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    out_of_memory: type | None = getattr(torch, "OutOfMemoryError", None)
+    return out_of_memory is not None and isinstance(error, out_of_memory)

@@ -1,56 +1,39 @@
 """The only reader of weight files. They are read as data: tensors and plain values, mapped into memory, never code.
 
-Two containers exist. PyTorch's `.pt`, `.bin`, `.th` and `.ckpt` are zip archives with a pickle, of which only tensors,
-plain values and the names of paths are accepted. safetensors files (also `.sft`) are a JSON header and raw bytes.
+Two containers exist. PyTorch's `.pt`, `.bin`, `.th` and `.ckpt` have a pickle, of which only tensors, plain values and
+the names of paths are accepted (`pickles`, `pytorch`). safetensors files (also `.sft`) are a JSON header and raw bytes.
+No size in a file is believed before it is compared with what the file has.
 """
 
 from __future__ import annotations
 
 import ctypes
-import json
 import mmap
-import pickle
-import re
-import zipfile
+import stat
+import struct
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vallecli.errors import DamagedCheckpoint, UnknownFormat
+from vallecli import errors
+from vallecli.checkpoints import pytorch, strict_json
+from vallecli.checkpoints.pickles import MAX_DIMENSIONS, Refused
+from vallecli.errors import DamagedCheckpoint, UnknownFormat, VallecliError
 
 AGAIN = "Copy or download it again."
 MAX_JSON_BYTES = 2**20  # of a configuration beside the weights
+MAX_HEADER_BYTES = 2**22  # of a safetensors file; that of a full-size model has 60 kB
+MAX_REASON = 200  # characters of a message that another library wrote, or a file
 SUFFIXES = (".pt", ".pth", ".bin", ".th", ".ckpt", ".safetensors", ".sft")
-
-
-class _PathText(str):
-    """A pathlib object of the file, as text: its parts joined, never a path on this machine."""
-
-    def __new__(cls, *parts: str) -> _PathText:
-        return super().__new__(cls, "/".join(parts))
-
-
-PATHLIB: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
-    (_PathText, f"{module}.{name}")
-    for module in ("pathlib", "pathlib._local")  # the second is its name in Python 3.13
-    for name in ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")
-]  # trainers store the folders they ran in
 
 
 def read(path: Path, *, verify: bool = True) -> Any:
     """Return the contents of a weight file of either container; see read_pt. UnknownFormat says what else it is."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(64)
-    except FileNotFoundError as error:
-        raise DamagedCheckpoint(f"{path} does not exist", "Give the file of the checkpoint.") from error
-    except OSError as error:
-        raise DamagedCheckpoint(f"cannot read {path}: {error.strerror or error}") from error
+    head = _head(path, 512)
     if not head:
         raise DamagedCheckpoint(f"{path} is empty", AGAIN)
     if head[4:9] == b"\0\0\0\0{":  # the high bytes of the header's length; its first byte may be that of a pickle
@@ -59,6 +42,11 @@ def read(path: Path, *, verify: bool = True) -> Any:
         if path.suffix == ".safetensors":  # torch.load would go by the name
             raise UnknownFormat(f"{path} is a PyTorch file, in spite of its name", "Rename it so that it ends in .pt.")
         return read_pt(path, verify=verify)
+    if head[257:262] == b"ustar":
+        raise UnknownFormat(
+            f"{path} is a tar archive, the format of PyTorch before 2017",
+            "Load it with the program that it belongs to, and save it again with torch.save.",
+        )
     if head.startswith(b"version https://git-lfs"):
         raise UnknownFormat(f"{path} is a Git LFS pointer, not the file itself", "Fetch the file with: git lfs pull")
     raise UnknownFormat(
@@ -67,24 +55,75 @@ def read(path: Path, *, verify: bool = True) -> Any:
     )
 
 
+def _head(path: Path, length: int) -> bytes:
+    """Return the first bytes of a file. DamagedCheckpoint for what is no file: a pipe would never end."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise DamagedCheckpoint(f"cannot read {path}: it is not a regular file", "Give the file of the checkpoint.")
+        with path.open("rb") as file:
+            return file.read(length)
+    except (OSError, ValueError) as error:  # ValueError: a name with a null character
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: Exception) -> VallecliError:
+    """Return what an error means that occurred while a file of a checkpoint was read."""
+    if isinstance(error, FileNotFoundError):
+        return DamagedCheckpoint(f"{path} does not exist", "Give the file of the checkpoint.")
+    if (shortage := errors.shortage(error)) is not None:
+        return shortage
+    if isinstance(error, OSError):
+        return DamagedCheckpoint(f"cannot read {path}: {(error.strerror or str(error)).lower()}")
+    reason = (str(error).splitlines() or ["it ends early"])[0]
+    return DamagedCheckpoint(f"{path} is damaged: {reason[:MAX_REASON]}", AGAIN)
+
+
 def read_safetensors(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a safetensors file; the header is read, the rest is mapped. Raises DamagedCheckpoint."""
+    _check_header(path)
     try:
         return load_file(path)
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise DamagedCheckpoint(f"{path} is damaged: {error}", AGAIN) from error
+    except (SafetensorError, OSError, ValueError, RuntimeError, MemoryError) as error:
+        raise unreadable(path, error) from error
 
 
 def safetensors_metadata(path: Path) -> dict[str, str]:
     """Return the metadata of a safetensors file, {} for any other file. Raises DamagedCheckpoint."""
+    if _head(path, 9)[8:] != b"{":
+        return {}
+    _check_header(path)
     try:
-        with path.open("rb") as file:
-            if file.read(9)[8:] != b"{":
-                return {}
         with safe_open(path, framework="pt") as opened:
             return dict(opened.metadata() or {})
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise DamagedCheckpoint(f"{path} is damaged: {error}", AGAIN) from error
+    except (SafetensorError, OSError, ValueError, RuntimeError, MemoryError) as error:
+        raise unreadable(path, error) from error
+
+
+def _check_header(path: Path) -> None:
+    """Raise DamagedCheckpoint for a header that is larger than that of any model, or has sizes that no tensor has.
+
+    Whether the sizes fit the file is checked by the library.
+    """
+    head = _head(path, 8 + MAX_HEADER_BYTES)
+    length = struct.unpack("<Q", head[:8])[0] if len(head) >= 8 else 0
+    try:
+        if length > MAX_HEADER_BYTES:
+            raise ValueError(f"its header is said to have {length} bytes")
+        if not 0 < length <= len(head) - 8:
+            raise ValueError("it ends within its header")
+        header = strict_json.loads_object(head[8 : 8 + length].decode(), max_chars=MAX_HEADER_BYTES)
+        for name, entry in header.items():
+            shape = entry.get("shape") if isinstance(entry, dict) else None
+            if name == "__metadata__":
+                continue
+            if (
+                not isinstance(shape, list)
+                or len(shape) > MAX_DIMENSIONS
+                or not all(type(size) is int for size in shape)
+            ):
+                raise ValueError(f"{name[:MAX_REASON]!r} in its header is no tensor")
+    except ValueError as error:
+        raise unreadable(path, error) from error
 
 
 def read_pt(path: Path, *, verify: bool = True) -> Any:
@@ -93,42 +132,14 @@ def read_pt(path: Path, *, verify: bool = True) -> Any:
     To verify the checksums, the whole file is read once; otherwise tensors are read as they are used.
     """
     try:
-        zipped = zipfile.is_zipfile(path)
-        if zipped:
-            _check_archive(path, verify=verify)
-        with torch.serialization.safe_globals(PATHLIB):
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
-    except FileNotFoundError as error:
-        raise DamagedCheckpoint(f"{path} does not exist", "Give the file of the checkpoint.") from error
-    except pickle.UnpicklingError as error:
-        named = re.search(r"GLOBAL (\S+)", str(error))
-        reason = f"its pickle asks for {named[1]}" if named else "its pickle has more than tensors and plain values"
+        return pytorch.load(path, verify=verify)
+    except Refused as error:
+        reason = str(error)[:MAX_REASON]
         raise DamagedCheckpoint(
             f"{path} is refused: {reason}", "Use a checkpoint you trust, saved as tensors."
         ) from error
-    except DamagedCheckpoint:
-        raise
-    except Exception as error:  # an unpickler that reads noise can raise anything
-        reason = (str(error).splitlines() or ["it ends early"])[0]
-        raise DamagedCheckpoint(f"{path} is damaged: {reason}", AGAIN) from error
-
-
-def _check_archive(path: Path, *, verify: bool) -> None:
-    """Refuse an archive that would unpack to more than its size and, to verify, one with wrong checksums.
-
-    torch checks neither when it maps a file. It stores without compression, so that sizes have to add up.
-    """
-    with zipfile.ZipFile(path) as archive:
-        entries = archive.infolist()
-        declared, size = sum(entry.file_size for entry in entries), path.stat().st_size
-        if declared > size or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-            raise DamagedCheckpoint(
-                f"{path} is refused: {size} bytes that would unpack to {declared}, which torch never writes"
-            )
-        if len({entry.filename for entry in entries}) < len(entries):
-            raise DamagedCheckpoint(f"{path} is refused: it has two entries of the same name")
-        if verify and (name := archive.testzip()) is not None:
-            raise DamagedCheckpoint(f"{path} is damaged: the checksum of {name} is wrong", AGAIN)
+    except Exception as error:  # a reader of noise can raise anything
+        raise unreadable(path, error) from error
 
 
 def read_tensors(path: Path, *, verify: bool = True) -> Mapping[str, Any]:
@@ -151,18 +162,30 @@ def state_dict(contents: Any) -> Mapping[str, Any]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a small JSON file. Raises DamagedCheckpoint."""
+    """Return the object in a small JSON file; see strict_json. Raises DamagedCheckpoint."""
+    return parse_json(path, read_text(path, "a configuration", MAX_JSON_BYTES), "a configuration")
+
+
+def parse_json(path: Path, text: str, what: str, parser: Callable[[str], Any] = strict_json.loads) -> dict[str, Any]:
+    """Return the object in the text of a file. DamagedCheckpoint says that the file is not `what`, or damaged."""
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise DamagedCheckpoint(f"{path} is too long for a configuration")
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DamagedCheckpoint(f"{path} does not exist", "Give a complete checkpoint folder.") from error
-    except (ValueError, OSError, RecursionError) as error:
-        raise DamagedCheckpoint(f"{path} is damaged: {error}", AGAIN) from error
+        value = parser(text)
+    except ValueError as error:
+        raise unreadable(path, error) from error
     if not isinstance(value, dict):
-        raise DamagedCheckpoint(f"{path} is not a configuration: it is no JSON object")
+        raise DamagedCheckpoint(f"{path} is not {what}: it is no JSON object")
     return value
+
+
+def read_text(path: Path, what: str, max_bytes: int) -> str:
+    """Return the text of a small file. DamagedCheckpoint if it is too long for `what`, or cannot be read."""
+    content = _head(path, max_bytes + 1)
+    if len(content) > max_bytes:
+        raise DamagedCheckpoint(f"{path} is too long for {what}")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise DamagedCheckpoint(f"{path} is damaged: it is not UTF-8 text", AGAIN) from error
 
 
 class MappedFiles:
