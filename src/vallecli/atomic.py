@@ -1,14 +1,30 @@
-"""Outputs that appear whole or not at all: written beside their place, then renamed. Every output uses this module."""
+"""Outputs that appear whole or not at all: written beside their place, then renamed. Every output uses this module.
+
+A process locks its temporary files (flock), and the lock ends with the process, however it ends. So `sweep` can remove
+the leftovers of killed processes, and those alone.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
+import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+PART = re.compile(r"\.valle-[0-9a-f]{16}\.part")
+NEW, OLD = "new", "old"  # in the temporary folder of replace_folder
+STALE = 60  # seconds from which a temporary file without a lock is a leftover; a new one is not locked yet
 
 
 def part_name(path: Path) -> Path:
@@ -28,6 +44,7 @@ def replace_file(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     try:
         file = temporary.open("x+b")
         try:
+            _lock(file.fileno())
             yield file
             file.flush()
             os.fsync(file.fileno())  # a power failure must not leave an empty file under this name
@@ -46,20 +63,84 @@ def replace_file(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
 def replace_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder that replaces `path` when the body has succeeded; what was there before is removed then.
 
-    On any exception, including Ctrl-C, nothing changes. Raises OSError.
+    On any exception, including Ctrl-C, nothing changes. A link at `path` is replaced, its target stays. Raises OSError.
     """
-    temporary, before = part_name(path), part_name(path)
+    temporary = part_name(path)
+    new, old = temporary / NEW, temporary / OLD / path.name
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        if path.exists():
-            path.rename(before)
-        try:
-            temporary.rename(path)
-        except BaseException:
-            if before.exists():
-                before.rename(path)
-            raise
+        new.mkdir(parents=True)
+        with _locked(temporary):
+            yield new
+            if os.path.lexists(path):
+                old.parent.mkdir()
+                path.rename(old)
+            new.rename(path)
     finally:
-        for folder in (temporary, before):
-            shutil.rmtree(folder, ignore_errors=True)
+        if os.path.lexists(old) and not os.path.lexists(path):
+            old.rename(path)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files and folders that killed processes have left in a folder.
+
+    A folder that was moved aside by `replace_folder`, and not replaced yet, is moved back.
+    """
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if PART.fullmatch(path.name) is None:
+                continue
+            with suppress(OSError):
+                _sweep(path)
+
+
+def _sweep(path: Path) -> None:
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode) and not stat.S_ISREG(status.st_mode):
+        return
+    if abs(time.time() - status.st_mtime) < STALE or not is_unlocked(path):
+        return
+    if stat.S_ISREG(status.st_mode):
+        path.unlink()
+        return
+    if (path / OLD).is_dir():
+        for old in (path / OLD).iterdir():
+            target = path.with_name(old.name)
+            if not os.path.lexists(target):
+                old.rename(target)
+    shutil.rmtree(path)
+
+
+def is_unlocked(path: Path) -> bool:
+    """Return whether no process has locked a file or folder with flock; False if that cannot be known."""
+    if fcntl is None:
+        return False
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Lock a folder during the body, if the system and the file system can."""
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        _lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    if fcntl is not None:
+        with suppress(OSError):  # some network file systems have no locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
