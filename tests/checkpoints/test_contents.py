@@ -9,7 +9,7 @@ import pytest
 import torch
 from published import write_lifeiteng
 
-from vallecli.checkpoints import weights
+from vallecli.checkpoints import small_files, weights
 from vallecli.checkpoints.contents import MAX_DEPTH, Contents
 from vallecli.errors import DamagedCheckpoint, UnknownFormat
 
@@ -18,13 +18,13 @@ from vallecli.errors import DamagedCheckpoint, UnknownFormat
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that are read, in order."""
     names: list[str] = []
-    for name in ("read", "read_json"):
+    for module, name in ((weights, "read"), (small_files, "read_json")):
 
-        def recorded(path: Path, original: object = getattr(weights, name), **options: bool) -> object:
+        def recorded(path: Path, original: object = getattr(module, name), **options: bool) -> object:
             names.append(path.name)
             return original(path, **options)  # type: ignore[operator]
 
-        monkeypatch.setattr(weights, name, recorded)
+        monkeypatch.setattr(module, name, recorded)
     return names
 
 

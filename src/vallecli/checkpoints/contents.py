@@ -1,4 +1,7 @@
-"""The files of a checkpoint, before any family has recognised it. Files are read on demand."""
+"""The files of a checkpoint, before any family has recognised it. Files are read on demand.
+
+torch is imported when the first weight file is read.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from vallecli.checkpoints import weights
+from vallecli.checkpoints import small_files
 from vallecli.errors import DamagedCheckpoint
 
 CONFIGURATIONS = ("config.json", "args.json")  # a folder may be given by its configuration
@@ -59,16 +62,20 @@ class Contents:
     def json(self, name: str) -> dict[str, Any] | None:
         """Return the JSON object in a file of the folder, None without that file. Raises DamagedCheckpoint."""
         path = self.beside(name)
-        return None if path is None else weights.read_json(path)
+        return None if path is None else small_files.read_json(path)
 
     def raw(self, path: Path) -> Any:
         """Return the contents of a weight file. Raises CheckpointError."""
+        from vallecli.checkpoints import weights
+
         if path not in self._raw:
             self._raw[path] = weights.read(path, verify=self.verify)
         return self._raw[path]
 
     def tensors(self, path: Path) -> Mapping[str, Any]:
         """Return the state dict of a weight file, {} if it has none. Raises CheckpointError."""
+        from vallecli.checkpoints import weights
+
         return weights.state_dict(self.raw(path))
 
     @cached_property

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-import stat
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +18,23 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vallecli import errors
 from vallecli.checkpoints import pytorch, strict_json
 from vallecli.checkpoints.pickles import MAX_DIMENSIONS, Refused
-from vallecli.errors import DamagedCheckpoint, UnknownFormat, VallecliError
+from vallecli.checkpoints.small_files import AGAIN as AGAIN  # `as`: other modules import it from here
+from vallecli.checkpoints.small_files import MAX_JSON_BYTES as MAX_JSON_BYTES
+from vallecli.checkpoints.small_files import MAX_REASON, head_of, unreadable
+from vallecli.checkpoints.small_files import parse_json as parse_json
+from vallecli.checkpoints.small_files import read_json as read_json
+from vallecli.checkpoints.small_files import read_text as read_text
+from vallecli.errors import DamagedCheckpoint, UnknownFormat
 
-AGAIN = "Copy or download it again."
-MAX_JSON_BYTES = 2**20  # of a configuration beside the weights
 MAX_HEADER_BYTES = 2**22  # of a safetensors file; that of a full-size model has 60 kB
-MAX_REASON = 200  # characters of a message that another library wrote, or a file
 SUFFIXES = (".pt", ".pth", ".bin", ".th", ".ckpt", ".safetensors", ".sft")
 
 
 def read(path: Path, *, verify: bool = True) -> Any:
     """Return the contents of a weight file of either container; see read_pt. UnknownFormat says what else it is."""
-    head = _head(path, 512)
+    head = head_of(path, 512)
     if not head:
         raise DamagedCheckpoint(f"{path} is empty", AGAIN)
     if head[4:9] == b"\0\0\0\0{":  # the high bytes of the header's length; its first byte may be that of a pickle
@@ -55,29 +56,6 @@ def read(path: Path, *, verify: bool = True) -> Any:
     )
 
 
-def _head(path: Path, length: int) -> bytes:
-    """Return the first bytes of a file. DamagedCheckpoint for what is no file: a pipe would never end."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise DamagedCheckpoint(f"cannot read {path}: it is not a regular file", "Give the file of the checkpoint.")
-        with path.open("rb") as file:
-            return file.read(length)
-    except (OSError, ValueError) as error:  # ValueError: a name with a null character
-        raise unreadable(path, error) from error
-
-
-def unreadable(path: Path, error: Exception) -> VallecliError:
-    """Return what an error means that occurred while a file of a checkpoint was read."""
-    if isinstance(error, FileNotFoundError):
-        return DamagedCheckpoint(f"{path} does not exist", "Give the file of the checkpoint.")
-    if (shortage := errors.shortage(error)) is not None:
-        return shortage
-    if isinstance(error, OSError):
-        return DamagedCheckpoint(f"cannot read {path}: {(error.strerror or str(error)).lower()}")
-    reason = (str(error).splitlines() or ["it ends early"])[0]
-    return DamagedCheckpoint(f"{path} is damaged: {reason[:MAX_REASON]}", AGAIN)
-
-
 def read_safetensors(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a safetensors file; the header is read, the rest is mapped. Raises DamagedCheckpoint."""
     _check_header(path)
@@ -89,7 +67,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def safetensors_metadata(path: Path) -> dict[str, str]:
     """Return the metadata of a safetensors file, {} for any other file. Raises DamagedCheckpoint."""
-    if _head(path, 9)[8:] != b"{":
+    if head_of(path, 9)[8:] != b"{":
         return {}
     _check_header(path)
     try:
@@ -104,7 +82,7 @@ def _check_header(path: Path) -> None:
 
     Whether the sizes fit the file is checked by the library.
     """
-    head = _head(path, 8 + MAX_HEADER_BYTES)
+    head = head_of(path, 8 + MAX_HEADER_BYTES)
     length = struct.unpack("<Q", head[:8])[0] if len(head) >= 8 else 0
     try:
         if length > MAX_HEADER_BYTES:
@@ -159,33 +137,6 @@ def state_dict(contents: Any) -> Mapping[str, Any]:
     if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
         return {}
     return {name.removeprefix("module."): tensor for name, tensor in state.items()}
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a small JSON file; see strict_json. Raises DamagedCheckpoint."""
-    return parse_json(path, read_text(path, "a configuration", MAX_JSON_BYTES), "a configuration")
-
-
-def parse_json(path: Path, text: str, what: str, parser: Callable[[str], Any] = strict_json.loads) -> dict[str, Any]:
-    """Return the object in the text of a file. DamagedCheckpoint says that the file is not `what`, or damaged."""
-    try:
-        value = parser(text)
-    except ValueError as error:
-        raise unreadable(path, error) from error
-    if not isinstance(value, dict):
-        raise DamagedCheckpoint(f"{path} is not {what}: it is no JSON object")
-    return value
-
-
-def read_text(path: Path, what: str, max_bytes: int) -> str:
-    """Return the text of a small file. DamagedCheckpoint if it is too long for `what`, or cannot be read."""
-    content = _head(path, max_bytes + 1)
-    if len(content) > max_bytes:
-        raise DamagedCheckpoint(f"{path} is too long for {what}")
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        raise DamagedCheckpoint(f"{path} is damaged: it is not UTF-8 text", AGAIN) from error
 
 
 class MappedFiles:

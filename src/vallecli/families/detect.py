@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vallecli.checkpoints.contents import Contents
-from vallecli.checkpoints.weights import SUFFIXES
 from vallecli.errors import UnknownFormat
 from vallecli.families.base import Backend, Description, Family, parse_options
 from vallecli.families.catalog import FAMILIES
@@ -30,6 +29,8 @@ def detect(path: Path, *, verify: bool) -> tuple[Family, Contents]:
     names = ", ".join(family.name for family in FAMILIES)
     problem = f"{contents.path} is not a checkpoint in a known format"
     if contents.file is None:
+        from vallecli.checkpoints.weights import SUFFIXES  # imports torch
+
         found = [file.relative_to(contents.path).as_posix() for file in contents.files]
         hint = f"Give the folder that was downloaded or converted, or a weight file in it. Known formats: {names}."
         weights = [name for name in found if name.endswith(SUFFIXES)]
