@@ -101,9 +101,11 @@ def test_long_recordings_are_cut_at_a_pause(synth: Synth, max_seconds: float) ->
     prepared = synth.prepare(*parts, max_seconds=max_seconds)
     assert prepared.seconds == pytest.approx(pause_at + 0.15, abs=0.15)
     assert prepared.cut
-    [note] = prepared.notes
-    assert "voice.wav" in note
-    assert f"{prepared.seconds:.1f} s" in note
+    assert prepared.notes == []
+    found = pause_at + 12.3
+    used = f"the first {prepared.seconds:.1f} s of {prepared.found_seconds:.1f} s of speech in voice.wav are used"
+    assert prepared.found_seconds == pytest.approx(found, abs=0.2)
+    assert prompt.used_part(prepared, "voice.wav", prepared.seconds) == used
 
 
 def test_recordings_without_a_pause_are_cut(synth: Synth) -> None:
@@ -124,6 +126,14 @@ def test_shorten_cuts_prepared_prompts_that_are_too_long(synth: Synth) -> None:
     assert shorter.seconds == pytest.approx(3.65, abs=0.15)
     assert shorter.sample_rate == synth.rate
     assert shorter.cut
+
+
+def test_the_message_about_the_used_part_has_the_number_of_the_models(synth: Synth) -> None:
+    whole, long = synth.prepare(synth.speech(5.0)), synth.prepare(synth.speech(25.0))
+    assert prompt.used_part(whole, "a.wav", whole.seconds) is None
+    assert prompt.used_part(whole, "a.wav", whole.seconds + 0.05) is None  # codes have a whole number of frames
+    assert prompt.used_part(whole, "a.wav", 3.0) == "the first 3.0 s of 5.0 s of speech in a.wav are used"
+    assert prompt.used_part(long, "a.wav", 3.0) == "the first 3.0 s of 25.0 s of speech in a.wav are used"
 
 
 # The level
@@ -157,6 +167,18 @@ def test_the_input_is_not_modified(synth: Synth) -> None:
     before = wav_N.copy()
     synth.prepare(wav_N)
     np.testing.assert_array_equal(wav_N, before)
+
+
+@pytest.mark.parametrize("level", [-40.0, -60.0])  # dB, in addition to the 25 dB of the signal
+def test_quiet_speech_is_used_if_it_stands_out(synth: Synth, level: float) -> None:
+    gain = np.float32(10 ** (level / 20))
+    wav_N = np.concatenate([synth.silence(1.0), gain * synth.speech(4.0), synth.silence(1.0)])
+    prepared = synth.prepare(wav_N + synth.noise(6.0, level - 60))
+    assert prepared.seconds == pytest.approx(4.2, abs=0.3)
+    assert 0.03 < np.sqrt(np.mean(prepared.wav**2)) < 0.2
+    assert prepared.notes == ([] if level == -40 else ["voice.wav is very quiet: the voice may sound noisy"])
+    with pytest.raises(SilentPrompt):
+        synth.prepare(synth.noise(6.0, -70.0))  # a quiet room
 
 
 # Too little speech
@@ -197,7 +219,8 @@ def test_only_the_first_minute_of_a_file_is_read(synth: Synth, monkeypatch: pyte
     prepared = prompt.load("long.wav", sample_rate=synth.rate)
     assert prepared.seconds == pytest.approx(5.0, abs=0.3)
     assert prepared.cut
-    assert any("first 6 s of long.wav" in note for note in prepared.notes)
+    message = prompt.used_part(prepared, "long.wav", 4.0)
+    assert message == f"the first 4.0 s of speech in long.wav are used, of more than {prepared.seconds:.1f} s"
 
 
 @pytest.mark.parametrize(

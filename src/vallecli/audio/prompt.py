@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vallecli.audio.files import read_audio
+from vallecli.audio.files import read_recording
 from vallecli.audio.pcm import Wav
 from vallecli.errors import InputError, PromptTooShort, SilentPrompt, TextEncodingError
 
@@ -34,7 +34,9 @@ MAX_PAUSE_STEPS = 100  # 1 s; longer silences are removed
 STEPS_BEFORE, STEPS_AFTER = 10, 15  # 100 ms and 150 ms kept around speech, for soft beginnings and endings
 
 # Levels in dB relative to full scale, and differences in dB.
-SILENT_DB = -65.0  # recordings with quieter speech count as silent
+SILENT_DB = -85.0  # recordings with quieter speech count as silent,
+QUIET_DB = -65.0  # and so do those with quieter speech that does not stand out from the noise
+CONTRAST_DB = 15.0  # by this much
 RANGE_DB = 40.0  # speech is at most this much below its maximum
 NOISE_DB = 6.0  # speech is at least this much above the noise,
 HEADROOM_DB = 12.0  # or, in loud noise, at most this much below its maximum
@@ -54,21 +56,36 @@ class PreparedPrompt:
     seconds: float
     """Duration of `wav`."""
     notes: list[str] = field(default_factory=list)
-    """Messages for the user: speech that was cut off, or too little speech."""
+    """Messages for the user about defects of the recording; see also `used_part`."""
     cut: bool = False
     """Whether speech was cut off, so that a transcript of the whole recording does not match."""
+    found_seconds: float | None = None
+    """Duration of all speech that was found, if some of it was cut off."""
+    more: bool = False
+    """Whether the recording goes on after the part that was read."""
 
 
 def load(
     path: str | PathLike[str], *, sample_rate: int = DEFAULT_RATE, max_seconds: float = MAX_SECONDS
 ) -> PreparedPrompt:
     """Read and prepare a recording, at `sample_rate` in Hz. Raises the errors of `read_audio` and `prepare`."""
-    wav_N = read_audio(path, sample_rate=sample_rate, max_seconds=MAX_READ_SECONDS)
-    prepared = prepare(wav_N, path, sample_rate=sample_rate, max_seconds=max_seconds)
-    if len(wav_N) >= int(MAX_READ_SECONDS * sample_rate):
-        prepared.notes.insert(0, f"only the first {MAX_READ_SECONDS:g} s of {path} are used")
-        return replace(prepared, cut=True)
-    return prepared
+    recording = read_recording(path, sample_rate=sample_rate, max_seconds=MAX_READ_SECONDS)
+    prepared = prepare(recording.wav, path, sample_rate=sample_rate, max_seconds=max_seconds)
+    more = len(recording.wav) >= int(MAX_READ_SECONDS * sample_rate)
+    return replace(prepared, notes=[*recording.notes, *prepared.notes], cut=prepared.cut or more, more=more)
+
+
+def used_part(recording: PreparedPrompt, source: str | PathLike[str], seconds: float) -> str | None:
+    """Return a message about the part of a recording that models use, `seconds` of it; None if they use all of it.
+
+    Models can use less than `prepare` returns.
+    """
+    used, found = f"{seconds:.1f}", f"{recording.found_seconds or recording.seconds:.1f}"
+    if recording.more:
+        return f"the first {used} s of speech in {source} are used, of more than {found} s"
+    if seconds >= (recording.found_seconds or recording.seconds) or used == found:
+        return None
+    return f"the first {used} s of {found} s of speech in {source} are used"
 
 
 def prepare(
@@ -83,21 +100,29 @@ def prepare(
         raise SilentPrompt(source)
     wav_N = (wav_N - wav_N.mean(dtype=np.float64)).astype(np.float32)  # removes the DC offset of a microphone
     step = sample_rate // STEPS_PER_SECOND
-    spans = _speech_spans(wav_N, step)
+    spans, loud = _speech_spans(wav_N, step)
     if not spans:
         raise SilentPrompt(source)
     wav_N = _join_spans(wav_N, spans, step)
     seconds = len(wav_N) / sample_rate
     if seconds < MIN_SECONDS:
         raise PromptTooShort(source, int(10 * seconds) / 10, MIN_SECONDS)  # rounded down, never "1.0 s"
-    notes = []
-    if seconds > max_seconds:
-        wav_N = _cut_at_pause(wav_N, max_seconds, step)
-        notes.append(f"the first {len(wav_N) / sample_rate:.1f} s of {seconds:.1f} s of speech in {source} are used")
-    elif seconds < GOOD_SECONDS:
-        notes.append(f"{source} has only {seconds:.1f} s of speech; 3 to 10 s give a more similar voice")
     cut = seconds > max_seconds
-    return PreparedPrompt(_normalize_level(wav_N, step), sample_rate, len(wav_N) / sample_rate, notes, cut=cut)
+    if cut:
+        wav_N = _cut_at_pause(wav_N, max_seconds, step)
+    notes = []
+    if seconds < GOOD_SECONDS:
+        notes.append(f"{source} has only {seconds:.1f} s of speech; 3 to 10 s give a more similar voice")
+    if loud < QUIET_DB:
+        notes.append(f"{source} is very quiet: the voice may sound noisy")
+    return PreparedPrompt(
+        _normalize_level(wav_N, step),
+        sample_rate,
+        len(wav_N) / sample_rate,
+        notes,
+        cut=cut,
+        found_seconds=seconds if cut else None,
+    )
 
 
 def shorten(recording: PreparedPrompt, source: str | PathLike[str], max_seconds: float) -> PreparedPrompt:
@@ -134,13 +159,16 @@ def _levels(wav_N: Wav, step: int) -> npt.NDArray[np.float64]:
     return np.asarray(10 * np.log10(np.convolve(squares, window, mode="same")[:steps] + 1e-12))
 
 
-def _speech_spans(wav_N: Wav, step: int) -> list[tuple[int, int]]:
-    """Return the spans of speech as (start, end) in steps; pauses of up to a second are part of a span."""
+def _speech_spans(wav_N: Wav, step: int) -> tuple[list[tuple[int, int]], float]:
+    """Return the spans of speech as (start, end) in steps, and its level in dB.
+
+    Pauses of up to a second are part of a span.
+    """
     levels = _levels(wav_N, step)
     loud = float(np.sort(levels)[-max(1, min(LOUD_STEPS, len(levels) // 2))])
-    if loud < SILENT_DB:
-        return []
     noise = float(np.percentile(levels, 10))
+    if loud < SILENT_DB or (loud < QUIET_DB and loud < noise + CONTRAST_DB):
+        return [], loud
     threshold = max(loud - RANGE_DB, min(noise + NOISE_DB, loud - HEADROOM_DB))
     edges = np.flatnonzero(np.diff(np.concatenate([[0], levels > threshold, [0]])))
     spans: list[tuple[int, int]] = []
@@ -151,7 +179,7 @@ def _speech_spans(wav_N: Wav, step: int) -> list[tuple[int, int]]:
             spans[-1] = (spans[-1][0], end)
         else:
             spans.append((start, end))
-    return spans
+    return spans, loud
 
 
 def _join_spans(wav_N: Wav, spans: list[tuple[int, int]], step: int) -> Wav:

@@ -21,11 +21,19 @@ NAME_LETTERS = 40  # of the prompt's name and of the text, in a default file nam
 
 @dataclass(frozen=True)
 class Target:
-    """Where the audio goes: a file, or stdout if the path is None; the format is wav, flac, ogg or raw."""
+    """Where the audio goes: a file, or stdout if the path is None. The format is a name in audio.formats.FORMATS."""
 
     path: Path | None
     format: str
     force: bool
+    sample_rate: int | None
+    """In Hz, if it was given."""
+
+    def rate(self, native: int) -> int:
+        """Return the sample rate of the output in Hz, for a checkpoint with audio of `native` Hz."""
+        from vallecli.audio.formats import output_rate
+
+        return output_rate(self.format, self.sample_rate, native)
 
     def open(self, sample_rate: int) -> AbstractContextManager[Writer]:
         """Yield a writer of pieces; a file appears when all of them are written, a pipe gets each at once."""
@@ -37,10 +45,12 @@ class Target:
         return open_output(self.path, sample_rate=sample_rate, format=self.format, force=self.force)
 
 
-def target(output: str | None, form: str | None, *, prompt: str, text: str, force: bool) -> Target:
+def target(
+    output: str | None, form: str | None, *, prompt: str, text: str, force: bool, sample_rate: int | None
+) -> Target:
     """Return where the audio goes, checked before anything slow is done. Raises UsageError and OutputError."""
     from vallecli.audio.files import check_writable
-    from vallecli.audio.formats import ENDINGS, FORMATS, format_of
+    from vallecli.audio.formats import ENDINGS, FORMATS, check_rate, fits, format_of
 
     if form is not None and form not in FORMATS:
         raise UsageError(f"there is no format {form!r}", suggest(form, list(FORMATS)))
@@ -49,16 +59,19 @@ def target(output: str | None, form: str | None, *, prompt: str, text: str, forc
             raise UsageError(
                 "a terminal cannot show audio", "Pipe it (valle speak ... -o - | ffplay -) or name a file."
             )
-        return Target(None, form or "wav", force)
-    path = Path(default_name(prompt, text, form or "wav") if output is None else output)
-    by_ending = ENDINGS.get(path.suffix.lower())
-    if form is not None and by_ending not in (None, form):
+        check_rate(form or "wav", sample_rate)
+        return Target(None, form or "wav", force, sample_rate)
+    path = Path(default_name(prompt, text, FORMATS[form or "wav"].ending) if output is None else output)
+    if form is not None and not fits(form, path):
+        by_ending = ENDINGS[path.suffix.lower()]
         raise UsageError(f"{path} is {by_ending} by its ending, but --format is {form}", "Leave one of them out.")
+    form = form or format_of(path)
+    check_rate(form, sample_rate)
     check_writable(path, force=force)
-    return Target(path, form or format_of(path), force)
+    return Target(path, form, force, sample_rate)
 
 
-def default_name(prompt: str, text: str, form: str) -> str:
+def default_name(prompt: str, text: str, ending: str) -> str:
     """Return a name made from prompt and text, such as reference-hello-this-is-my-voice.wav."""
     words = ""
     for word in re.findall(r"\w+", re.sub(r"['’]", "", text.lower())):
@@ -66,4 +79,4 @@ def default_name(prompt: str, text: str, form: str) -> str:
         if words and len(longer) > NAME_LETTERS:
             break
         words = longer[: NAME_LETTERS + 1]
-    return f"{Path(prompt).stem[:NAME_LETTERS]}{words}.{form}"
+    return f"{Path(prompt).stem[:NAME_LETTERS]}{words}{ending}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vallecli import atomic
-from vallecli.audio import effects, files, play
+from vallecli.audio import effects, files, play, prompt
 from vallecli.audio.prompt import PreparedPrompt
 from vallecli.checkpoints import lookup
 from vallecli.cli import signals
@@ -83,7 +83,14 @@ def run(request: SpeakRequest, reporter: Reporter) -> None:
     path = lookup.find(settings.checkpoint, offline=settings.offline)
     text = read_text(request.text, request.text_file)
     check_words(text)
-    where = target(request.output, request.format, prompt=request.prompt, text=text, force=request.force)
+    where = target(
+        request.output,
+        request.format,
+        prompt=request.prompt,
+        text=text,
+        force=request.force,
+        sample_rate=settings.sample_rate,
+    )
     check_codes_path(request)
     player = play.find_player() if request.play else None
 
@@ -107,15 +114,15 @@ def run(request: SpeakRequest, reporter: Reporter) -> None:
         options=request.options,
         decoder=request.decoder,
     )
-    spoken = SpokenText(synthesizer, settings, started)
+    spoken = SpokenText(synthesizer, settings, where.rate(synthesizer.sample_rate), started)
     voice = synthesizer.voice(recording, request.prompt_text, name=request.prompt, transcribe=request.transcribe)
     reporter.info(f"{synthesizer.name} on {synthesizer.device} in {spoken.dtype}, seed {spoken.seed}")
     for name in NAMES:
         value = getattr(settings, name)
         reporter.detail(f"  {name} {'not set' if value is None else value} ({settings.source(name)})")
-    cut = isinstance(recording, PreparedPrompt) and recording.cut  # the models may use even less of it
     seconds = len(voice.codes_PQ) / synthesizer.frame_rate
-    (reporter.info if cut else reporter.detail)(f"  prompt: {seconds:.1f} s of {request.prompt}")
+    part = prompt.used_part(recording, request.prompt, seconds) if isinstance(recording, PreparedPrompt) else None
+    reporter.detail(f"  prompt: {seconds:.1f} s of {request.prompt}") if part is None else reporter.info(part)
     if request.transcribe and voice.transcript is not None:
         reporter.info(f"transcript of the prompt: {voice.transcript}")
     heard = []  # for a player only: a long text makes hours of audio
@@ -148,10 +155,9 @@ def run(request: SpeakRequest, reporter: Reporter) -> None:
 class SpokenText:
     """The sentences spoken so far, and how fast."""
 
-    def __init__(self, synthesizer: Synthesizer, settings: Settings, started: float) -> None:
-        self.synthesizer, self.started = synthesizer, started
+    def __init__(self, synthesizer: Synthesizer, settings: Settings, sample_rate: int, started: float) -> None:
+        self.synthesizer, self.sample_rate, self.started = synthesizer, sample_rate, started
         self.seed = secrets.randbelow(SEEDS) if settings.seed is None else settings.seed
-        self.sample_rate = settings.sample_rate or synthesizer.sample_rate
         self.dtype = str(synthesizer.dtype).removeprefix("torch.")
         self.loaded = time.perf_counter()
         self.pieces: list[Piece] = []
