@@ -13,6 +13,7 @@ VallecliError                       1  a bug, or nothing more specific is known
 │   │   └── DamagedAudio               NaN or infinite samples
 │   ├── TextError                      texts
 │   │   ├── EmptyText
+│   │   │   └── ForeignText             only letters that an English checkpoint cannot read
 │   │   ├── TranscriptMissing          for checkpoints that need the words of the prompt
 │   │   ├── EmptyTranscript
 │   │   └── TextEncodingError
@@ -175,6 +176,17 @@ class EmptyText(TextError):
 
     def __init__(self) -> None:
         super().__init__("the text has no words", "Give a text with letters or numbers.")
+
+
+class ForeignText(EmptyText):
+    """A text of letters that an English checkpoint cannot read; `language` is None if several have these letters."""
+
+    def __init__(self, script: str, language: str | None = None) -> None:
+        super(EmptyText, self).__init__(
+            f"this checkpoint speaks English, and the text has only {script} letters",
+            "Write the text in English, or in Latin letters." if language is None else f"Use a checkpoint that speaks {script}.",
+        )
+        self.language = language
 
 
 class TranscriptMissing(TextError):
