@@ -28,6 +28,17 @@ def test_stronger_sources_override_weaker_ones_and_sources_are_stored(toml: Path
     assert resolve({}, environment={}, files=[toml]).top_k == 5
 
 
+def test_the_hubs_own_variable_keeps_everything_off_the_network() -> None:
+    on = {"HF_HUB_OFFLINE": "1"}
+    for flags in ({}, {"offline": False}):  # huggingface_hub has no exception either
+        settings = resolve(flags, environment=on, files=[])
+        assert (settings.offline, settings.source("offline")) == (True, "HF_HUB_OFFLINE")
+    assert resolve({}, environment={**on, "VALLE_OFFLINE": "yes"}, files=[]).source("offline") == "VALLE_OFFLINE"
+    assert resolve({"offline": True}, environment=on, files=[]).source("offline") == "--offline"
+    for off in ("", "0", "no"):
+        assert resolve({}, environment={"HF_HUB_OFFLINE": off}, files=[]) == Settings()
+
+
 def test_without_any_source_all_settings_have_defaults() -> None:
     assert resolve({}, environment={}, files=[]) == Settings()
 

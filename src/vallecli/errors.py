@@ -56,6 +56,7 @@ from __future__ import annotations
 
 import errno
 import os
+import reprlib
 import sys
 from os import PathLike
 
@@ -423,6 +424,15 @@ class EspeakMissing(DependencyMissing):
 
 class PlayerMissing(DependencyMissing):
     """No audio player is installed."""
+
+
+_shortener = reprlib.Repr()
+_shortener.maxlevel, _shortener.maxstring, _shortener.maxother, _shortener.maxlong = 2, 60, 60, 60
+
+
+def short(value: object) -> str:
+    """Return the repr of a value that came from a file, shortened: it may have any length."""
+    return _shortener.repr(value)
 
 
 def explain(error: Exception) -> VallecliError | None:

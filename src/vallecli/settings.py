@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 FILE_NAME = "valle.toml"
 ENVIRONMENT_PREFIX = "VALLE_"
+HUB_OFFLINE = "HF_HUB_OFFLINE"  # read by huggingface_hub, too
 DEFAULT = "default"
 
 SamplingT = TypeVar("SamplingT", bound="DataclassInstance")  # decoding.sampling.Sampling; its import needs torch
@@ -68,14 +69,20 @@ def resolve(
     files: Sequence[Path] | None = None,
 ) -> Settings:
     """Given flags (None if not given), return the settings. UsageError names the source of an invalid value."""
+    environment = os.environ if environment is None else environment
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    for name, raw, source in _candidates(
-        flags, os.environ if environment is None else environment, default_files() if files is None else files
-    ):
+    for name, raw, source in _candidates(flags, environment, default_files() if files is None else files):
         if name not in values:
             values[name], sources[name] = _checked(name, raw, source), source
+    if not values.get("offline") and hub_offline(environment):
+        values["offline"], sources["offline"] = True, HUB_OFFLINE  # of all programs: --no-offline does not change it
     return Settings(**values, sources=sources)
+
+
+def hub_offline(environment: Mapping[str, str]) -> bool:
+    """Return whether HF_HUB_OFFLINE keeps all programs that use Hugging Face's hub off the network."""
+    return environment.get(HUB_OFFLINE, "").upper() in ("1", "ON", "YES", "TRUE")
 
 
 def default_files() -> list[Path]:

@@ -362,9 +362,18 @@ def test_bytes_that_are_not_utf8(speak, own_folder: Path) -> None:
     ran = speak(stdin="café".encode("latin1"))
     assert (ran.code, ran.out) == (3, b"")
     assert "stdin is not UTF-8" in ran.err
-    (own_folder / "t.txt").write_bytes(b"\xff\xfeh\x00")
-    assert "t.txt is not UTF-8" in speak("--text-file", "t.txt").err
+    (own_folder / "t.txt").write_bytes(b"It\x92s fine. We\x92re here.")
+    ran = speak("--text-file", "t.txt")
+    assert (ran.code, ran.out) == (3, b"")
+    assert "t.txt is not UTF-8 text, but probably windows-1252" in ran.err
+    assert "Convert it: iconv -f windows-1252 -t utf-8" in ran.err
     assert speak("--text", "caf\udce9").code == 3
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_text_files_with_a_byte_order_mark_are_the_same_text(speak, own_folder: Path, encoding: str) -> None:
+    (own_folder / "t.txt").write_bytes("Hello there.".encode(encoding))
+    assert speak("--text-file", "t.txt", "-o", "-").out == speak("--text", "Hello there.", "-o", "-").out
 
 
 def test_emoji_and_control_characters_between_words_are_ignored(speak) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -119,8 +120,34 @@ def test_a_full_disk_leaves_no_partial_line(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "out").touch()
-    with pytest.raises(InputError), open_results(tmp_path / "out"):
+    for folder in ("out", "out/sub"):
+        with pytest.raises(InputError) as raised, open_results(tmp_path / folder):
+            pass
+        assert raised.value.hint.startswith("Choose another folder: ")
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        (errno.EACCES, "Choose another folder, or change its permissions."),
+        (errno.EPERM, "Choose another folder, or change its permissions."),
+        (errno.EROFS, "Choose another folder: this disk is read-only."),
+        (errno.ENOSPC, "Free some space, or choose another disk. Then run the same command again: it resumes."),
+        (errno.EDQUOT, "Your disk quota is used up: delete some files, or choose another disk. Then run the same "),
+        (errno.EMFILE, "Choose another place."),
+    ],
+)
+def test_the_hint_is_about_the_reason_that_a_folder_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, hint: str
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(Path, "mkdir", fail)
+    with pytest.raises(FolderNotWritable) as raised, open_results(tmp_path / "out"):
         pass
+    assert raised.value.message == f"cannot write {tmp_path}/out/results.jsonl: {os.strerror(code).lower()}"
+    assert raised.value.hint.startswith(hint)
 
 
 def test_file_names_of_shards() -> None:

@@ -19,6 +19,7 @@ from vallecli.cli import signals
 from vallecli.cli.output import STDOUT, Target, target
 from vallecli.cli.reporter import Reporter, write_json, write_line
 from vallecli.cli.streams import stdout_is_closed
+from vallecli.encoding import decode
 from vallecli.errors import InputError, OutputNotWritable, TextEncodingError, UsageError
 from vallecli.jobs.prompts import read_prompt
 from vallecli.settings import NAMES, Settings
@@ -54,20 +55,19 @@ class SpeakRequest:
 
 
 def read_text(text: str | None, text_file: str | None) -> str:
-    """Return the text from the one place where it was given; a byte order mark is dropped."""
+    """Return the text from the one place where it was given. Raises UsageError and InputError."""
     if text is not None and text_file is not None:
         raise UsageError("--text and --text-file both give a text", "Leave one of them out.")
     try:
         if text is not None:
             return text.encode().decode()  # arguments that are not UTF-8 have lone surrogates
         if text_file is not None and text_file != STDOUT:
-            return Path(text_file).read_bytes().decode("utf-8-sig")
+            return decode(Path(text_file).read_bytes(), text_file)
         if text_file is None and sys.stdin.isatty():
             raise UsageError("there is no text", "Give it by --text or --text-file, or pipe it in.")
-        return sys.stdin.buffer.read().decode("utf-8-sig")
+        return decode(sys.stdin.buffer.read(), "stdin")
     except UnicodeError as error:
-        source = "--text" if text is not None else "stdin" if text_file in (None, STDOUT) else text_file
-        raise TextEncodingError(str(source)) from error
+        raise TextEncodingError("--text") from error
     except OSError as error:
         raise InputError(f"cannot read {text_file}: {error.strerror}", "Check --text-file.") from error
 
@@ -238,4 +238,4 @@ def save_codes(request: SpeakRequest, spoken: SpokenText) -> None:
             else:
                 np.savez(file, codes=codes_TQ, frames=np.array([piece.frames for piece in spoken.pieces]))
     except OSError as error:
-        raise OutputNotWritable(path, (error.strerror or str(error)).lower()) from error
+        raise OutputNotWritable(path, (error.strerror or str(error)).lower(), error.errno) from error

@@ -126,7 +126,7 @@ class Results:
         except OSError as error:
             with suppress(OSError):
                 self.file.truncate(end)
-            raise FolderNotWritable(self.path, (error.strerror or str(error)).lower()) from error
+            raise FolderNotWritable(self.path, error) from error
 
     def check(self) -> int:
         """Return the length of the file. Raises FolderGone if the file was removed or replaced."""
@@ -170,7 +170,7 @@ def open_results(folder: Path, shard: tuple[int, int] = (1, 1)) -> Iterator[Resu
         except Timeout as error:
             raise FolderInUse(folder, path.name) from error
         except OSError as error:
-            raise FolderNotWritable(path, (error.strerror or str(error)).lower()) from error
+            raise FolderNotWritable(path, error) from error
         stack.callback(results.file.close)
         yield results
 
@@ -197,5 +197,5 @@ def merge(folder: Path) -> list[Record]:
             with replace_file(results.path) as file:
                 file.writelines(record.to_line() for record in records)
         except OSError as error:
-            raise FolderNotWritable(results.path, (error.strerror or str(error)).lower()) from error
+            raise FolderNotWritable(results.path, error) from error
     return records
