@@ -82,7 +82,7 @@ def check_writable(path: Path, *, force: bool) -> None:
     except FileNotFoundError:
         mode = None
     except OSError as error:
-        raise OutputNotWritable(path, _reason(error)) from error
+        raise OutputNotWritable(path, _reason(error), error.errno) from error
     if mode is not None:
         if stat.S_ISDIR(mode):
             raise OutputNotWritable(path, "it is a folder")
@@ -106,7 +106,7 @@ class _NamedWriter:
         try:
             self.encoder.write(wav_N)
         except OSError as error:
-            raise OutputNotWritable(self.path, _reason(error)) from error
+            raise OutputNotWritable(self.path, _reason(error), error.errno) from error
 
 
 @contextmanager
@@ -142,7 +142,7 @@ def open_output(
             raise
         if isinstance(error, FileExistsError):
             raise OutputExists(path) from error
-        raise OutputNotWritable(path, _reason(error)) from error
+        raise OutputNotWritable(path, _reason(error), error.errno) from error
 
 
 def write_audio(

@@ -38,7 +38,13 @@ def batch(
     out_dir: Annotated[str, typer.Option(metavar="DIR", help="Folder for the audio and results.jsonl.")],
     jobs: Annotated[str | None, typer.Argument(metavar="JOBS", help="CSV or JSONL; - is stdin.")] = None,
     form: Annotated[
-        str, typer.Option("--format", metavar="wav|flac|ogg|raw", help="Format of rows without an output.")
+        str,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="Format of rows without an output: wav, flac, ogg, mp3, opus, m4a, raw, ulaw or alaw. The last two "
+            "are WAV files, and are also used for outputs that end in .wav or .raw.",
+        ),
     ] = "wav",
     force: Annotated[bool, typer.Option("--force", help="Overwrite audio that no batch has written.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all rows, print the plan, and exit.")] = False,

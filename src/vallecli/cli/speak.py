@@ -34,7 +34,9 @@ def speak(
     context: typer.Context,
     prompt: Annotated[
         str,
-        typer.Option(metavar="FILE", help="Recording of the voice (WAV, FLAC, OGG, MP3, Opus), or a VALL-E X preset."),
+        typer.Option(
+            metavar="FILE", help="Recording of the voice (WAV, MP3, M4A, Opus, video, ...), or a VALL-E X preset."
+        ),
     ],
     text: Annotated[str | None, typer.Option(metavar="TEXT", help="Text to speak.")] = None,
     text_file: Annotated[
@@ -56,12 +58,17 @@ def speak(
             "-o",
             "--output",
             metavar="FILE",
-            help="Output file, .wav, .flac or .ogg; - is stdout. By default a name made from prompt and text.",
+            help="Output file; - is stdout. By default a .wav file with a name made from prompt and text.",
         ),
     ] = None,
     form: Annotated[
         str | None,
-        typer.Option("--format", metavar="wav|flac|ogg|raw", help="Format, if the ending does not say; raw is s16le."),
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="wav, flac, ogg, mp3, opus, m4a, raw (s16le), ulaw or alaw; by default that of the file's ending. "
+            "ulaw and alaw, for telephones, have 8 kHz by default, and no header, except in a .wav file.",
+        ),
     ] = None,
     sample_rate: options.SampleRate = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
-from vallecli.audio.formats import FORMATS
+from vallecli.audio.formats import FORMATS, G711, check_rate, fits, format_of
 from vallecli.checkpoints.local import sha256
 from vallecli.errors import RowError, UnsafeName, UsageError, VallecliError
 from vallecli.families.catalog import known_accents, known_languages, known_options
@@ -47,6 +47,7 @@ class Row:
     seed: int
     revision: str
     fingerprint: str
+    format: str
 
     @property
     def seconds(self) -> float:
@@ -165,7 +166,7 @@ class _Planner:
         self.names.claim_id(name, line.number)
         if line.error is not None:
             raise line.error
-        output = _text(line, "output") or f"{name}.{self.defaults.format}"
+        output = _text(line, "output") or name + FORMATS[self.defaults.format].ending
         return name, self.names.claim_output(output, line.number)
 
     def row(self, line: Line, name: str, output: str) -> Row:
@@ -180,6 +181,8 @@ class _Planner:
         if accent is not None:
             _check_column("accent", accent, ACCENTS)
         settings = self._settings(line)
+        format = self._format(output)
+        check_rate(format, settings.sample_rate)
         prompt = self.base / prompt_name
         prompt_sha256 = self.prompts.check(prompt)
         transcribe = self.defaults.transcribe
@@ -212,8 +215,15 @@ class _Planner:
             settings=settings,
             seed=seed,
             revision=version,
-            fingerprint=digest({**content, "seed": seed}),
+            # Other formats are known from the ending of the output.
+            fingerprint=digest({**content, "seed": seed, **({"format": format} if format in G711 else {})}),
+            format=format,
         )
+
+    def _format(self, output: str) -> str:
+        """Return the format of an output: that of its ending, or G.711 if that is the default and fits the ending."""
+        path, default = PurePath(output), self.defaults.format
+        return default if default in G711 and fits(default, path) else format_of(path)
 
     def _settings(self, line: Line) -> Settings:
         values: dict[str, Any] = {}

@@ -12,6 +12,7 @@ from threading import Event
 from typing import Any
 
 from vallecli.audio import effects
+from vallecli.audio.formats import output_rate
 from vallecli.audio.files import open_output
 from vallecli.checkpoints.local import sha256
 from vallecli.errors import DISK, FolderNotWritable, VallecliError
@@ -151,9 +152,9 @@ class Run:
         path = self.out / row.output
         for folder in reversed(Path(row.output).parents[:-1]):  # not the output folder itself, if it was removed
             (self.out / folder).mkdir(exist_ok=True)
-        rate = row.settings.sample_rate or result.pieces[0].sample_rate
+        rate = output_rate(row.format, row.settings.sample_rate, result.pieces[0].sample_rate)
         samples = 0
-        with open_output(path, sample_rate=rate, force=True) as file:
+        with open_output(path, sample_rate=rate, format=row.format, force=True) as file:
             for piece in result.pieces:
                 wav_N = effects.resample(piece.audio, piece.sample_rate, rate)
                 file.write(wav_N)
