@@ -239,8 +239,11 @@ def test_a_transcript_is_read_next_to_the_recording() -> None:
     assert prompt.read_transcript("voice.wav") is None
     Path("voice.txt").write_text("\ufeffWhat I said.\n", encoding="utf-8")
     assert prompt.read_transcript("voice.wav") == "What I said."
+    for encoding in ("utf-8", "utf-16"):
+        Path("voice.txt").write_bytes("What I\r\nsaid.\r\n".encode(encoding))
+        assert prompt.read_transcript("voice.wav") == "What I\nsaid."
     Path("voice.txt").write_bytes("Café.".encode("latin1"))
-    with pytest.raises(TextEncodingError):
+    with pytest.raises(TextEncodingError, match="probably windows-1252"):
         prompt.read_transcript("voice.wav")
     Path("other.txt").mkdir()
     with pytest.raises(InputError, match=r"cannot read other\.txt"):

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from vallecli.audio.files import read_recording
 from vallecli.audio.pcm import Wav
-from vallecli.errors import InputError, PromptTooShort, SilentPrompt, TextEncodingError
+from vallecli.encoding import decode
+from vallecli.errors import InputError, PromptTooShort, SilentPrompt
 
 DEFAULT_RATE = 24_000  # Hz, the rate of most codecs
 MAX_READ_SECONDS = 60.0  # of a recording; the rest is not read
@@ -142,13 +143,12 @@ def read_transcript(recording: str | PathLike[str]) -> str | None:
     """Return the transcript next to a recording, None if there is none. Raises InputError and TextEncodingError."""
     path = transcript_file(recording)
     try:
-        return path.read_text(encoding="utf-8-sig").strip()
-    except UnicodeDecodeError as error:
-        raise TextEncodingError(path) from error
+        written = decode(path.read_bytes(), path)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}", "Give the transcript.") from error
+    return written.replace("\r\n", "\n").replace("\r", "\n").strip()  # fingerprints depend on it
 
 
 def _levels(wav_N: Wav, step: int) -> npt.NDArray[np.float64]:
