@@ -1,56 +1,50 @@
-"""Normalizer rules for letters: abbreviations, acronyms, Roman numerals, web addresses, text in capitals."""
+"""Rules for letters: acronyms, initials, camel case, codes of letters and digits, the letter A."""
 
 from __future__ import annotations
 
 import re
 
 from vallecli.text.english.cmudict import pronunciations
-from vallecli.text.english.numbers import cardinal, ordinal
-from vallecli.text.english.quantities import MONTHS, Match, Rule, rule
+from vallecli.text.english.numbers import plural, quantity
+from vallecli.text.english.rules import CAMEL, CAPITALS, CODE, DOTTED, INITIAL, SENTENCE_END, Match, Rule, stop
 
-TITLES = {  # never at the end of a sentence, so their dot does not end one
-    **{"Dr": "Doctor", "Mr": "Mister", "Mrs": "Missus", "Ms": "Miz", "Prof": "Professor", "St": "Saint"},
-    **{"Rev": "Reverend", "Gen": "General", "Col": "Colonel", "Capt": "Captain", "Lt": "Lieutenant"},
-    **{"Sgt": "Sergeant", "Gov": "Governor", "Sen": "Senator", "Rep": "Representative", "Hon": "Honorable"},
-    **{"Pres": "President", "Mt": "Mount", "Ft": "Fort", "Fr": "Father", "Maj": "Major", "Adm": "Admiral"},
-}
-EXPANSIONS = {  # of abbreviations with a dot, which can also end a sentence
-    **{"etc": "et cetera", "vs": "versus", "approx": "approximately", "dept": "department", "Dept": "Department"},
-    **{"Jr": "Junior", "Sr": "Senior", "Inc": "Incorporated", "Ltd": "Limited", "Corp": "Corporation"},
-    **{"Bros": "Brothers", "Ave": "Avenue", "Blvd": "Boulevard", "Rd": "Road", "Hwy": "Highway", "Apt": "Apartment"},
-    **{"ext": "extension", "misc": "miscellaneous", "govt": "government", "Ph.D": "P H D"},
-    **{"a.k.a": "also known as", "et al": "and others", "Mon": "Monday", "Tue": "Tuesday", "Tues": "Tuesday"},
-    **{"Wed": "Wednesday", "Thu": "Thursday", "Thurs": "Thursday", "Fri": "Friday"},
-    **{name[:3]: name for name in MONTHS if name != "May"},
-    **{"Sept": "September", "St": "Street", "Dr": "Drive", "Co": "Company"},
-}
-BEFORE_NUMBERS = {  # "No. 5", "p. 12"
-    **{"No": "number", "no": "number", "Nos": "numbers", "nos": "numbers", "p": "page", "pp": "pages"},
-    **{"vol": "volume", "Vol": "Volume", "ch": "chapter", "Ch": "Chapter", "fig": "figure", "Fig": "Figure"},
-    **{"sec": "section", "Sec": "Section", "eq": "equation", "Eq": "Equation", "art": "article", "Art": "Article"},
-}
-# The dot of an abbreviation also ends the sentence if one of these words follows, or nothing.
-SENTENCE_OPENERS = (
-    "The|This|That|These|Those|There|Then|They|He|She|It|We|You|I|A|An|And|But|So|Or|In|On|At|By|For|From|"
-    "If|As|When|While|Where|What|Who|Why|How|My|His|Her|Our|Their|Its|Your|After|Before|Because|Since|"
-    "Some|Many|Most|All|Both|No|Not|Now|Yes|Please|However|Although|Also|Let|Do|Did|Does|Is|Are|Was|Were|"
-    "Will|Would|Can|Could|Should|To|With"
+READ_AS_WORDS = frozenset(
+    (
+        *("AIDS", "ASCII", "ASEAN", "CERN", "COBOL", "COVID", "CUDA", "DARPA", "EBITDA", "FIFA", "FOMO", "HIPAA"),
+        *("IKEA", "JAXA", "JSON", "LASER", "LEGO", "LIDAR", "LINUX", "MERS", "MIDI", "NAFTA", "NASA", "NASCAR"),
+        *("NASDAQ", "NATO", "NIMBY", "NOAA", "OPEC", "OSHA", "PETA", "POTUS", "RADAR", "SARS", "SCADA", "SCUBA", "SIM"),
+        *("SONAR", "SWAT", "UEFA", "UNESCO", "UNICEF", "UNIX", "VISA", "WASP", "YAML", "YOLO", "ZIP", "PIN", "RAM"),
+        *("ROM", "LAN", "WAN", "NORAD", "INTERPOL", "SCOTUS", "HUD", "MENSA"),
+    )
 )
-SENTENCE_END = rf"(?=[\"')\]]*\s*$|\s*\n|[\"')\]]*\s+[\"'(]?(?:{SENTENCE_OPENERS})\b)"
-
-READ_AS_WORDS = {"CUDA", "FIFA", "JSON", "LASER", "NATO", "NASA", "OPEC", "RADAR", "SCUBA", "SWAT", "YAML", "YOLO"}
 RESPELLINGS = {
     **{"JPEG": "jay peg", "MPEG": "em peg", "JSON": "Jason", "CUDA": "Cooda", "YAML": "Yammel", "SCSI": "scuzzy"},
-    **{"IEEE": "I triple E", "NAACP": "N double ay C P"},
+    **{"IEEE": "I triple E", "NAACP": "N double ay C P", "GUI": "gooey", "HIPAA": "hippa", "CERN": "Sern"},
+    **{"WYSIWYG": "wizzywig", "NOAA": "Noah", "ASCII": "askey"},
+    **{"AAA": "triple ay", "AKA": "also known as", "NCAA": "N C double ay"},
 }
 # Also words, but in capitals within other text they are read letter by letter.
-SPELLED = re.compile("AC|AI|AM|AP|BA|DA|DC|ER|HR|ID|IP|IQ|IT|LED|MA|MS|NOS|OS|PA|PE|PM|PR|SAT|TA|UN|US|WHO")
-ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
-NUMERALS = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
-RULERS = "Henry|Louis|George|Edward|Richard|Charles|James|William|Elizabeth|Philip|Pius|John Paul|Benedict|Leo|Peter"
-RULERS += "|Catherine|Nicholas|Alexander|Frederick|Francis|Gregory|Paul|Mary|Napoleon|Ramses|Wilhelm|Ivan|Innocent"
-NUMBERED_NOUNS = "Chapter|Part|Act|Scene|Volume|Book|Section|World War|Article|Type|Phase|Class|Level|Stage|Title"
-NUMBERED_NOUNS += "|Season|Episode|Figure|Table|Appendix|Super Bowl|Apollo|Grade|Unit|Lesson|Round|Tier"
+SPELLED = re.compile(
+    "ADD|AGI|AIM|ALS|AMD|ASL|BMI|CAD|CEO|CIO|CIS|CGI|COD|COO|CPI|DEA|EEG|ETA|FYI|GDP|GPS|IDE|IMO|JFK|LAX|LOL|MGM|MIA|NGO|POW|RAF|REM|SEO|DOT|EMT|EPA|ERA|ESL|FHA|GED|GIS|HIV|HMO|ICU|IED|IOS|IRA|ISP|LED|MIT|"
+    "MRI|MSN|NBA|NOS|NSA|OCD|OED|POS|PTA|RIP|ROI|SAT|SEC|SOS|SUV|TIA|UPS|USA|VAT|VIP|WHO|WTO"
+)
+# Words of two letters that are emphasized in capitals; other two letters are spelled.
+SHORT_WORDS = frozenset(
+    (
+        *("AM", "AN", "AS", "AT", "BE", "BY", "DO", "GO", "HE", "IF", "IN", "IS", "IT", "ME", "MY", "NO", "OF", "OH"),
+        *("ON", "OR", "SO", "TO", "UP", "US", "WE", "AH", "HA", "HI", "YO", "YE"),
+    )
+)
+SPELLED_SHORT = frozenset({"AM", "IT", "US"})  # words of SHORT_WORDS that are rather acronyms
+LETTERED = (  # nouns before the letter A
+    *("Type", "Grade", "Class", "Group", "Plan", "Section", "Appendix", "Exhibit", "Vitamin", "Hepatitis", "Team"),
+    *("Block", "Building", "Terminal", "Gate", "Level", "Option", "Part", "Table", "Figure", "Schedule", "Series"),
+    *("Side", "Unit", "Wing", "Zone", "Room", "Column", "Row", "Point", "Player", "Person", "Company", "Influenza"),
+    *("Answer", "Question", "Item", "Category", "Model", "Version", "Variant", "Step", "Stage", "Chapter", "Apartment"),
+)
+# A run of characters that has a digit is a code (1-800-GO-2-HAUL) and stays, as does ASP.NET.
+IN_CAPITALS = re.compile(r"(?:(?<=\s)|^)(?=\D{0,20}\d)[^\s,;]+|(?<![A-Za-z'.])[A-Z][A-Z']*(?![A-Z']|\.[A-Z])")
+MAX_WORD = 8  # letters; no acronym is as long as MISANTHROPY
 
 
 def spell(letters: str) -> str:
@@ -58,34 +52,58 @@ def spell(letters: str) -> str:
     return " ".join("ay" if letter in "Aa" else letter for letter in letters)
 
 
-def _spelled_in_dictionary(word: str) -> bool:
+def spelled_in_dictionary(word: str) -> bool:
     """Return whether CMUdict pronounces a word as the names of its letters, for example BBC."""
     known = pronunciations()
     names = [phone for letter in word.lower() if letter != "'" for phone in known["ay" if letter == "a" else letter][0]]
     return [phone.rstrip("012") for phone in names] == [phone.rstrip("012") for phone in known[word.lower()][0]]
 
 
+def is_spelled(letters: str) -> bool:
+    """Return whether a word in capitals within other text is read letter by letter."""
+    if len(letters) == 2:
+        return letters not in SHORT_WORDS or letters in SPELLED_SHORT
+    if letters in READ_AS_WORDS:
+        return False
+    if SPELLED.fullmatch(letters):
+        return True
+    if letters.lower() in pronunciations():
+        return spelled_in_dictionary(letters)
+    cluster = re.search("[^AEIOUY]{4}", letters) and len(letters) < MAX_WORD
+    return len(letters) < 5 or not re.search("[AEIOU]", letters) or bool(cluster)
+
+
 def acronym(letters: str) -> str:
     """Return how a word in capitals is read: letter by letter ("G P U", "B B C") or as a word ("Nasa")."""
     if letters in RESPELLINGS:
         return RESPELLINGS[letters]
-    if SPELLED.fullmatch(letters):
-        return spell(letters)
-    if letters in READ_AS_WORDS:
-        return letters.capitalize()
-    if letters.lower() in pronunciations():
-        return spell(letters) if _spelled_in_dictionary(letters) else letters.capitalize()
-    cluster = re.search("[^AEIOUY]{4}", letters) and len(letters) < 8  # no acronym is as long as MISANTHROPY
-    pronounceable = len(letters) > 4 and re.search("[AEIOU]", letters) and not cluster
-    return letters.capitalize() if pronounceable else spell(letters)
+    return spell(letters) if is_spelled(letters) else letters.capitalize()
 
 
 def _acronym(match: Match) -> str:
     spoken = acronym(match["letters"])
-    plural = match["plural"]
-    if not plural:
+    if not match["plural"]:
         return spoken
-    return f"{spoken}'s" if re.search(r"(?:^| )(?:[A-Z]|ay)$", spoken) else f"{spoken}s"
+    return f"{spoken}'s" if re.search(r"(?:^| )(?:[A-Z]|ay)$", spoken) else plural(spoken)
+
+
+def _acronyms(match: Match) -> str | None:
+    """Return a list of acronyms; a short one that is also a word is spelled if most of them are."""
+    words = re.findall("[A-Z]+", match[0])
+    if sum(map(is_spelled, words)) * 2 <= len(words):
+        return None
+    return re.sub("[A-Z]+", lambda word: _listed(word[0]), match[0])
+
+
+def _listed(letters: str) -> str:
+    return acronym(letters) if letters in READ_AS_WORDS or letters in RESPELLINGS else spell(letters)
+
+
+def _is_word(letters: str) -> bool:
+    """Return whether a word in capitals is a word in a text that is all in capitals."""
+    if len(letters) < 3:
+        return letters in SHORT_WORDS
+    return letters.lower() in pronunciations() and not spelled_in_dictionary(letters)
 
 
 def lower_capitals(text: str) -> str:
@@ -93,116 +111,171 @@ def lower_capitals(text: str) -> str:
 
     A text with fewer than two words of the dictionary is a list of acronyms, and returned unchanged.
     """
-    known = pronunciations()
-    if sum(word.strip("'").lower() in known for word in re.findall(r"[A-Z']{2,}", text)) < 2:
+    if sum(_is_word(word.strip("'")) for word in re.findall(r"[A-Z']{2,}", text)) < 2:
         return text
 
     def lower(word: Match) -> str:
-        letters = word[0].strip("'").lower()
-        is_word = letters in known and (
-            SPELLED.fullmatch(word[0]) or len(letters) == 1 or not _spelled_in_dictionary(letters)
-        )
-        return word[0].lower() if is_word and word[0] != "I" else word[0]
+        is_word = _is_word(word[0].strip("'")) or word[0] == "A"
+        return word[0].lower() if is_word else word[0]
 
-    lowered = re.sub(r"[A-Z][A-Z']*", lower, text)
+    lowered = IN_CAPITALS.sub(lower, text)
     return re.sub(r"(?:^|[.!?]\s+)[a-z]", lambda start: start[0].upper(), lowered)
 
 
-def _camel(match: Match) -> str:
+def camel(word: str) -> str:
     """Split a camel-case word ("GitHub", "OpenAI", "iOS") into words and acronyms, unless CMUdict has the word."""
-    word = match[0]
     if word.lower() in pronunciations() and not word[-2:].isupper():
         return word
     parts = re.findall(r"[A-Z]{2,}(?![a-z])|[A-Z]?[a-z]+|[A-Z]", word)
     return " ".join(acronym(part) if len(part) > 1 and part.isupper() else part for part in parts)
 
 
-def _numeral(text: str) -> int:
-    values = [NUMERALS[letter] for letter in text]
-    return sum(-value if value < after else value for value, after in zip(values, [*values[1:], 0], strict=True))
+def _letters(word: str) -> str:
+    """Return the letters of a code: "COVID" and "Windows" are words, "HTML" and "b" are spelled."""
+    if len(word) == 1:
+        return spell(word)
+    if word.isupper():
+        return acronym(word)
+    return word if word.islower() or word.istitle() else camel(word)
 
 
-def _roman(match: Match) -> str:
-    if not ROMAN.fullmatch(match["roman"]):
-        return match[0]
-    value = _numeral(match["roman"])
-    return f"{match['name']} the {ordinal(value)}" if match["ruler"] else f"{match['name']} {cardinal(value)}"
+def _code(match: Match) -> str:
+    """Return letters and numbers in turn: "H T M L five", "Covid nineteen", "M P threes"."""
+    parts = re.findall(r"[A-Za-z]+|\d+(?:\.\d+)*", match["code"])
+    spoken = [_letters(part) if part.isalpha() else quantity(part) for part in parts]
+    if match["plural"]:
+        spoken[-1] = plural(spoken[-1])
+    return " ".join(spoken)
 
 
-def _web(match: Match) -> str:
-    """Return how an address is read: "example dot com slash news", "jo at example dot org"."""
-    written = match[0].rstrip("./,;:!?")
-    end = match[0].removeprefix(written)
-    address = re.split(r"[?#]", re.sub(r"^(?:https?://)?(?:www\.)?", "", written))[0].rstrip("/")
-    marks = {".": " dot ", "/": " slash ", "@": " at ", "-": " dash ", "_": " underscore ", ":": " colon "}
-    spoken = "".join(marks.get(char, char if char.isalnum() else " ") for char in address)
-    spoken = re.sub(r"\b[a-z]{2}$", lambda top: top[0] if top[0] in ("co", "me", "so") else spell(top[0]), spoken)
-    return spoken + end.replace("/", "")
-
-
-def _expand(match: Match) -> str:
-    return EXPANSIONS[match["word"]]
-
-
-WEB: tuple[Rule, ...] = (
-    rule(r"(?<![\w.@])(?:https?://|www\.)[^\s<>\"]{1,2000}", _web),
-    rule(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+", _web),
-    rule(
-        r"(?<![\w.@-])(?:[A-Za-z0-9-]{1,63}\.){1,8}(?:com|org|net|edu|gov|io|dev|ai|app|info|co|uk|de|eu|fr|ca|tv)\b"
-        r"(?![.@-]?\w)(?:/[\w./%~+-]{0,500})?",
-        _web,
+RULES: tuple[Rule, ...] = (
+    Rule(
+        INITIAL,
+        r"(?P<letter>[A-Z])\.(?=\d)",
+        lambda match: f"{spell(match['letter'])} ",
+        {"in H.264": "in H two hundred sixty four"},
     ),
-)
-ABBREVIATIONS: tuple[Rule, ...] = (
-    rule(r"\b[Ee]\.\s?g\.,?", "for example,"),
-    rule(r"\b[Ii]\.\s?e\.,?", "that is,"),
-    rule(r"\bAT&T\b", "ay T and T"),
-    rule(r"\bA(?=-?\d)", "ay "),
-    rule(r"(?<!\w)w/o\b", "without"),
-    rule(r"(?<!\w)w/(?=\s|\w)", "with "),
-    rule(rf"\b(?P<word>{'|'.join(BEFORE_NUMBERS)})\.\s?(?=\d)", lambda match: f"{BEFORE_NUMBERS[match['word']]} "),
-    rule(r"#\s?(?=\d)", "number "),
-    rule(r"(?<!\w)#(?=[A-Za-z])", "hashtag "),
-    # "12 Main St." is a street, "St. Mary" a saint; likewise "Dr."
-    rule(
-        r"(?P<name>\b\d+\s+(?:[NSEW]\.?\s+)?[A-Z][a-z]+(?:\s[A-Z][a-z]+)?\s+)(?P<word>St|Dr)\.",
-        lambda match: match["name"] + _expand(match),
-    ),
-    rule(rf"(?<=[a-z] )(?P<word>St)\.{SENTENCE_END}", "Street."),
-    rule(
-        rf"\b(?P<word>Mrs?|Ms|Prof|(?:{'|'.join(TITLES)})(?=\.\s*(?:[A-Z]|$)))\.", lambda match: TITLES[match["word"]]
-    ),
-    rule(
-        rf"\b(?P<word>{'|'.join(map(re.escape, sorted(EXPANSIONS, key=len, reverse=True)))})\.{SENTENCE_END}",
-        lambda match: f"{_expand(match)}.",
-    ),
-    rule(rf"\b(?P<word>{'|'.join(map(re.escape, sorted(EXPANSIONS, key=len, reverse=True)))})\.", _expand),
-    rule(r"\b(?P<word>vs|etc)\b(?!\.)", _expand),
-    rule(r"\bPh\.?D\b", "P H D"),
-)
-ACRONYMS: tuple[Rule, ...] = (
-    rule(
-        rf"\b(?P<name>(?P<ruler>{RULERS})|{NUMBERED_NOUNS})\s+(?P<roman>(?(ruler)(?![ICL]\b))[IVXLC]+)\b(?!')", _roman
-    ),
-    rule(r"(?P<ruler>)\b(?P<name>[A-Z][a-z]+)\s+(?P<roman>I{2,3}|IV|VI{1,3}|IX|XI{1,3})\b(?!')", _roman),
     # initials: U.S.A., J. R. R. Tolkien
-    rule(
-        rf"\b(?P<all>(?:[A-Za-z]\.){{1,10}}[A-Za-z])\.{SENTENCE_END}",
-        lambda match: f"{spell(match['all'].replace('.', ''))}.",
+    Rule(
+        ("ph", "phd", "phds"),
+        r"Ph\.?\s?D(?P<plural>s?)\b\.?",
+        lambda match: f"P H D{match['plural'] and chr(39) + 's'}" + stop(match, match[0]),
+        {"a Ph.D. in": "a P H D in", "PhDs": "P H D's"},
     ),
-    rule(r"\b(?P<all>(?:[A-Za-z]\.){1,10}[A-Za-z])\.", lambda match: spell(match["all"].replace(".", ""))),
-    rule(rf"\b(?P<initial>[A-HJ-Z])\.(?!{SENTENCE_END})(?=\s+[A-Z])", lambda match: spell(match["initial"])),
-    rule(r"(?<![A-Za-z])(?P<letters>[A-Z]{2,})(?P<plural>s)?(?![A-Za-z])", _acronym),
-    rule(
-        r"\b[A-Za-z]+[a-z][A-Z][A-Za-z]*\b|\b[a-z][A-Z][A-Za-z]*\b",
-        _camel,
+    Rule(
+        INITIAL,
+        r"(?P<all>(?:[A-Z]\.){1,10}[A-Z])\.?(?![A-Za-z])",
+        lambda match: spell(match["all"].replace(".", "")) + stop(match, match[0]),
+        {
+            "the U.S.A.": "the U S ay.",
+            "the U.S. Army": "the U S Army",
+            "in the U.S. He left": "in the U S. He left",
+            "the U.S.": "the U S.",
+        },
     ),
-    # the letter A, not the article: "grade A", "A, B and C", "A4"
-    rule(r"\bA(?=[,.;:!?)]|\s*$|\s+(?:and|or)\s+[B-Z]\b)", "ay"),
-    rule(r"(?<=[a-z] )A(?=\s+[a-z])", "ay"),
-)
-CAPITALS: tuple[Rule, ...] = (
-    rule(
-        r"(?<![\w'])[A-Z][A-Z']*(?:[ ,.!?;:\"-]+[A-Z][A-Z']*\b(?![a-z.])){2,}", lambda match: lower_capitals(match[0])
+    Rule(
+        INITIAL,
+        rf"(?<!\b[A-Z]\s)(?<!ay\s)(?P<initial>[A-HJ-Z])\.(?:(?=\s[A-Z]\.)|(?!{SENTENCE_END})(?=\s[A-Z]|-[A-Z]\.))",
+        lambda match: spell(match["initial"]),
+        {"J. R. R. Tolkien": "J R R Tolkien", "plan B. Then": "plan B. Then", "A. A. Milne": "ay ay Milne"},
+    ),
+    Rule(
+        DOTTED,
+        r"(?P<all>(?:[a-z]\.){1,10}[a-z])\.(?![A-Za-z])",
+        lambda match: spell(match["all"].replace(".", "")) + stop(match, match[0]),
+        {"q.e.d. as ever": "q e d as ever"},
+    ),
+    # the letter A, not the article
+    Rule(
+        "a",
+        rf"A(?=[,;:!?)]|\.(?!\s[A-Z]\.){SENTENCE_END}|\s?$|\s(?:and|or|to|through)\s[B-Z]\b)(?!\.[A-Za-z])",
+        "ay",
+        {"Vitamin A.": "Vitamin ay.", "from A to Z": "from ay to Z", "A": "ay", "A, B and C": "ay, B and C"},
+    ),
+    Rule(
+        "a",
+        r"A(?=\s(?:[a-z\d$€£]|[A-Z]{1,2}\$))",
+        "ay",
+        {"A grade A dog": "A grade ay dog", "vitamin A 5 mg": "vitamin ay five milligrams"},
+        after=r"[^\s.!?:;,\"'(\[-] ",
+    ),
+    Rule(
+        "a",
+        r"A\b",
+        "ay",
+        {"Type A Positive": "Type ay Positive"},
+        after=rf"\b(?i:{'|'.join(LETTERED)})\s",
+    ),
+    Rule(
+        "a",
+        r"[Aa](?=\s?(?:[<>]=?|[!=]=|[+*/^≤≥≠=×→])\s?\w)",
+        "ay",
+        {"a <= b": "ay is less than or equal to b"},
+        after=r"(?:^|[^\w'])",
+    ),
+    Rule("a", r"A(?=[+#](?!\w))", "ay", {"an A+.": "an ay plus."}),
+    # lists of acronyms
+    Rule(
+        CAPITALS,
+        r"[A-Z]{2,5}(?:,? (?:and |or |& )?[A-Z]{2,5}(?![\w'])){2,20}(?<=[A-Z])",
+        lambda match: _acronyms(match) if "," in match[0] else None,
+        {"USA, UN, UK, ANN, MSN.": "U S ay, U N, U K, ay N N, M S N.", "NASA, ESA and JAXA": "Nasa, E S ay and Jaxa"},
+    ),
+    # codes of letters and digits
+    Rule(
+        CODE,
+        r"(?P<code>(?:[A-Z]{1,2}|x|v|i|m|p|q|t)\d{1,4}(?:(?!s\b)[A-Za-z]{1,2}\d{0,3})?)(?P<plural>s?)(?![\w'])(?!\.\d)",
+        _code,
+        {
+            "an H200 with A4": "an H two hundred with ay four",
+            "B2B and x86": "B two B and x eighty six",
+            "MP3s": "M P threes",
+            "the i7": "the i seven",
+        },
+    ),
+    Rule(
+        CODE,
+        r"(?P<code>[A-Za-z]{1,12}\d{1,4}(?:\.\d{1,3}){0,3}(?:(?!s\b)[A-Za-z]{1,8}\d{0,3})?)(?P<plural>s?)(?!\w)",
+        _code,
+        {
+            "HTML5": "H T M L five",
+            "COVID19": "Covid nineteen",
+            "Python3.11": "Python three point one one",
+            "v2.0.1": "v two point zero point one",
+        },
+    ),
+    Rule(
+        "a",
+        r"A(?=-\d)",
+        "ay",
+        {"an A-10": "an ay ten"},
+    ),
+    Rule(
+        CAPITALS + INITIAL,
+        r"(?P<code>[A-Z]{1,3}-\d{1,4}[A-Z]?)(?P<plural>s?)(?![\w-])(?!\.\d)",
+        _code,
+        {"a B-52 and F-16s": "a B fifty two and F sixteens", "I-95": "I ninety five"},
+    ),
+    # acronyms, camel case
+    Rule(
+        CAPITALS + CAMEL,
+        r"(?P<letters>[A-Z]{2,})(?P<plural>s?)(?![A-Za-z])",
+        _acronym,
+        {
+            "my GPU and CPUs": "my G P U and C P U's",
+            "NASA and UNESCO": "Nasa and Unesco",
+            "Buy MISANTHROPY now": "Buy Misanthropy now",
+            "I am NOT here": "I am Not here",
+            "IT said it": "I T said it",
+            "in LA now": "in L ay now",
+            "the SEC": "the S E C",
+            "the CT scan": "the C T scan",
+        },
+    ),
+    Rule(
+        CAMEL,
+        r"[A-Za-z]+(?!\d)",
+        lambda match: camel(match[0]),
+        {"OpenAI, GitHub, iOS": "Open ay I, GitHub, i O S"},
     ),
 )

@@ -1,99 +1,75 @@
 """The English normalizer: written text to spoken words, for numbers, money, dates, abbreviations, acronyms, symbols.
 
-Each rule is applied to the whole text. Rules that depend on digits, dots or capitals come before those that replace
-them.
+Layout becomes paragraphs (markup.py). Then one pass over each paragraph applies the rules, which are tables by kind:
+each rule has its examples beside it, written and spoken. Rules of a table come before those of the next.
 """
 
 from __future__ import annotations
 
+import functools
 import re
-import unicodedata
 
 from vallecli.errors import EmptyText
-from vallecli.text.english import letters, quantities
-from vallecli.text.english.quantities import Rule, rule
-
-# Letters that Unicode does not decompose into an ASCII letter and an accent, and marks with an ASCII equivalent.
-REPLACEMENTS = str.maketrans(
-    {
-        **{"ß": "ss", "æ": "ae", "Æ": "Ae", "ø": "o", "Ø": "O", "œ": "oe", "Œ": "Oe", "ł": "l", "Ł": "L", "đ": "d"},
-        **{"Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ı": "i"},
-        **dict.fromkeys("‘’‛ʼ´`′", "'"),
-        **dict.fromkeys("“”„‟«»″", '"'),
-        **dict.fromkeys("‐‑‒−⁃﹣－", "-"),
-        **dict.fromkeys("—―", " -- "),
-        **dict.fromkeys("™®©℠", ""),
-        **{"½": " 1/2", "¼": " 1/4", "¾": " 3/4", "⅓": " 1/3", "⅔": " 2/3", "⅛": " 1/8"},
-        **{"≠": " is not equal to ", "⁄": "/", "№": "No. ", "…": "...", "\u2028": "\n", "\u2029": "\n\n"},
-        # protected from NFKC, which converts ² and ³ to digits
-        **{"µ": "\ue001", "μ": "\ue001", "²": "\ue002", "³": "\ue003"},
-    }
+from vallecli.text.english import (
+    abbreviations,
+    characters,
+    dates,
+    letters,
+    markup,
+    measures,
+    money,
+    numerals,
+    places,
+    references,
+    romans,
+    telephones,
+    times,
+    web,
+    years,
 )
-PROTECTED = str.maketrans({"\ue001": "µ", "\ue002": "²", "\ue003": "³"})
-GREEK = {"α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "θ": "theta", "λ": "lambda", "µ": "mu"}
-GREEK |= {"π": "pi", "σ": "sigma", "τ": "tau", "φ": "phi", "χ": "chi", "ψ": "psi", "ω": "omega", "Ω": "omega"}
-GREEK |= {"Δ": "delta", "Σ": "sigma"}
-SYMBOL_NAMES = {
-    **{"&": "and", "@": "at", "+": "plus", "=": "equals", "%": "percent", "÷": "divided by", "±": "plus or minus"},
-    **{"≈": "approximately", "≤": "less than or equal to", "≥": "greater than or equal to"},
-    **{"§": "section", "°": "degrees", "$": "dollars", "£": "pounds", "€": "euros", "¥": "yen", "₹": "rupees"},
-    **{"¢": "cents"},
-    **{"²": "squared", "³": "cubed", "√": "square root of", "∞": "infinity", "×": "times", "→": ",", "|": ","},
-    **GREEK,
+from vallecli.text.english.characters import simplify
+from vallecli.text.english.rules import Match, RuleBook
+
+__all__ = ["check_words", "normalize", "simplify"]
+
+TABLES = {
+    "references": references.RULES,
+    "web": web.RULES,
+    "places": places.RULES,
+    "years": years.RULES,
+    "dates": dates.RULES,
+    "telephones": telephones.RULES,
+    "times": times.RULES,
+    "money": money.RULES,
+    "romans": romans.RULES,
+    "abbreviations": abbreviations.RULES,
+    "measures": measures.RULES,
+    "numerals": numerals.RULES,
+    "letters": letters.RULES,
+    "characters": characters.RULES,
 }
-SYMBOLS = "".join(map(re.escape, SYMBOL_NAMES))
-
-# Blank lines, list items and Markdown headings separate paragraphs.
-PARAGRAPH = re.compile(r"\n\s*\n\s*|\n\s*(?=[-*•–]\s|#{1,6}\s)")
-BULLET = re.compile(r"^(?:[-*•–]|#{1,6})\s+")
-MARKS: tuple[Rule, ...] = (
-    rule(r"</?[A-Za-z][^<>]{0,100}>", " "),  # markup
-    rule(r"(?<=C)\+\+", " plus plus"),
-    rule(r"\s[xX](?=\s\d)", " times"),
-    rule(r"~\s?(?=\d)", "about "),
-    rule(r"(?<![<>])<\s(?=\S)|<(?=\d)", " less than "),
-    rule(r"(?<![<>-])>\s(?=\S)|>(?=\d)", " greater than "),
+CAPITALS = re.compile(r"(?<![\w'])[A-Z][A-Z']*(?:[ ,.!?;:\"-]+[A-Z][A-Z']*\b(?![a-z.])){2,}")
+TIDY: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"[^A-Za-z' ,.?!;:]"), " "),
+    (re.compile(r"  +"), " "),
 )
-SYMBOL_WORDS: tuple[Rule, ...] = (
-    rule(rf"[{SYMBOLS}]", lambda match: f" {SYMBOL_NAMES[match[0]]} "),
-    rule(r"(?<=[a-z])\.(?=[a-z])", " dot "),  # main.py
-    rule(r"-{2,}|\s[-–]+\s|–", ", "),
-    rule(r"[()\[\]{}]+", ", "),
-    rule(r"(?<!\.)\.{2,}(?=\s[a-z])", ","),
-)
-TIDY: tuple[Rule, ...] = (
-    rule(r"[^A-Za-z' ,.?!;:]", " "),
-    rule(r"\s+", " "),
-    rule(r"\s*([,.?!;:])(?:\s*[,.?!;:])*", lambda match: _strongest(match[0])),
-    rule(r"^[\s,.?!;:]+", ""),
-    rule(r"(?<![\w'])'+(?!\w)|'{2,}", ""),
-    rule(r"\s+", " "),
-)
-STEPS = (
-    *(letters.WEB, letters.CAPITALS, letters.ABBREVIATIONS, MARKS),
-    *(quantities.RULES, letters.ACRONYMS, SYMBOL_WORDS, TIDY),
-)
+MARKS = re.compile(r" ?[,.?!;:](?: ?[,.?!;:])* ?")
+FIRST_MARKS = re.compile(r"^[\s,.?!;:]+")
+QUOTES = re.compile(r"(?<![\w'])'+(?!\w)|'{2,}")
+# A quotation in single quotes, which are otherwise apostrophes.
+QUOTED = re.compile(r"(?<![\w'])'(?!(?:tis|twas|em|til|cause|n)\b)([A-Za-z](?:[^'\n]|(?<=\w)'(?=\w)){0,300})'(?!\w)")
+STRENGTH = "?!.:;,"
 
 
-def _strongest(marks: str) -> str:
+@functools.cache
+def rule_book() -> RuleBook:
+    """Return the rules of all tables."""
+    return RuleBook(rule for table in TABLES.values() for rule in table)
+
+
+def _strongest(match: Match) -> str:
     """Return the strongest mark of a sequence of punctuation marks."""
-    return next(mark for mark in "?!.:;," if mark in marks) + " "
-
-
-def simplify(text: str) -> str:
-    """Return the text with ASCII characters and known symbols only: no accents, emoji and control characters."""
-    text = unicodedata.normalize("NFKC", text.translate(REPLACEMENTS)).translate(REPLACEMENTS).translate(PROTECTED)
-    kept = []
-    for char in unicodedata.normalize("NFD", text):
-        if (char.isascii() and char.isprintable()) or char in SYMBOL_NAMES or char in "–•²³":
-            kept.append(char)
-        elif char.isspace():
-            kept.append("\n" if char == "\n" else " ")
-        elif char.isdecimal():
-            kept.append(str(unicodedata.decimal(char)))
-        elif unicodedata.category(char)[0] not in "CM":  # emoji and letters of other scripts separate words
-            kept.append(" ")
-    return "".join(kept)
+    return next(mark for mark in STRENGTH if mark in match[0]) + " "
 
 
 def normalize(text: str) -> str:
@@ -101,8 +77,8 @@ def normalize(text: str) -> str:
 
     Raises EmptyText for a text without words.
     """
-    text = simplify(text.replace("\r\n", "\n").replace("\r", "\n"))
-    paragraphs = [_paragraph(" ".join(part.split())) for part in PARAGRAPH.split(text)]
+    text = markup.replace_inline(text.replace("\r\n", "\n").replace("\r", "\n"), markup.BEFORE_SIMPLIFY)
+    paragraphs = [_spoken(part) for part in markup.paragraphs(simplify(text))]
     spoken = [part for part in paragraphs if any(char.isalpha() for char in part)]
     if not spoken:
         raise EmptyText
@@ -116,11 +92,15 @@ def check_words(text: str) -> None:
         normalize(text)  # also accepts symbols that are read as words
 
 
-def _paragraph(text: str) -> str:
-    text = BULLET.sub("", text)
+def _spoken(text: str) -> str:
+    """Return the spoken words of a paragraph."""
     if text.isupper():
         text = letters.lower_capitals(text)
-    for rules in STEPS:
-        for pattern, replacement in rules:
-            text = pattern.sub(replacement, text)
-    return text.strip()
+    else:
+        text = CAPITALS.sub(lambda match: letters.lower_capitals(match[0]), text)
+    spoken = rule_book().speak(QUOTED.sub(r"\1", text) if "'" in text else text)
+    for pattern, replacement in TIDY:
+        spoken = pattern.sub(replacement, spoken)
+    spoken = FIRST_MARKS.sub("", MARKS.sub(_strongest, QUOTES.sub("", spoken)))
+    spoken = " ".join(spoken.split())
+    return spoken if text.endswith(",") else spoken.rstrip(",")  # a comma of a closing bracket

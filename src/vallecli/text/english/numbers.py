@@ -6,14 +6,18 @@ import functools
 from typing import Any
 
 MAX_DIGITS = 15  # longer numbers are read digit by digit
-SCALES = {"k": "thousand", "m": "million", "mn": "million", "b": "billion", "bn": "billion", "t": "trillion"}
-CURRENCIES = {  # sign: unit, units, hundredth, hundredths
-    "$": ("dollar", "dollars", "cent", "cents"),
-    "£": ("pound", "pounds", "penny", "pence"),
-    "€": ("euro", "euros", "cent", "cents"),
-    "¥": ("yen", "yen", "sen", "sen"),
-    "₹": ("rupee", "rupees", "paisa", "paise"),
+FIRST_YEAR, LAST_YEAR = 1100, 2099  # four digits within these are read as a year
+# An amount as written, from its first digit: "1,234.5", "12", "3.14"; groups of two digits as in "1,00,000".
+DECIMALS = r"(?:\.\d++)?"
+WHOLE = r"(?:\d{1,3}(?:,\d{3})++(?!\d)|\d{1,2}(?:,\d\d){1,6},\d{3}(?!\d)|\d++)"
+AMOUNT = rf"{WHOLE}{DECIMALS}"
+DASH = r"\s?[-–]\s?"  # between the numbers of a range
+SCALES = {
+    **{"k": "thousand", "m": "million", "mm": "million", "mn": "million", "mln": "million", "mio": "million"},
+    **{"b": "billion", "bn": "billion", "bln": "billion", "t": "trillion", "tn": "trillion", "trn": "trillion"},
+    **{word: word for word in ("hundred", "thousand", "million", "billion", "trillion", "lakh", "crore")},
 }
+SUFFIXES = {1: "st", 2: "nd", 3: "rd"}  # of ordinals, by last digit; else "th"
 
 
 @functools.cache
@@ -35,32 +39,57 @@ def cardinal(number: int) -> str:
     return _plain_words(_inflect().number_to_words(number, andword=""))
 
 
+@functools.lru_cache(4096)
 def ordinal(number: int) -> str:
     """Return an ordinal: "first", "twenty second"."""
     return _plain_words(_inflect().number_to_words(_inflect().ordinal(number), andword=""))
 
 
+def suffix(number: int) -> str:
+    """Return the suffix of an ordinal in digits: st, nd, rd or th."""
+    return "th" if number % 100 in (11, 12, 13) else SUFFIXES.get(number % 10, "th")
+
+
 def plural(words: str) -> str:
-    """Return the plural of number words: "nineteen nineties", "fifths", "hundreds"."""
-    if words.endswith("six"):
+    """Return the plural of number words: "nineteen nineties", "fifths", "sixes"."""
+    if words.endswith(("six", "inch")):
         return f"{words}es"
     return f"{words[:-1]}ies" if words.endswith("y") else f"{words}s"
 
 
-def digits(text: str) -> str:
+def digits(text: str, zero: str = "zero") -> str:
     """Return the name of each digit, with a comma between groups of digits."""
     groups = "".join(char if char.isdigit() else " " for char in text).split()
-    return ", ".join(" ".join(cardinal(int(char)) for char in group) for group in groups)
+    return ", ".join(" ".join(cardinal(int(char)) if char != "0" else zero for char in group) for group in groups)
 
 
 def year(number: int) -> str:
     """Return a year as words: "nineteen ninety nine", "nineteen oh five", "two thousand four", "twenty twenty four"."""
     century, rest = divmod(number, 100)
-    if number < 1100 or number % 1000 < 10:
+    if number < FIRST_YEAR or number % 1000 < 10:
         return cardinal(number)
     if rest == 0:
         return f"{cardinal(century)} hundred"
     return f"{cardinal(century)} {'oh ' if rest < 10 else ''}{cardinal(rest)}"
+
+
+def short_year(two_digits: str) -> str:
+    """Return the last two digits of a year: "ninety eight", "oh five", "two thousand" for 00."""
+    value = int(two_digits)
+    return "two thousand" if value == 0 else f"{'oh ' if value < 10 else ''}{cardinal(value)}"
+
+
+def pairs(text: str) -> str:
+    """Return up to four digits as the number of a house, a flight or an aircraft: "one oh five", "twelve eleven"."""
+    if text[0] == "0" or len(text) > 4:
+        return digits(text)
+    value = int(text)
+    if len(text) < 3 or value % 1000 == 0:
+        return cardinal(value)
+    front, rest = divmod(value, 100)
+    if rest == 0:
+        return f"{cardinal(front)} hundred"
+    return f"{cardinal(front)} {'oh ' if rest < 10 else ''}{cardinal(rest)}"
 
 
 def number(text: str) -> str:
@@ -74,14 +103,20 @@ def number(text: str) -> str:
         words = digits(whole)
     else:
         words = cardinal(int(whole))
-    if len(fractions) > 1:  # a version or an IP address: each part is a number
+    if len(fractions) > 1:  # a version: each part is a number
         return " point ".join([words, *(number(part) for part in fractions)])
     return " point ".join([words, *(digits(part) for part in fractions)]).strip()
 
 
+def quantity(text: str) -> str:
+    """Return the words of a number that can be a year if it has four digits without a comma."""
+    is_year = len(text) == 4 and text.isdigit() and FIRST_YEAR <= int(text) <= LAST_YEAR
+    return year(int(text)) if is_year else number(text)
+
+
 def fraction(whole: str | None, top: int, bottom: int) -> str:
-    """Return a fraction: "one half", "three quarters", "two and a half"; others as "twenty over fifty three"."""
-    if bottom < 2 or (bottom > 20 and bottom not in (32, 64, 100, 1000)):
+    """Return a fraction: "one half", "three quarters", "two and a half", "five over one"."""
+    if bottom < 2:
         spoken = f"{cardinal(top)} over {cardinal(bottom)}"
     else:
         name = {2: "half", 4: "quarter"}.get(bottom) or ordinal(bottom)
@@ -89,19 +124,3 @@ def fraction(whole: str | None, top: int, bottom: int) -> str:
         count = "a" if whole and top == 1 and bottom in (2, 4) else cardinal(top)
         spoken = f"{count} {name if top == 1 else many}"
     return f"{number(whole)} and {spoken}" if whole else spoken
-
-
-def money(sign: str, amount: str, scale: str | None) -> str:
-    """Return an amount of a currency: "twelve dollars and fifty cents", "three million euros"."""
-    one, many, cent, cents = CURRENCIES[sign]
-    if scale:
-        return f"{number(amount)} {SCALES.get(scale.lower(), scale.lower())} {many}"
-    whole, _, rest = amount.replace(",", "").partition(".")
-    if len(rest) not in (0, 2):
-        return f"{number(amount)} {many}"
-    parts = []
-    if whole.strip("0") or not rest.strip("0"):
-        parts.append(f"{number(whole or '0')} {one if whole == '1' else many}")
-    if rest.strip("0"):
-        parts.append(f"{cardinal(int(rest))} {cent if rest == '01' else cents}")
-    return " and ".join(parts)
