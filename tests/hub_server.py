@@ -83,6 +83,10 @@ class HubServer:
         """The Range of each request for content."""
         return [wanted for method, _, wanted in self.requests if method == "GET"]
 
+    def ranges(self, wanted: str) -> list[str | None]:
+        """The Range of each request for the content at a path."""
+        return [wanted_range for method, path, wanted_range in self.requests if (method, path) == ("GET", wanted)]
+
     def answer(self, handler: BaseHTTPRequestHandler, *, body: bool) -> None:
         path = handler.path.lstrip("/")
         wanted = handler.headers.get("Range")

@@ -44,7 +44,7 @@ def replace_file(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     try:
         file = temporary.open("x+b")
         try:
-            _lock(file.fileno())
+            lock(file.fileno())
             yield file
             file.flush()
             os.fsync(file.fileno())  # a power failure must not leave an empty file under this name
@@ -134,13 +134,14 @@ def _locked(path: Path) -> Iterator[None]:
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        _lock(descriptor)
+        lock(descriptor)
         yield
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int) -> None:
+def lock(descriptor: int) -> None:
+    """Lock an open file until it is closed, if the system and the file system can; see `is_unlocked`."""
     if fcntl is not None:
         with suppress(OSError):  # some network file systems have no locks
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import pytest
 from hub_server import COMMIT, HubServer, Served
 from huggingface_hub import constants
 
-from vallecli.checkpoints import hub
+from vallecli.checkpoints import download, hub
 from vallecli.checkpoints import local as store
 from vallecli.checkpoints.spec import UNSTATED, CheckpointSpec, File, Source
 from vallecli.errors import AccessDenied, CheckpointError, DamagedCheckpoint, MissingCheckpoint, SourceGone, Unreachable
@@ -152,22 +153,34 @@ def test_a_licence_with_conditions_or_none_is_reported_before_the_download(
 
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retry without waiting, in small chunks: the client keeps only complete ones of a broken connection."""
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 100_000)
+    """Retry without waiting."""
+    monkeypatch.setattr(download, "RETRY_WAIT", 0)
 
 
 @pytest.mark.usefixtures("no_waiting")
 def test_a_cut_connection_is_resumed_where_it_broke(spec, weights: Served, pull, hub_server: HubServer) -> None:
     weights.cuts = [300_000, 200_000]
     assert pull(spec).path.read_bytes() == WEIGHTS
-    assert hub_server.gets == [None, "bytes=300000-", "bytes=500000-"]
+    assert hub_server.ranges("cdn/someone/tiny/tiny.pt") == [None, "bytes=300000-", "bytes=500000-"]
 
 
 @pytest.mark.usefixtures("no_waiting")
-def test_a_connection_that_stays_cut_leaves_nothing(spec, weights: Served, pull) -> None:
+def test_a_connection_that_stays_cut_is_resumed_by_the_next_pull(
+    spec, weights: Served, pull, hub_server: HubServer
+) -> None:
     weights.cuts = [300_000] + [0] * 20
-    assert refused(pull, spec, Unreachable).hint.endswith("valle checkpoints pull tiny")
+    with pytest.raises(Unreachable) as caught:
+        pull(spec)
+    assert caught.value.hint.endswith("valle checkpoints pull tiny")
+    assert len(weights.cuts) == 21 - 1 - download.RETRIES
+    assert hub.locate(spec) is None
+    [partial] = left_behind()
+    assert partial.stat().st_size == 300_000
+    weights.cuts = []
+    hub_server.requests.clear()
+    assert pull(spec).path.read_bytes() == WEIGHTS
+    assert hub_server.ranges("cdn/someone/tiny/tiny.pt") == ["bytes=300000-"]
+    assert not partial.exists()
 
 
 @pytest.mark.usefixtures("no_waiting")
@@ -200,12 +213,24 @@ def test_an_empty_file_by_url_is_refused(by_url, pull, hub_server: HubServer) ->
     assert "empty" in refused(pull, by_url, DamagedCheckpoint).message
 
 
-def test_a_partial_file_that_is_complete_or_too_long_is_downloaded_again(by_url, pull) -> None:
-    for content in (WEIGHTS, WEIGHTS + b"more"):
-        hub.remove(by_url)
-        store.folder().mkdir(parents=True, exist_ok=True)
-        (store.folder() / "codec.incomplete").write_bytes(content)
-        assert pull(by_url).path.read_bytes() == WEIGHTS
+@pytest.mark.usefixtures("no_waiting")
+@pytest.mark.parametrize("content", [WEIGHTS, WEIGHTS + b"more"])
+@pytest.mark.parametrize("size", [None, len(WEIGHTS)])
+@pytest.mark.parametrize("hashed", [True, False])
+def test_a_partial_file_that_is_complete_or_too_long_is_no_obstacle(
+    by_url, pull, hub_server: HubServer, content: bytes, size: int | None, hashed: bool
+) -> None:
+    file = by_url.sources[0].files[0]
+    file = replace(file, size=size, sha256=file.sha256 if hashed else None)
+    by_url = replace(by_url, sources=(replace(by_url.sources[0], files=(file,)),))
+    hub_server.files["files/codec.th"].cuts = [300_000] + [0] * 20
+    with pytest.raises(Unreachable):
+        pull(by_url)
+    [partial] = left_behind()
+    partial.write_bytes(content)
+    hub_server.files["files/codec.th"].cuts = []
+    assert pull(by_url).path.read_bytes() == WEIGHTS
+    assert not partial.exists()
 
 
 # Wrong files
@@ -229,7 +254,9 @@ def test_a_small_file_must_have_the_hash_the_hub_names(pull, hub_server: HubServ
     assert "hash" in refused(pull, spec, DamagedCheckpoint).message
 
 
-@pytest.mark.parametrize(("content", "said"), [(b"", "empty"), (WEIGHTS[:1000], "1000 bytes instead of 1048576")])
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"", "0 bytes instead of 1048576"), (WEIGHTS[:1000], "1000 bytes instead of 1048576")]
+)
 def test_empty_and_short_files_are_refused(spec, pull, hub_server: HubServer, content: bytes, said: str) -> None:
     unhashed = replace(spec.sources[0], files=(replace(spec.sources[0].files[0], sha256=None),))
     hub_server.files["someone/tiny/tiny.pt"].content = content
@@ -394,11 +421,16 @@ def test_removing_follows_no_link_out_of_the_cache(spec, pull, tmp_path: Path) -
     assert elsewhere.read_bytes() == WEIGHTS
 
 
-def test_a_full_disk_is_reported_as_such(by_url, pull, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object, **__: object) -> None:
+@pytest.mark.parametrize("kind", ["by url", "repository"])
+def test_a_full_disk_is_reported_with_its_folder_and_nothing_is_left(
+    by_url, spec, pull, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(hub, "http_get", full)
-    with pytest.raises(CheckpointError, match="no space left") as caught:
-        pull(by_url)
-    assert not isinstance(caught.value, Unreachable)
+    monkeypatch.setattr(os, "fsync", full)
+    by = by_url if kind == "by url" else spec
+    folder = store.folder() if kind == "by url" else Path(constants.HF_HUB_CACHE) / "models--someone--tiny"
+    error = refused(pull, by, CheckpointError)
+    assert error.message == f"cannot write {folder}: no space left on device"
+    assert not isinstance(error, Unreachable)

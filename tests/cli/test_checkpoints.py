@@ -16,7 +16,7 @@ import pytest
 from hub_server import HubServer, Served, write_registry
 from published import write_vallex
 
-from vallecli.checkpoints import local, lookup
+from vallecli.checkpoints import imports, local, lookup
 from vallecli.errors import CheckpointError
 from vallecli.families import convert, detect
 from vallecli.settings import config_folder
@@ -362,7 +362,7 @@ def test_an_interrupted_add_changes_nothing(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(shutil, "copyfile", interrupted)
+    monkeypatch.setattr(imports, "_read", interrupted)
     assert checkpoints("add", file, "--as", "tiny").code == 130
     assert installed() == before
 

@@ -1,35 +1,27 @@
-"""Download, find, check and remove the files of checkpoints: the only module that calls huggingface_hub.
+"""Download, find, check and remove the files of checkpoints.
 
 Files of repositories are in the hub's own cache, which other programs share; all others are in `local.folder()`.
+What a server sends is checked before it is used: sizes and waits are bounded, digests and commits are hexadecimal
+digits, and each path is inside its folder. huggingface_hub's own download follows what a server says; it is used for
+its settings alone: cache, token, proxies.
 """
 
 from __future__ import annotations
 
-import logging
+import hashlib
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    GatedRepoError,
-    HfHubHTTPError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
-from huggingface_hub.file_download import http_get
-from huggingface_hub.utils import logging as hub_logging
+from huggingface_hub import constants, get_token
 
-from vallecli.checkpoints import local
+from vallecli.checkpoints import cache, disk, download, exchange, local
+from vallecli.checkpoints.exchange import Failed, Refused
 from vallecli.checkpoints.local import InstalledCheckpoint, LocalFile
-from vallecli.checkpoints.spec import CheckpointSpec, File, Source
+from vallecli.checkpoints.spec import COMMIT, CheckpointSpec, File, Source
 from vallecli.errors import (
-    DISK,
     AccessDenied,
     CheckpointError,
     DamagedCheckpoint,
@@ -38,11 +30,9 @@ from vallecli.errors import (
     Unreachable,
 )
 
-TIMEOUT = 10  # seconds to wait for the first answer of a source
+PREFIXES = {"model": "", "dataset": "datasets/", "space": "spaces/"}  # of repositories in URLs of the hub
 
-# What a failing source may raise. The HTTP library of the hub's client depends on the client's version, but the
-# client's own error always derives from that library's.
-FAILURES: tuple[type[Any], ...] = (OSError, *HfHubHTTPError.__bases__, EntryNotFoundError)
+Report = Callable[[str], object]
 
 
 def offline(requested: bool) -> bool:
@@ -71,36 +61,48 @@ def verify(installed: InstalledCheckpoint) -> Iterator[tuple[LocalFile, str | No
         yield item, local.problem_with(item, installed.bounds, check_hash=True)
 
 
-def pull(
-    spec: CheckpointSpec, *, offline_requested: bool = False, report: Callable[[str], None]
-) -> tuple[InstalledCheckpoint, bool]:
+def pull(spec: CheckpointSpec, *, offline_requested: bool = False, report: Report) -> tuple[InstalledCheckpoint, bool]:
     """Return the checkpoint with its files downloaded and checked, and whether a download was needed.
 
     The sources are tried in turn; `report` receives the notice on the licence before a download, and a message for
-    each source that fails. Raises MissingCheckpoint when offline, and when all sources fail the SourceError or
-    DamagedCheckpoint that the user can do most about.
+    each source that fails, and for each time of waiting. Raises MissingCheckpoint when offline, and when all sources
+    fail the SourceError or DamagedCheckpoint that the user can do most about.
     """
+    may_download = not offline(offline_requested)
     try:
-        installed = lookup(spec)
-        for item, reason in verify(installed) if installed is not None else ():
-            if reason is not None:
-                raise local.damaged(spec.name, item.path, reason)
-    except DamagedCheckpoint as error:
-        if offline(offline_requested):
+        installed = _intact(spec)
+    except DamagedCheckpoint:
+        if not may_download:
             raise
-        report(f"{error.message}; downloading it again")
-        remove(spec)
         installed = None
     if installed is not None:
         return installed, False
-    if offline(offline_requested):
+    if not may_download:
         raise MissingCheckpoint(spec.name, offline=True)
-    if spec.licence_notice is not None:
-        report(spec.licence_notice)
-    return _pull(spec, report), True
+    with local.locked(spec.name, report):
+        try:
+            installed = _intact(spec)  # another process may have downloaded it meanwhile
+        except DamagedCheckpoint as error:
+            report(f"{error.message}; downloading it again")
+            _remove(spec)
+            installed = None
+        if installed is not None:
+            return installed, False
+        if spec.licence_notice is not None:
+            report(spec.licence_notice)
+        return _pull(spec, report), True
 
 
-def _pull(spec: CheckpointSpec, report: Callable[[str], None]) -> InstalledCheckpoint:
+def _intact(spec: CheckpointSpec) -> InstalledCheckpoint | None:
+    """Return the checkpoint if it is on this machine. Raises DamagedCheckpoint if a hash is wrong."""
+    installed = lookup(spec)
+    for item, reason in verify(installed) if installed is not None else ():
+        if reason is not None:
+            raise local.damaged(spec.name, item.path, reason)
+    return installed
+
+
+def _pull(spec: CheckpointSpec, report: Report) -> InstalledCheckpoint:
     """Try the sources in turn, but a host that does not answer only once."""
     failures: list[CheckpointError] = []
     unreachable: set[str] = set()
@@ -111,10 +113,10 @@ def _pull(spec: CheckpointSpec, report: Callable[[str], None]) -> InstalledCheck
         if failures:
             report(f"{failures[-1].message}; trying {source}")
         try:
-            return _download_url(spec, source) if source.url else _download_repo(spec, source)
+            return (_download_url if source.url else _download_repo)(spec, source, report)
         except (SourceGone, AccessDenied, Unreachable, DamagedCheckpoint) as error:
             failures.append(error)
-            if isinstance(error, Unreachable) and _status(error) is None:
+            if isinstance(error, Unreachable) and isinstance(error.__cause__, Failed) and not error.__cause__.status:
                 unreachable.add(host)
     by_usefulness = [AccessDenied, Unreachable, DamagedCheckpoint, SourceGone]  # first: the user can do most about it
     chosen = min(failures, key=lambda error: by_usefulness.index(type(error)))
@@ -123,17 +125,18 @@ def _pull(spec: CheckpointSpec, report: Callable[[str], None]) -> InstalledCheck
     raise chosen
 
 
-def remove(spec: CheckpointSpec) -> bool:
-    """Remove the files of the checkpoint from all places; return whether there were any."""
-    own = local.folder() / spec.name
-    found = own.exists()
-    shutil.rmtree(own, ignore_errors=True)
-    _partial(spec).unlink(missing_ok=True)
-    for source in spec.sources:
-        for snapshot in _snapshots(source):
-            for file in source.files:
-                found |= _discard(snapshot / file.path)
-    return found
+def remove(spec: CheckpointSpec, report: Report = lambda message: None) -> bool:
+    """Remove the files of the checkpoint from all places; return whether there were any.
+
+    `report` receives a message if another process is working on it. Raises CheckpointError if a file stays: it cannot
+    be removed, or a link leads out of the folder of its repository.
+    """
+    with local.locked(spec.name, report):
+        return _remove(spec)
+
+
+def _remove(spec: CheckpointSpec) -> bool:
+    return any([local.remove(spec.name), *(cache.remove(source) for source in spec.sources if source.repo)])
 
 
 # Repositories of the hub
@@ -144,169 +147,152 @@ def _endpoint() -> str:
     return (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
 
 
+def _url(source: Source, file: File, revision: str) -> str:
+    repo = PREFIXES[source.repo_type] + source.repo
+    return f"{_endpoint()}/{repo}/resolve/{quote(revision, safe='')}/{quote(file.path)}"
+
+
+def _token() -> str | None:
+    """Return the user's token of the hub. Raises CheckpointError for one that cannot be sent."""
+    if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN:
+        return None
+    try:
+        token = get_token()
+    except Exception as error:  # it may ask servers, of several kinds
+        raise CheckpointError(
+            f"the token of the hub cannot be read: {exchange.reason(error)}", "Set HF_TOKEN, or log in again."
+        ) from error
+    if token is not None and not (token.isascii() and token.isprintable()):
+        raise CheckpointError(
+            "the token of the hub has characters that no token has", "Set HF_TOKEN to a token, or log in again."
+        )
+    return token
+
+
 def _cached(spec: CheckpointSpec, source: Source) -> InstalledCheckpoint | None:
     """Return the files of a source if the hub's cache has all of them."""
-    if not source.repo:
-        return None
-    paths = []
-    for file in source.files:
-        path = try_to_load_from_cache(source.repo, file.path, revision=source.revision, repo_type=source.repo_type)
-        if not isinstance(path, str):  # None, or a marker for a file that the repository is known to lack
-            return None
-        paths.append(Path(path))
-    return _installed(spec, source, paths)
+    paths = cache.find(source) if source.repo else None
+    return None if paths is None else _installed(spec, source, paths)
 
 
 def _installed(spec: CheckpointSpec, source: Source, paths: list[Path]) -> InstalledCheckpoint:
     """Return a checkpoint, given the path of each file of a source in the hub's cache."""
     root = paths[0].parents[len(Path(source.files[0].path).parts) - 1]
-    files = tuple(LocalFile(file, path, _digest(file, path)) for file, path in zip(source.files, paths, strict=True))
-    return InstalledCheckpoint(spec.name, root, files, str(source), bounds=Path(constants.HF_HUB_CACHE))
+    pairs = zip(source.files, paths, strict=True)
+    files = tuple(LocalFile(file, path, cache.digest(file, path)) for file, path in pairs)
+    return InstalledCheckpoint(spec.name, root, files, str(source), bounds=cache.folder())
 
 
-def _digest(file: File, path: Path) -> str | None:
-    """Return the expected hash of a cached file: the registry's, else the one under which the hub stores it."""
-    if file.sha256 is not None:
-        return file.sha256
-    blob = path.readlink().name if path.is_symlink() else ""
-    return blob if len(blob) in (40, 64) and set(blob) <= set("0123456789abcdef") else None
-
-
-def _download_repo(spec: CheckpointSpec, source: Source) -> InstalledCheckpoint:
-    """Download the files of a source that the cache lacks; a file that is refused is removed from the cache."""
+def _download_repo(spec: CheckpointSpec, source: Source, report: Report) -> InstalledCheckpoint:
+    """Download the files of a source that the cache lacks. A file enters the cache when its hash is right."""
     paths = []
     for file in source.files:
-        place: dict[str, Any] = {"repo_type": source.repo_type, "revision": source.revision, "endpoint": _endpoint()}
-        with _translated(spec, source):
-            # One quick request first: the client itself retries a dead network for half a minute, and a file that is
-            # announced with another hash need not be downloaded.
-            published = get_hf_file_metadata(hf_hub_url(source.repo, file.path, **place), timeout=TIMEOUT)
-            if file.sha256 is not None and len(published.etag or "") == 64 and published.etag != file.sha256:
-                raise _refused(spec, source, file, "it is announced with another hash")
-            path = Path(hf_hub_download(source.repo, file.path, **place))
-        local_file = LocalFile(file, path, _digest(file, path))
-        if reason := local.problem_with(local_file, Path(constants.HF_HUB_CACHE), check_hash=True):
-            _discard(path)
-            raise _refused(spec, source, file, reason)
-        paths.append(path)
+        with _translated(spec, source, file, cache.repo_folder(source)):
+            token = _token()
+            published = download.published(_url(source, file, source.revision), token=token, report=report)
+            _compare(published, source, file)
+            with cache.locked(source, published.digest, report):
+                paths.append(_fetch_blob(source, file, published, token, report))
     return _installed(spec, source, paths)
 
 
-def _refused(spec: CheckpointSpec, source: Source, file: File, reason: str) -> DamagedCheckpoint:
-    return DamagedCheckpoint(
-        f"{source} has a {file.path} that is refused: {reason}",
-        f"It was deleted. If you have the right file: valle checkpoints add FILE --as {spec.name}",
+def _compare(published: download.Published, source: Source, file: File) -> None:
+    """Raise Refused if a hub announces another file than the registry's: it need not be downloaded."""
+    if file.sha256 is not None and len(published.digest) == 64 and published.digest != file.sha256:
+        raise Refused("it is announced with another hash")
+    if file.size is not None and published.size is not None and published.size != file.size:
+        raise Refused(f"it has {published.size} bytes instead of {file.size}")
+    if COMMIT.fullmatch(source.revision) and published.commit != source.revision:
+        raise Refused("it is announced with another commit")
+
+
+def _fetch_blob(source: Source, file: File, published: download.Published, token: str | None, report: Report) -> Path:
+    """Download a file, check it and move it into the cache. Raises Failed, Refused, OSError and CheckpointError."""
+    blob = cache.blob(source, published.digest)
+    if not _problem(file, blob, published.digest):
+        return cache.store(source, file, blob, published.digest, published.commit)
+    url = _url(source, file, published.commit)
+    downloaded = download.fetch(
+        url,
+        lambda validator: cache.partial(source, published.digest, url),
+        name=file.path,
+        size=published.size if file.size is None else file.size,
+        hashed=True,
+        token=token,
+        report=report,
     )
+    if reason := _problem(file, downloaded, published.digest):
+        downloaded.unlink(missing_ok=True)
+        raise Refused(reason)
+    return cache.store(source, file, downloaded, published.digest, published.commit)
 
 
-def _snapshots(source: Source) -> list[Path]:
-    """Return the folders of the cached revision of a source."""
-    if not source.repo:
-        return []
-    repo = Path(constants.HF_HUB_CACHE) / "--".join([f"{source.repo_type}s", *source.repo.split("/")])
-    named = repo / "refs" / source.revision
-    return [repo / "snapshots" / (named.read_text(encoding="utf-8") if named.is_file() else source.revision)]
-
-
-def _discard(path: Path) -> bool:
-    """Remove a file of the cache and everything inside of the cache that it links to; return whether it existed."""
-    cache = Path(constants.HF_HUB_CACHE).resolve()
-    found = False
-    while path.is_symlink() or path.is_file():
-        found = True
-        target = path.parent / path.readlink() if path.is_symlink() else None
-        path.unlink()
-        if target is None or not target.parent.resolve().is_relative_to(cache):
-            break
-        path = target
-    return found
+def _problem(file: File, path: Path, digest: str | None) -> str | None:
+    """Return why a file is not that of the registry, or not that which the hub has announced."""
+    hashes = {file.sha256, digest} - {None} or {None}
+    reasons = (
+        local.problem_with(LocalFile(file, path, known), path.parent, check_hash=True)
+        for known in sorted(hashes, key=str)
+    )
+    return next((reason for reason in reasons if reason is not None), None)
 
 
 # Single files
 
 
-def _download_url(spec: CheckpointSpec, source: Source) -> InstalledCheckpoint:
+def _download_url(spec: CheckpointSpec, source: Source, report: Report) -> InstalledCheckpoint:
     """Download one file, continuing an interrupted download, and install it."""
     [file] = source.files
-    partial = _partial(spec)
-    with _translated(spec, source):
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            _download(source.url, partial, file)
-        except BaseException:
-            if partial.exists() and not partial.stat().st_size:  # nothing to continue from
-                partial.unlink()
-            raise
+
+    def place(validator: str) -> Path:
+        of = hashlib.sha256(f"{source.url}\n{file.sha256 or validator}".encode()).hexdigest()[:32]
+        return local.folder() / f"{spec.name}.{of}{local.PARTIAL}"
 
     def move_into(stage: Path) -> None:
         (stage / file.path).parent.mkdir(parents=True, exist_ok=True)
-        partial.replace(stage / file.path)
+        downloaded.replace(stage / file.path)
 
-    try:
-        if reason := local.problem_with(LocalFile(file, partial, file.sha256), partial.parent, check_hash=True):
-            raise _refused(spec, source, file, reason)
-        return local.install(spec.name, str(source), move_into)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _partial(spec: CheckpointSpec) -> Path:
-    return local.folder() / f"{spec.name}.incomplete"
-
-
-def _download(url: str, partial: Path, file: File) -> None:
-    """Append the missing part to a partial file; after a failure, what was received stays for the next try."""
-    with partial.open("ab") as out:
-        resumed = out.tell()
+    hashed = file.sha256 is not None
+    with _translated(spec, source, file, local.folder()):
+        downloaded = download.fetch(
+            source.url, place, name=file.path, size=file.size, hashed=hashed, token=None, report=report
+        )
         try:
-            http_get(url, out, resume_size=resumed, expected_size=file.size, displayed_filename=file.path)
-        except HfHubHTTPError as error:
-            if not resumed or _status(error) != 416:
-                raise
-            out.truncate(0)  # no bytes follow: it is complete already, or part of another file
-            http_get(url, out, expected_size=file.size, displayed_filename=file.path)
+            if reason := _problem(file, downloaded, None):
+                raise Refused(reason)
+            return local.install(spec.name, str(source), move_into)
+        finally:
+            downloaded.unlink(missing_ok=True)
 
 
 # Errors
 
 
 @contextmanager
-def _translated(spec: CheckpointSpec, source: Source) -> Iterator[None]:
-    """Translate exceptions of the client and the network to SourceErrors; silence the client's own messages."""
-    verbosity = hub_logging.get_verbosity()
-    hub_logging.set_verbosity(logging.ERROR)
+def _translated(spec: CheckpointSpec, source: Source, file: File, folder: Path) -> Iterator[None]:
+    """Translate failures of a download into `folder` to CheckpointErrors."""
     try:
         yield
-    except CheckpointError:
-        raise
-    except FAILURES as error:
+    except Refused as error:
+        raise DamagedCheckpoint(
+            f"{source} has a {file.path} that is refused: {error.reason}",
+            f"Nothing of it was kept. If you have the right file: valle checkpoints add FILE --as {spec.name}",
+        ) from error
+    except Failed as error:
         raise _explained(error, spec, source) from error
-    finally:
-        hub_logging.set_verbosity(verbosity)
+    except OSError as error:
+        raise disk.not_writable(folder, error) from error
 
 
-def _explained(error: Exception, spec: CheckpointSpec, source: Source) -> CheckpointError:
-    name, place, status = spec.name, str(source), _status(error)
-    if isinstance(error, GatedRepoError):
+def _explained(error: Failed, spec: CheckpointSpec, source: Source) -> CheckpointError:
+    name, place, status = spec.name, str(source), error.status
+    if error.code == "GatedRepo":
         return AccessDenied(name, place, status or 403)
-    if isinstance(error, RevisionNotFoundError):
+    if error.code == "RevisionNotFound":
         return SourceGone(name, place, f"there is no revision {source.revision}")
     if status in (404, 410):
-        what = "repository" if isinstance(error, RepositoryNotFoundError) else "file"
+        what = "repository" if error.code == "RepoNotFound" else "file"
         return SourceGone(name, place, f"the {what} is gone (HTTP {status})")
     if status in (401, 403):
         return AccessDenied(name, place, status)
-    if isinstance(error, OSError) and (error.errno in DISK or error.filename is not None):
-        return local.not_writable(Path(error.filename or constants.HF_HUB_CACHE), error)
-    reason = f"HTTP {status}" if status else (str(error).splitlines() or [type(error).__name__])[0]
-    return Unreachable(name, place, reason)
-
-
-def _status(error: BaseException | None) -> int | None:
-    """Return the HTTP status of an error or of one of its causes, None if there was no answer."""
-    while error is not None:
-        response = getattr(error, "response", None)
-        if response is not None:
-            return int(response.status_code)
-        error = error.__cause__
-    return None
+    return Unreachable(name, place, error.reason)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from vallecli.checkpoints import local
+from vallecli.checkpoints import disk, local
 from vallecli.checkpoints.local import InstalledCheckpoint, LocalFile
 from vallecli.checkpoints.spec import CheckpointSpec, File
 from vallecli.errors import CheckpointError, DamagedCheckpoint, InputError
+from vallecli.printable import printable
 
+PIECE = 1 << 20  # bytes that are copied at once
 OTHER_HASH = "its hash is not a published one"
 
 
@@ -37,8 +39,10 @@ def add(path: Path, spec: CheckpointSpec, *, report: Callable[[str], None], desc
     then `report` receives messages on it. Raises InputError for a path that does not exist or lacks files, and
     DamagedCheckpoint for files that are neither.
     """
-    if not path.exists():
-        raise InputError(f"{path} does not exist", "Give the file of the checkpoint.")
+    if not disk.exists(path):
+        raise InputError(f"{printable(str(path))} does not exist", "Give the file of the checkpoint.")
+    if not path.is_file() and not path.is_dir():
+        raise InputError(f"{printable(str(path))} is neither a file nor a folder", "Give the file of the checkpoint.")
     listed = spec.sources[0].files
     if path.is_file() and len(listed) > 1:
         names = ", ".join(file.path for file in listed)
@@ -54,23 +58,43 @@ def add(path: Path, spec: CheckpointSpec, *, report: Callable[[str], None], desc
         if not all(spec.has_hash(local.sha256(copy)) for copy in copies):
             contents = stage if len(copies) > 1 else copies[0]
             for message in _check_family(path, contents, spec, describe):
-                report(message)
+                report(printable(message))
 
-    return local.install(spec.name, f"{path.resolve()}", fill)
+    with local.locked(spec.name, report):
+        return local.install(spec.name, os.path.realpath(path), fill)
 
 
 def _copy(path: Path, stage: Path, file: File) -> Path:
     """Copy one file, which may also be in a folder without the subfolders of the repository."""
     target = stage / file.path
-    source = next((s for s in (path / file.path, path / target.name) if s.is_file()), None) if path.is_dir() else path
+    places = (path / file.path, path / target.name) if path.is_dir() else (path,)
+    source = next((place for place in places if disk.exists(place)), None)
     if source is None:
-        raise InputError(f"{path} has no {file.path}", "Give the folder with all files of the checkpoint.")
+        raise InputError(
+            f"{printable(str(path))} has no {file.path}", "Give the folder with all files of the checkpoint."
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        shutil.copyfile(source, target)
-    except PermissionError as error:
-        raise InputError(f"cannot read {source}: permission denied", "Check its permissions.") from error
+    with target.open("xb") as copy:
+        for piece in _read(source, stage):
+            copy.write(piece)
     return target
+
+
+def _read(path: Path, stage: Path) -> Iterator[bytes]:
+    """Yield the content of a file. Raises InputError, and CheckpointError if the disk of `stage` is too full."""
+    try:
+        with disk.open_regular(path) as file:
+            size = left = os.fstat(file.fileno()).st_size
+            disk.check_space(stage, size)
+            while piece := file.read(PIECE):
+                left -= len(piece)
+                if left < 0:
+                    raise InputError(f"{printable(str(path))} grows while it is copied", "Wait for its end.")
+                yield piece
+    except OSError as error:
+        raise InputError(
+            f"cannot read {printable(str(path))}: {disk.reason(error)}", "Give a file, and check its permissions."
+        ) from error
 
 
 def _check_family(path: Path, copy: Path, spec: CheckpointSpec, describe: Describe) -> list[str]:
@@ -86,4 +110,6 @@ def _check_family(path: Path, copy: Path, spec: CheckpointSpec, describe: Descri
 
 
 def _refused(path: Path, spec: CheckpointSpec, reason: str) -> DamagedCheckpoint:
-    return DamagedCheckpoint(f"{path} is not {spec.name}: {reason}", f"valle checkpoints show {spec.name}")
+    return DamagedCheckpoint(
+        f"{printable(str(path))} is not {spec.name}: {printable(reason)}", f"valle checkpoints show {spec.name}"
+    )

@@ -8,15 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from vallecli.atomic import replace_folder
-from vallecli.checkpoints.spec import File
+from vallecli.atomic import is_unlocked, replace_folder, sweep
+from vallecli.checkpoints import disk
+from vallecli.checkpoints.spec import MANIFEST, File
 from vallecli.errors import CheckpointError, DamagedCheckpoint
+from vallecli.printable import printable
 
-MANIFEST = "manifest.json"
+MAX_MANIFEST = 1_000_000  # bytes
+MAX_ORIGIN = 1000  # characters
+PARTIAL = ".incomplete"  # ending of a file whose download has not ended
+HASHED = "[0-9a-f]" * 32  # pattern of the end of their names: a hash of the source
+KEPT = 7 * 24 * 3600  # seconds that such a file is kept, to resume the download
 
 
 @dataclass(frozen=True)
@@ -59,18 +69,41 @@ def folder() -> Path:
     return user_data_path("vallecli", appauthor=False) / "checkpoints"
 
 
+@contextmanager
+def locked(name: str, report: Callable[[str], object]) -> Iterator[None]:
+    """Hold the lock of a checkpoint during the body, for changes of its files. Raises CheckpointError.
+
+    `report` receives a message if another process holds it. Leftovers of killed processes are removed.
+    """
+    with disk.locked(folder().with_name("locks") / f"{name}.lock", name, report):
+        sweep(folder())
+        sweep_partial(folder())
+        yield
+
+
+def sweep_partial(place: Path) -> None:
+    """Remove partial downloads from a folder that have not changed for KEPT seconds."""
+    try:
+        for path in place.glob(f"*{PARTIAL}"):
+            if abs(time.time() - path.lstat().st_mtime) > KEPT and path.is_file() and is_unlocked(path):
+                path.unlink()
+    except OSError:
+        return
+
+
 def sha256(path: Path) -> str:
-    """Return the sha256 of a file, in hexadecimal. Raises OSError."""
-    with path.open("rb") as file:
+    """Return the sha256 of a regular file, in hexadecimal. Raises OSError."""
+    with disk.open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def problem_with(item: LocalFile, bounds: Path, *, check_hash: bool) -> str | None:
     """Return why a file is refused; None if it is within `bounds` and its size, and if asked its hash, are right."""
-    if not item.path.resolve().is_relative_to(bounds.resolve()):
-        return f"it links to {item.path.resolve()}, outside {bounds}"
+    if not disk.is_inside(item.path, bounds):
+        return printable(f"it links to {os.path.realpath(item.path)}, outside {bounds}")
     try:
-        size = item.path.stat().st_size
+        with disk.open_regular(item.path) as file:
+            size = os.fstat(file.fileno()).st_size
         if size == 0:
             return "it is empty"
         if item.file.size is not None and size != item.file.size:
@@ -78,7 +111,7 @@ def problem_with(item: LocalFile, bounds: Path, *, check_hash: bool) -> str | No
         if check_hash and item.digest is not None and _hash_like(item.digest, item.path) != item.digest:
             return "its hash is not that of the published file"
     except OSError as error:
-        return f"it cannot be read: {(error.strerror or str(error)).lower()}"
+        return f"it cannot be read: {disk.reason(error)}"
     return None
 
 
@@ -92,26 +125,36 @@ def check(installed: InstalledCheckpoint) -> InstalledCheckpoint:
 
 def damaged(name: str, path: Path, reason: str) -> DamagedCheckpoint:
     """Return the error for a file of a checkpoint that has to be downloaded again."""
-    return DamagedCheckpoint(f"{path} is refused: {reason}", f"valle checkpoints pull {name}")
+    return DamagedCheckpoint(f"{printable(str(path))} is refused: {reason}", f"valle checkpoints pull {name}")
 
 
 def _hash_like(known: str, path: Path) -> str:
     """Return the hash of a file, of the same kind as a known one."""
     if len(known) == 64:
         return sha256(path)
-    content = path.read_bytes()  # the hub identifies small files by git's hash
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    with disk.open_regular(path) as file:  # the hub identifies small files by git's hash
+        header = b"blob %d\0" % os.fstat(file.fileno()).st_size
+        return hashlib.file_digest(file, lambda: hashlib.sha1(header, usedforsecurity=False)).hexdigest()
 
 
 def lookup(name: str) -> InstalledCheckpoint | None:
     """Return a checkpoint of this folder without checking its files. Raises DamagedCheckpoint for a bad manifest."""
     root = folder() / name
     try:
-        manifest = json.loads((root / MANIFEST).read_text(encoding="utf-8"))
-        return _installed(name, root, [File(**file) for file in manifest["files"]], str(manifest["origin"]))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        if not os.path.lexists(root / MANIFEST):
+            return None
+        if not disk.is_inside(root, folder()):
+            raise damaged(name, root, f"it links to {printable(os.path.realpath(root))}")
+        manifest = json.loads(disk.read_small(root / MANIFEST, MAX_MANIFEST))
+        files = [File(**file) for file in manifest["files"]]
+        if not files:
+            raise ValueError("no files")
+        return _installed(name, root, files, printable(str(manifest["origin"]))[:MAX_ORIGIN])
+    except PermissionError as error:
+        raise CheckpointError(
+            f"cannot read {printable(str(root))}: {disk.reason(error)}", "Check its permissions."
+        ) from error
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise damaged(name, root / MANIFEST, "it is no list of files") from error
 
 
@@ -128,8 +171,33 @@ def install(name: str, origin: str, fill: Callable[[Path], object]) -> Installed
             manifest = {"origin": origin, "files": [asdict(file) for file in files]}
             (stage / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
-        raise not_writable(target, error) from error
-    return _installed(name, target, files, origin)
+        raise disk.not_writable(target, error) from error
+    return _installed(name, target, files, printable(origin))
+
+
+def remove(name: str) -> bool:
+    """Remove a checkpoint of this folder and its partial downloads; return whether there was one.
+
+    Raises CheckpointError if something stays. A link is removed, what it leads to is not.
+    """
+    root = folder() / name
+    try:
+        for partial in folder().glob(f"{name}.{HASHED}{PARTIAL}"):
+            partial.unlink(missing_ok=True)
+        if not os.path.lexists(root):
+            return False
+        if root.is_dir() and not root.is_symlink():
+            shutil.rmtree(root)
+        else:
+            root.unlink()
+    except OSError as error:
+        raise not_removable(root, error) from error
+    return True
+
+
+def not_removable(path: Path, error: OSError) -> CheckpointError:
+    """Return the error for files that cannot be removed."""
+    return CheckpointError(f"cannot remove {printable(str(path))}: {disk.reason(error)}", "Check its permissions.")
 
 
 def _measure(root: Path, path: Path) -> File:
@@ -139,11 +207,3 @@ def _measure(root: Path, path: Path) -> File:
 def _installed(name: str, root: Path, files: list[File], origin: str) -> InstalledCheckpoint:
     local_files = tuple(LocalFile(file, root / file.path, file.sha256) for file in files)
     return InstalledCheckpoint(name, root, local_files, origin, bounds=root)
-
-
-def not_writable(path: Path, error: OSError) -> CheckpointError:
-    """Return the error for a disk that is full or read-only."""
-    return CheckpointError(
-        f"cannot write {path}: {(error.strerror or str(error)).lower()}",
-        "Free some space, or set XDG_DATA_HOME and HF_HOME to folders on another disk.",
-    )

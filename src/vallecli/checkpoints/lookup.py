@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vallecli.checkpoints import registry
+from vallecli.checkpoints import disk, registry
 from vallecli.checkpoints.local import InstalledCheckpoint
 from vallecli.checkpoints.spec import CheckpointSpec
 from vallecli.errors import MissingCheckpoint, UnknownCheckpoint
@@ -21,18 +21,19 @@ def find(name: str, *, offline: bool = False) -> Path:
     """Return the file or the folder of a checkpoint given by name or path.
 
     UnknownCheckpoint suggests a similar name, MissingCheckpoint the command that downloads a known checkpoint, and
-    DamagedCheckpoint says why downloaded files are refused.
+    DamagedCheckpoint says why downloaded files are refused. RegistryError is for an invalid entry of that name.
     """
     if name in registry.BUILT_IN:
         return registry.BUILT_IN[name]
-    specs = registry.load()
-    if name in specs:
-        return _installed(specs[name], offline=offline).path
-    if Path(name).exists():
+    entries = registry.load()
+    spec = entries.get(name)
+    if spec is not None:
+        return _installed(spec, offline=offline).path
+    if disk.exists(Path(name)):
         return Path(name)
     raise UnknownCheckpoint(
         f"there is no checkpoint called {name!r}, and no file or folder of that name",
-        suggest(name, [*registry.BUILT_IN, *specs]),
+        suggest(name, [*registry.BUILT_IN, *entries.specs]),
     )
 
 

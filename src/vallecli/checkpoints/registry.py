@@ -1,31 +1,60 @@
-"""The registry of checkpoints: checkpoints.toml as CheckpointSpecs by name."""
+"""The registry of checkpoints: checkpoints.toml as CheckpointSpecs by name.
+
+An invalid entry is an error of that entry alone: commands on others work.
+"""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from vallecli.checkpoints import disk
 from vallecli.checkpoints.spec import CheckpointSpec, File, Source
 from vallecli.errors import RegistryError, UnknownCheckpoint
+from vallecli.printable import mask_credentials, printable
 from vallecli.settings import config_folder, suggest
 
 BUILT_IN = {"nano": Path(__file__).parents[1] / "data" / "nano"}  # name -> its folder in the package
 FILE_NAME = "checkpoints.toml"
 PACKAGED = Path(__file__).parents[1] / "data" / FILE_NAME  # in a wheel; otherwise it is at the root of the repository
+MAX_BYTES = 250_000  # of a file; the packaged one has 14 kB
+MAX_DOTS = 200  # in a line: the time for a dotted key grows with the square of its parts
+MAX_SHOWN = 300  # characters of a problem
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The entries of registry files by name, and the errors of those that are invalid."""
+
+    specs: dict[str, CheckpointSpec] = field(default_factory=dict)
+    invalid: dict[str, RegistryError] = field(default_factory=dict)
+
+    def get(self, name: str) -> CheckpointSpec | None:
+        """Return an entry, None if there is none of that name. Raises RegistryError if it is invalid."""
+        if name in self.invalid:
+            raise self.invalid[name]
+        return self.specs.get(name)
+
+    def check(self) -> None:
+        """Raise the RegistryError of the first invalid entry, if there is one."""
+        for error in self.invalid.values():
+            raise error
 
 
 def get(name: str) -> CheckpointSpec:
-    """Return the entry of a checkpoint. UnknownCheckpoint suggests a similar name."""
+    """Return the entry of a checkpoint. UnknownCheckpoint suggests a similar name. Raises RegistryError."""
     if name in BUILT_IN:
         raise UnknownCheckpoint(f"{name} is built in", "It is neither downloaded nor removed, and always available.")
-    specs = load()
-    if name not in specs:
-        raise UnknownCheckpoint(f"there is no checkpoint called {name!r}", suggest(name, list(specs)))
-    return specs[name]
+    registry = load()
+    spec = registry.get(name)
+    if spec is None:
+        raise UnknownCheckpoint(f"there is no checkpoint called {name!r}", suggest(name, list(registry.specs)))
+    return spec
 
 
 def with_needs(names: Sequence[str]) -> list[CheckpointSpec]:
@@ -40,41 +69,59 @@ def with_needs(names: Sequence[str]) -> list[CheckpointSpec]:
     return list(found.values())
 
 
-def load(files: Sequence[Path] | None = None) -> dict[str, CheckpointSpec]:
-    """Return the entries of registry files by name; an entry replaces those of the same name in earlier files.
+def load(files: Sequence[Path] | None = None) -> Registry:
+    """Return the entries of registry files; an entry replaces those of the same name in earlier files.
 
-    By default these are the file that comes with valle and the user's file, if it exists. Raises RegistryError.
+    By default these are the file that comes with valle and the user's file, if it exists. Raises RegistryError for a
+    file that cannot be read as a whole.
     """
-    own = config_folder() / FILE_NAME
-    specs: dict[str, CheckpointSpec] = {}
-    for path in [_packaged(), *([own] if own.exists() else [])] if files is None else files:
-        specs |= {spec.name: spec for spec in _read(path)}
-        for spec in specs.values():
+    registry = Registry()
+    for path in [_packaged(), config_folder() / FILE_NAME] if files is None else files:
+        for name, entry in _read(path, optional=files is None).items():
+            registry.specs.pop(name, None)
+            registry.invalid.pop(name, None)
+            try:
+                registry.specs[name] = _spec(name, entry)
+            except (ValueError, TypeError) as error:
+                registry.invalid[name] = _error(path, name, str(error))
+        for spec in list(registry.specs.values()):
             for need in spec.needs:
-                if need not in specs:
-                    raise RegistryError(path, spec.name, f"it needs {need!r}, which has no entry")
-    return specs
+                if need not in registry.specs and need not in registry.invalid:
+                    registry.invalid[spec.name] = _error(path, spec.name, f"it needs {need!r}, which has no entry")
+                    registry.specs.pop(spec.name, None)
+    return registry
 
 
 def _packaged() -> Path:
     return PACKAGED if PACKAGED.exists() else Path(__file__).parents[3] / FILE_NAME
 
 
-def _read(path: Path) -> Iterator[CheckpointSpec]:
+def _read(path: Path, *, optional: bool) -> dict[str, Any]:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RegistryError(path, "", f"it cannot be read: {error}") from error
-    for name, entry in table.items():
-        if name in BUILT_IN or not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
-            raise RegistryError(path, name, "this name cannot be used: it is built in, or not of a-z, 0-9, . _ and -")
-        try:
-            yield _spec(name, entry)
-        except (ValueError, TypeError) as error:
-            raise RegistryError(path, name, str(error)) from error
+        text = disk.read_small(path, MAX_BYTES).decode("utf-8")
+        if any(line.count(".") > MAX_DOTS for line in text.splitlines()):
+            raise ValueError(f"a line has more than {MAX_DOTS} dots")
+        return tomllib.loads(text)
+    except OSError as error:
+        if optional and isinstance(error, FileNotFoundError | NotADirectoryError):
+            return {}
+        problem = disk.reason(error)
+    except ValueError as error:
+        problem = str(error)
+    except RecursionError:
+        problem = "it is nested too deeply"
+    raise _error(path, "", f"it cannot be read: {problem}")
+
+
+def _error(path: Path, name: str, problem: str) -> RegistryError:
+    shown = printable(mask_credentials(problem))
+    shown = shown if len(shown) <= MAX_SHOWN else f"{shown[:MAX_SHOWN]}..."
+    return RegistryError(printable(str(path)), printable(name)[:MAX_SHOWN], shown)
 
 
 def _spec(name: str, entry: Any) -> CheckpointSpec:
+    if name in BUILT_IN or not NAME.fullmatch(name):
+        raise ValueError("this name cannot be used: it is built in, or not of a-z, 0-9, . _ and -, or too long")
     values = _checked(CheckpointSpec, {"name": name, **_table(entry, "an entry")})
     sources = []
     for source in values.get("sources", ()):

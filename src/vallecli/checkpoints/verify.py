@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vallecli.checkpoints import local, weights
+from vallecli.checkpoints import disk, local, weights
 from vallecli.checkpoints.contents import Contents
 from vallecli.checkpoints.spec import CheckpointSpec
 from vallecli.errors import CheckpointError
@@ -49,7 +49,7 @@ def _verify_file(path: Path, specs: Collection[CheckpointSpec]) -> Verified:
     try:
         digest = local.sha256(path)
     except OSError as error:
-        return Verified(state="bad", path=path, reason=f"it cannot be read: {(error.strerror or str(error)).lower()}")
+        return Verified(state="bad", path=path, reason=f"it cannot be read: {disk.reason(error)}")
     if names := tuple(spec.name for spec in specs if spec.has_hash(digest)):
         return Verified(state="ok", path=path, names=names)
     reason = _problem(path, lambda file: weights.read(file, verify=True))

@@ -11,6 +11,7 @@ from vallecli.checkpoints import lookup, registry
 from vallecli.checkpoints.spec import CheckpointSpec
 from vallecli.cli.reporter import Reporter, write_json, write_line
 from vallecli.errors import CheckpointError, DamagedCheckpoint, MissingCheckpoint
+from vallecli.printable import printable
 from vallecli.settings import resolve
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
@@ -37,8 +38,9 @@ def verify(
       valle checkpoints verify vallex
       valle checkpoints verify ~/Downloads/some.pt
     """
-    specs = registry.load()
-    if checkpoint is None or checkpoint in specs:
+    entries = registry.load()
+    specs = entries.specs
+    if checkpoint is None or entries.get(checkpoint) is not None:
         chosen = specs.values() if checkpoint is None else [specs[checkpoint]]
         results = [result for spec in chosen for result in _installed(spec, needed=checkpoint is not None)]
         bad = sorted({result["name"] for result in results if result["state"] == "bad"})
@@ -50,9 +52,11 @@ def verify(
     if as_json:
         write_json(results)
     for result in () if as_json else results:
-        write_line("\t".join(result.values()).rstrip())
+        write_line("\t".join(printable(value) for value in result.values()).rstrip())
     if bad:
-        raise DamagedCheckpoint(f"damaged or incomplete: {', '.join(bad)}", hint)
+        raise DamagedCheckpoint(f"damaged or incomplete: {printable(', '.join(bad))}", hint)
+    if checkpoint is None:
+        entries.check()
 
 
 def _installed(spec: CheckpointSpec, *, needed: bool) -> list[Result]:
@@ -163,9 +167,10 @@ def rm(context: typer.Context, names: Names, as_json: Json = False) -> None:
     from vallecli.checkpoints import hub
 
     reporter: Reporter = context.obj
-    specs = [registry.get(name) for name in names]
-    results = [{"name": spec.name, "removed": hub.remove(spec)} for spec in specs]
-    for result in results:
-        reporter.info(f"{result['name']} {'was removed' if result['removed'] else 'was not on this machine'}")
+    results = []
+    for spec in [registry.get(name) for name in dict.fromkeys(names)]:
+        removed = hub.remove(spec, reporter.info)
+        results.append({"name": spec.name, "removed": removed})
+        reporter.info(f"{spec.name} {'was removed' if removed else 'was not on this machine'}")
     if as_json:
         write_json(results)

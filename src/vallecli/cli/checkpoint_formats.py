@@ -11,6 +11,7 @@ from vallecli.checkpoints import lookup, registry
 from vallecli.cli import options
 from vallecli.cli.checkpoint_files import UNKNOWN, Json
 from vallecli.cli.reporter import Reporter, write_json, write_line
+from vallecli.printable import printable
 
 
 def show(
@@ -26,7 +27,7 @@ def show(
     Example:
       valle checkpoints show ~/Downloads/some.pt
     """
-    facts = _known(checkpoint) if checkpoint in registry.load() else _described(checkpoint)
+    facts = _known(checkpoint) if registry.load().get(checkpoint) is not None else _described(checkpoint)
     if as_json:
         write_json(facts)
         return
@@ -36,7 +37,7 @@ def show(
         if isinstance(value, dict):
             value = [f"{key}: {text}" for key, text in value.items()]
         for line in value if isinstance(value, list | tuple) else [UNKNOWN if value is None else value]:
-            write_line(f"{name:<11} {line}")
+            write_line(f"{name:<11} {printable(str(line))}")
 
 
 def _known(name: str) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def _known(name: str) -> dict[str, Any]:
         **{key: value for key, value in vars(spec).items() if key not in ("sources", "facts")},
         "size": spec.size,
         "path": None if installed is None else str(installed.path),
-        "sources": [f"{source} at {source.revision}" if source.repo else source.url for source in spec.sources],
+        "sources": [f"{source} at {source.revision}" if source.repo else str(source) for source in spec.sources],
         "facts": dict(spec.facts),
     }
 

@@ -8,10 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from vallecli.checkpoints import lookup, registry
+from vallecli.checkpoints.spec import CheckpointSpec
 from vallecli.cli import checkpoint_files, checkpoint_formats
 from vallecli.cli.checkpoint_files import UNKNOWN, Json
 from vallecli.cli.reporter import write_json, write_line
-from vallecli.errors import DamagedCheckpoint
+from vallecli.errors import CheckpointError
+from vallecli.printable import printable
 
 EPILOG = """\b
 Examples:
@@ -48,41 +50,57 @@ def list_(as_json: Json = False) -> None:
     Example:
       valle checkpoints list --json | jq -r '.[] | select(.state == "here").name'
     """
-    rows = [_row(name) for name in [*registry.BUILT_IN, *registry.load()]]
+    entries = registry.load()
+    rows = [*(_built_in(name) for name in registry.BUILT_IN), *(_row(spec) for spec in entries.specs.values())]
+    rows += [_columns(name, state="invalid") for name in entries.invalid]
     if as_json:
         write_json(rows)
     elif not sys.stdout.isatty():
         for row in rows:
-            write_line("\t".join(UNKNOWN if value is None else str(value) for value in row.values()))
+            write_line("\t".join(_cell(value) for value in row.values()))
     else:
         from rich.console import Console
         from rich.filesize import decimal
+        from rich.markup import escape
         from rich.table import Table
 
         table = Table(*rows[0], box=None, pad_edge=False)
         for row in rows:
             cells = {**row, "size": None if row["size"] is None else decimal(row["size"])}
-            table.add_row(*(UNKNOWN if value is None else str(value) for value in cells.values()))
+            table.add_row(*(escape(_cell(value)) for value in cells.values()))
         Console().print(table)
+    entries.check()
 
 
-def _row(name: str) -> dict[str, Any]:
-    """Return the columns of a checkpoint in `list`; its size is that on the disk if it is here."""
-    if name in registry.BUILT_IN:
-        files = [path for path in registry.BUILT_IN[name].rglob("*") if path.is_file()]
-        size = sum(path.stat().st_size for path in files) or None
-        return {"name": name, "kind": "model", "state": "built in", "size": size, "licence": "Apache-2.0"}
+def _cell(value: Any) -> str:
+    return UNKNOWN if value is None else printable(str(value))
+
+
+def _columns(
+    name: str, *, state: str, kind: str | None = None, size: int | None = None, licence: str | None = None
+) -> dict[str, Any]:
+    """Return the columns of a checkpoint in `list`."""
+    return {"name": name, "kind": kind, "state": state, "size": size, "licence": licence}
+
+
+def _built_in(name: str) -> dict[str, Any]:
+    files = [path for path in registry.BUILT_IN[name].rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in files) or None
+    return _columns(name, kind="model", state="built in", size=size, licence="Apache-2.0")
+
+
+def _row(spec: CheckpointSpec) -> dict[str, Any]:
+    """Return the columns of an entry; its size is that on the disk if it is here."""
     from vallecli.checkpoints import hub
 
-    spec = registry.get(name)
     state, size = "absent", spec.size
     try:
         installed = hub.locate(spec)
         if installed is not None:
             state, size = "here", installed.size
-    except DamagedCheckpoint:
+    except (CheckpointError, OSError):  # OSError: its files are removed at this moment
         state = "damaged"
-    return {"name": name, "kind": spec.kind, "state": state, "size": size, "licence": spec.licence}
+    return _columns(spec.name, kind=spec.kind, state=state, size=size, licence=spec.licence)
 
 
 @app.command()
