@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -12,8 +11,8 @@ from threading import Event
 from typing import Any
 
 from vallecli.audio import effects
-from vallecli.audio.formats import output_rate
 from vallecli.audio.files import open_output
+from vallecli.audio.formats import output_rate
 from vallecli.checkpoints.local import sha256
 from vallecli.errors import DISK, FolderNotWritable, VallecliError
 from vallecli.jobs.engine import Engine, Job, JobResult
@@ -129,7 +128,7 @@ class Run:
                 self.results.check()
                 cause = error.__cause__ or error
                 if isinstance(cause, OSError) and cause.errno in DISK:  # not an error of this row
-                    raise FolderNotWritable(self.out / row.output, os.strerror(cause.errno).lower()) from error
+                    raise FolderNotWritable(self.out / row.output, cause) from error
                 outcome = {"error": Failure.of(error)}
         record = Record(
             id=row.id,
