@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 
 from vallecli.errors import EmptyText, EmptyTranscript
 from vallecli.text.arpabet import pronounce
 from vallecli.text.base import AUTO, PromptWords, Sentence, Tokens, check_language, transcript_of
+from vallecli.text.english_sentences import english_sentences
 from vallecli.text.normalize import normalize
-from vallecli.text.split import split
+from vallecli.text.phones import Pronunciation
 
 BOS, EOS, WORD = "<BOS>", "<EOS>", "|"
 # The published table: the index of a phone is its id. Punctuation and a few other symbols are never used.
@@ -38,6 +40,7 @@ class AmphionV2FrontEnd:
 
     name = "amphion-v2-1"
     languages: tuple[str, ...] = ("en",)
+    normalizes = True
 
     def __init__(self) -> None:
         self._ids = {phone: index for index, phone in enumerate(PHONES)}
@@ -45,7 +48,7 @@ class AmphionV2FrontEnd:
     def sentences(self, text: str, max_chars: int, *, language: str = AUTO) -> list[Sentence]:
         """Return the normalized sentences of a text. Raises EmptyText and UsageError."""
         check_language(self, language)
-        return [Sentence(piece, "en") for piece in split(normalize(text), max_chars)]
+        return english_sentences(text, max_chars)
 
     def encode(
         self,
@@ -54,6 +57,7 @@ class AmphionV2FrontEnd:
         language: str = AUTO,
         prompt_words: PromptWords | None = None,
         accent: str | None = None,
+        pronunciations: Mapping[str, Pronunciation] | None = None,
     ) -> Tokens:
         """Return the ids of normalized text after those of the prompt's transcript, which is normalized here.
 
@@ -61,18 +65,31 @@ class AmphionV2FrontEnd:
         """
         check_language(self, language)
         check_language(self, accent)
-        ids = self._encode(text)
+        ids = self._encode(text, pronunciations)
         if prompt_words is None:
             return Tokens(ids=ids)
         try:
-            prompt_ids = self._encode(normalize(transcript_of(prompt_words)))
+            prompt_ids = self._encode(normalize(transcript_of(prompt_words)), pronunciations)
         except EmptyText as error:
             raise EmptyTranscript from error
         return Tokens(ids=prompt_ids + ids, prompt_tokens=len(prompt_ids))
 
-    def phones(self, text: str) -> list[str]:
+    def spoken(self, text: str, *, language: str = AUTO) -> str:
+        """Return the sentence, which is normalized."""
+        return text
+
+    def spell(self, tokens: Tokens) -> str:
+        """Return the ARPAbet of tokens without those of the prompt, with | between words."""
+        phones = [PHONES[index] for index in tokens.ids[tokens.prompt_tokens :]]
+        return " ".join(phone if phone == WORD else phone[:-1] for phone in phones if phone not in (BOS, EOS))
+
+    def check_pronunciation(self, pronunciation: Pronunciation) -> None:
+        """Raise ValueError for a sound that ARPAbet does not have."""
+        pronunciation.arpabet()
+
+    def phones(self, text: str, pronunciations: Mapping[str, Pronunciation] | None = None) -> list[str]:
         """Return the phones of normalized text. Raises EmptyText if it has no words."""
-        words = [placed for word in pronounce(plain(text)) if (placed := _place(word))]
+        words = [placed for word in _pronounce(plain(text), pronunciations or {}) if (placed := _place(word))]
         if not words:
             raise EmptyText
         joined = words[0]
@@ -80,8 +97,8 @@ class AmphionV2FrontEnd:
             joined += [WORD, *word]
         return [BOS, *joined, EOS]
 
-    def _encode(self, text: str) -> list[int]:
-        return [self._ids[phone] for phone in self.phones(text)]
+    def _encode(self, text: str, pronunciations: Mapping[str, Pronunciation] | None) -> list[int]:
+        return [self._ids[phone] for phone in self.phones(text, pronunciations)]
 
 
 def plain(text: str) -> str:
@@ -89,6 +106,21 @@ def plain(text: str) -> str:
     decomposed = unicodedata.normalize("NFD", text)
     letters = "".join(char for char in decomposed if not unicodedata.combining(char)).lower()
     return OTHER.sub(" ", DROPPED.sub("", letters)).strip()
+
+
+def _pronounce(words: str, pronunciations: Mapping[str, Pronunciation]) -> list[list[str]]:
+    """Return the phonemes of each word; a placeholder may stand for several."""
+    written = words.split()
+    if not any(word in pronunciations for word in written):
+        return pronounce(words)
+    found = pronounce(" ".join("a" if word in pronunciations else word for word in written))
+    if len(found) != len(written):  # a word without phonemes
+        found = [[phoneme for part in pronounce(word) for phoneme in part] for word in written]
+    return [
+        part
+        for word, phonemes in zip(written, found, strict=True)
+        for part in (pronunciations[word].arpabet() if word in pronunciations else [phonemes])
+    ]
 
 
 def _place(phonemes: list[str]) -> list[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from vallecli.errors import ForeignPreset, UsageError
+from vallecli.text.phones import Pronunciation
 
 AUTO = "auto"  # the front end detects the language
 MIX = "mix"  # tags in the text state the languages: "[EN]I like[EN][ZH]苹果[ZH]"
@@ -17,6 +19,8 @@ class Sentence:
 
     text: str
     language: str
+    notes: tuple[str, ...] = ()
+    """Messages for the user: parts of the text that were left out."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ class FrontEnd(Protocol):
     """Name and version, as stored in checkpoints."""
     languages: tuple[str, ...]
     """Supported values of `language`, apart from AUTO."""
+    normalizes: bool
+    """Whether `sentences` returns spoken words; otherwise `encode` reads what is written."""
 
     def sentences(self, text: str, max_chars: int, *, language: str = AUTO) -> list[Sentence]:
         """Split a written text into sentences; a front end with a normalizer also normalizes them.
@@ -69,13 +75,27 @@ class FrontEnd(Protocol):
         language: str = AUTO,
         prompt_words: PromptWords | None = None,
         accent: str | None = None,
+        pronunciations: Mapping[str, Pronunciation] | None = None,
     ) -> Tokens:
         """Return the tokens of a sentence, after those of the prompt's words for models that need these.
 
-        `accent` is the language whose accent the sentence gets, its own by default. Raises EmptyText for a sentence
-        without words, EmptyTranscript for a transcript without words, ForeignPreset for phonemes of another
-        vocabulary, and UsageError for an unknown language.
+        `accent` is the language whose accent the sentence gets, its own by default. `pronunciations` are those of
+        placeholders, words in lower case that may begin with a capital in the text; see lexicon. Raises EmptyText for
+        a sentence without words, EmptyTranscript for a transcript without words, ForeignPreset for phonemes of
+        another vocabulary, and UsageError for an unknown language.
         """
+        ...
+
+    def spoken(self, text: str, *, language: str = AUTO) -> str:
+        """Return the words of a sentence as they are read, as far as they are known before its phonemes."""
+        ...
+
+    def spell(self, tokens: Tokens) -> str:
+        """Return tokens without those of the prompt as people write phonemes: ARPAbet with | between words, or IPA."""
+        ...
+
+    def check_pronunciation(self, pronunciation: Pronunciation) -> None:
+        """Raise ValueError for a sound that the vocabulary does not have."""
         ...
 
 

@@ -14,6 +14,8 @@ from typing import Any
 from vallecli.errors import CheckpointError, EmptyText, EmptyTranscript, EspeakMissing
 from vallecli.extras import extra
 from vallecli.text.base import AUTO, PromptWords, Sentence, Tokens, check_language, transcript_of
+from vallecli.text.phones import Pronunciation, stress_before_vowels
+from vallecli.text.placeholders import convert_between
 from vallecli.text.split import split_written
 
 EXTRA = "ecker"
@@ -43,6 +45,7 @@ class EckerFrontEnd:
     """Written text in one of six languages to phoneme ids, between <bos> and </eos>."""
 
     name = "ecker-1"
+    normalizes = False
 
     def __init__(
         self, tokenizer: str, source: str, *, languages: Sequence[str], ids: int, symbols: Mapping[str, int]
@@ -99,6 +102,7 @@ class EckerFrontEnd:
         language: str = AUTO,
         prompt_words: PromptWords | None = None,
         accent: str | None = None,
+        pronunciations: Mapping[str, Pronunciation] | None = None,
     ) -> Tokens:
         """Return the ids of a sentence, and the row of its language for each; see FrontEnd.
 
@@ -106,11 +110,11 @@ class EckerFrontEnd:
         """
         check_language(self, language)
         check_language(self, accent)
-        prompt = None if prompt_words is None else self._encode(transcript_of(prompt_words), AUTO)
+        prompt = None if prompt_words is None else self._encode(transcript_of(prompt_words), AUTO, pronunciations)
         if prompt is not None and not prompt.ids:
             raise EmptyTranscript
         own = self.detect(text) if language == AUTO else language
-        target = self._encode(text, own)
+        target = self._encode(text, own, pronunciations)
         if not target.ids:
             raise EmptyText
         before = [] if prompt is None else prompt.ids
@@ -118,15 +122,38 @@ class EckerFrontEnd:
         row = self.languages.index(own)
         return Tokens(ids=ids, languages=[row] * len(ids), prompt_tokens=len(before), notes=target.notes)
 
-    def _encode(self, text: str, language: str) -> Tokens:
+    def spoken(self, text: str, *, language: str = AUTO) -> str:
+        """Return the sentence as written: espeak-ng reads numbers and abbreviations."""
+        return " ".join(text.split())
+
+    def spell(self, tokens: Tokens) -> str:
+        """Return the IPA of tokens without those of the prompt, with U+FFFD for sounds without a symbol."""
+        kept = [index for index in tokens.ids[tokens.prompt_tokens :] if index not in (SPECIAL[BOS], SPECIAL[EOS])]
+        return "".join(self._tokenizer.id_to_token(index) if index else "\ufffd" for index in kept)
+
+    def check_pronunciation(self, pronunciation: Pronunciation) -> None:
+        """Raise ValueError for a sound that the tokenizer does not have."""
+        phones = _ipa_of(pronunciation)
+        encoded = self._tokenizer.encode(phones, add_special_tokens=False)
+        for index, span in zip(encoded.ids, encoded.offsets, strict=True):
+            if not index:
+                raise ValueError(f"the tokenizer has no symbol for {phones[slice(*span)]!r}")
+
+    def _encode(self, text: str, language: str, pronunciations: Mapping[str, Pronunciation] | None = None) -> Tokens:
         """Return the ids of a text, none if it has no words."""
-        phones = to_phones(text, self.detect(text) if language == AUTO else language)
+        own = self.detect(text) if language == AUTO else language
+        phones = convert_between(text, pronunciations, lambda part: to_phones(part, own), _ipa_of)
         if ONLY_MARKS.fullmatch(phones):
             return Tokens(ids=[])
         encoded = self._tokenizer.encode(phones, add_special_tokens=False)
         unknown = {phones[slice(*span)] for index, span in zip(encoded.ids, encoded.offsets, strict=True) if not index}
         notes = [f"the tokenizer has no symbols for these sounds: {' '.join(sorted(unknown))}"] if unknown else []
         return Tokens(ids=[SPECIAL[BOS], *encoded.ids, SPECIAL[EOS]], notes=tuple(notes))
+
+
+def _ipa_of(pronunciation: Pronunciation) -> str:
+    """Return the IPA of a given pronunciation, with stress marks where espeak-ng puts them."""
+    return " ".join(map(stress_before_vowels, pronunciation.ipa()))
 
 
 def to_phones(text: str, language: str) -> str:

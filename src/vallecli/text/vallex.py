@@ -7,11 +7,13 @@ published program uses a statistical model.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from vallecli.errors import EmptyText, EmptyTranscript, TextError, UsageError
 from vallecli.text import ipa_en, ipa_ja, ipa_zh
 from vallecli.text.base import AUTO, MIX, Phonemes, PromptWords, Sentence, Tokens, check_language
+from vallecli.text.phones import Pronunciation, is_monosyllable, without_stress
+from vallecli.text.placeholders import convert_between
 from vallecli.text.split import split, split_written
 
 LANGUAGES = {"en": 0, "zh": 1, "ja": 2}  # rows of the language embedding; .npz presets use other numbers
@@ -19,6 +21,7 @@ TO_IPA = {"en": ipa_en.to_ipa, "zh": ipa_zh.to_ipa, "ja": ipa_ja.to_ipa}
 SYMBOLS = "!#*,-.=?NQ^_`abdefghijklmnopstuvwxyz~æçðŋɑɔəɛɥɪɫɯɸɹɾʃʊʑʒʰˈˌθ…⁼↑→↓"
 FIRST_ID = 5  # of SYMBOLS; 1 to 4 are unused
 UNKNOWN_ID = 0  # for all other characters
+UNKNOWN = "\ufffd"  # in place of them
 IDS = {symbol: index for index, symbol in enumerate(SYMBOLS, FIRST_ID)}
 VOCABULARY_SIZE = FIRST_ID + len(SYMBOLS)
 
@@ -29,6 +32,10 @@ KANA, HAN, LATIN = (
     re.compile(f"[{letters}]") for letters in ("\u3040-\u30ff\uff66-\uff9f", "\u3400-\u4dbf\u4e00-\u9fff", "A-Za-z")
 )
 LATIN_EACH = 3  # Latin letters that count as much as one Chinese or Japanese character
+# General IPA in the symbols of eng_to_ipa, by which the model was trained.
+FROM_IPA = {"ɜːɹ": "əɹ", "ɜː": "əɹ", "ɜ": "əɹ", "ɝ": "əɹ", "ɚ": "əɹ", "ʌ": "ə", "ɐ": "ə", "ᵻ": "ɪ", "ɒ": "ɑ", "oː": "ɔ"}
+FROM_IPA |= {"ɡ": "g", "r": "ɹ", "ɻ": "ɹ", "ʤ": "dʒ", "ʧ": "tʃ", "n̩": "ən", "l̩": "əl", "m̩": "əm", "ː": ""}
+FROM_IPA_PATTERN = re.compile("|".join(sorted(FROM_IPA, key=len, reverse=True)))
 DENSITY = {"en": 1, "zh": 3, "ja": 2}  # English characters with the duration of one character of this language
 
 
@@ -59,6 +66,7 @@ class VallexFrontEnd:
 
     name = "vallex-1"
     languages: tuple[str, ...] = (*LANGUAGES, MIX)
+    normalizes = False
 
     def sentences(self, text: str, max_chars: int, *, language: str = AUTO) -> list[Sentence]:
         """Return the sentences of a text, not normalized; with AUTO the language of each is detected.
@@ -84,16 +92,17 @@ class VallexFrontEnd:
         language: str = AUTO,
         prompt_words: PromptWords | None = None,
         accent: str | None = None,
+        pronunciations: Mapping[str, Pronunciation] | None = None,
     ) -> Tokens:
         """Return the tokens of transcript and text and the language of each; see FrontEnd. Also raises ExtraMissing."""
         check_language(self, language)
         check_language(self, accent)
         if accent == MIX:
             raise UsageError(f"{MIX!r} is not an accent", f"Accents: {', '.join(LANGUAGES)}.")
-        target = _encode(text, language)
+        target = _encode(text, language, pronunciations)
         if not target:
             raise EmptyText
-        prompt = () if prompt_words is None else _encode_prompt(prompt_words)
+        prompt = () if prompt_words is None else _encode_prompt(prompt_words, pronunciations)
         return Tokens(
             ids=[index for index, _ in (*prompt, *target)],
             languages=[
@@ -103,37 +112,71 @@ class VallexFrontEnd:
             prompt_tokens=len(prompt),
         )
 
+    def spoken(self, text: str, *, language: str = AUTO) -> str:
+        """Return the sentence without language tags, its English with numbers and abbreviations as words."""
+        parts = _tagged(text, language)
+        return " ".join(ipa_en.normalize(part) if own == "en" else part for part, own in parts)
+
+    def spell(self, tokens: Tokens) -> str:
+        """Return the IPA of tokens without those of the prompt, with U+FFFD for characters without an id."""
+        ids = tokens.ids[tokens.prompt_tokens :]
+        return "".join(SYMBOLS[index - FIRST_ID] if index else UNKNOWN for index in ids).replace("_", " ")
+
+    def check_pronunciation(self, pronunciation: Pronunciation) -> None:
+        """Raise ValueError for a sound without a symbol."""
+        for char in _ipa_of(pronunciation).replace(" ", ""):
+            if char not in SYMBOLS:
+                raise ValueError(f"this checkpoint has no symbol for {char!r}")
+
     def phonemes(self, text: str, *, language: str = AUTO) -> str:
         """Return the IPA of a text; tagged parts are joined."""
         return "".join(ipa for ipa, _ in _parts(text, language))
 
 
-def _encode_prompt(prompt_words: PromptWords) -> list[tuple[int, str]]:
+def _encode_prompt(
+    prompt_words: PromptWords, pronunciations: Mapping[str, Pronunciation] | None
+) -> list[tuple[int, str]]:
     """Return the ids of a prompt's words, each with its language. Raises EmptyTranscript if there are none."""
     if isinstance(prompt_words, Phonemes):
         return [(index, prompt_words.language) for index in prompt_words.ids]
-    symbols = _encode(prompt_words, AUTO)
+    symbols = _encode(prompt_words, AUTO, pronunciations)
     if not symbols:
         raise EmptyTranscript
     return symbols
 
 
-def _encode(text: str, language: str) -> list[tuple[int, str]]:
+def _encode(
+    text: str, language: str, pronunciations: Mapping[str, Pronunciation] | None = None
+) -> list[tuple[int, str]]:
     """Return the ids of a text, each with its language; [] for a text without words."""
-    parts = list(_parts(text, language))
+    parts = list(_parts(text, language, pronunciations))
     if not any(char.isalpha() for ipa, _ in parts for char in ipa):
         return []
     return [(IDS.get(re.sub(r"\s", "_", char), UNKNOWN_ID), own) for ipa, own in parts for char in ipa]
 
 
-def _parts(text: str, language: str) -> Iterator[tuple[str, str]]:
-    """Yield the IPA and the language of each tagged part of a text, or of the whole text if it has no tags."""
+def _tagged(text: str, language: str) -> list[tuple[str, str]]:
+    """Return the tagged parts of a text with their languages, or the whole text if it has no tags."""
     tagged = [(match[2], match[1].lower()) for match in TAGGED.finditer(text)]
     if language not in (AUTO, MIX) or (language == AUTO and not tagged):
-        tagged = [(text, detect(text) if language == AUTO else language)]
-    for part, own in tagged:
-        ipa = TO_IPA[own](part.replace("\n", " ")).rstrip()
+        return [(text, detect(text) if language == AUTO else language)]
+    return tagged
+
+
+def _parts(
+    text: str, language: str, pronunciations: Mapping[str, Pronunciation] | None = None
+) -> Iterator[tuple[str, str]]:
+    """Yield the IPA and the language of each tagged part of a text, or of the whole text if it has no tags."""
+    for part, own in _tagged(text, language):
+        ipa = convert_between(part.replace("\n", " "), pronunciations, TO_IPA[own], _ipa_of).rstrip()
         yield (f"{ipa}." if ipa and ipa[-1] not in ENDINGS else ipa), own
+
+
+def _ipa_of(pronunciation: Pronunciation) -> str:
+    """Return the IPA of a given pronunciation in the symbols of eng_to_ipa: words of one syllable have no stress."""
+    words = (without_stress(word) if is_monosyllable(word) else word for word in pronunciation.ipa())
+    plain = FROM_IPA_PATTERN.sub(lambda match: FROM_IPA[match[0]], " ".join(words))
+    return ipa_en.DARK_L.sub("ɫ", plain)
 
 
 def _split_tagged(text: str, max_chars: int) -> Iterator[str]:

@@ -1,0 +1,85 @@
+"""From a written text to what a model reads, sentence by sentence: a front end, and a lexicon if there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from vallecli.errors import EmptyText
+from vallecli.text.base import AUTO, FrontEnd, PromptWords, Tokens
+from vallecli.text.lexicon import Lexicon, Marked
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """A sentence that is ready for a model."""
+
+    text: str
+    """As it was split, normalized by front ends that do so."""
+    language: str
+    spoken: str
+    """The words as they are read, as far as they are known before their phonemes."""
+    tokens: Tokens
+    index: int
+    """Position of the sentence in its text."""
+    sentences: int
+    """Number of sentences of that text, including those without words."""
+
+
+class TextReader:
+    """Reads texts for one checkpoint."""
+
+    def __init__(self, front_end: FrontEnd, max_chars: int, lexicon: Lexicon | None = None) -> None:
+        """`max_chars` is the maximum length of a sentence. InputError for a lexicon that cannot be represented."""
+        self.front_end, self.max_chars, self.lexicon = front_end, max_chars, lexicon
+        if lexicon is not None:
+            lexicon.check(front_end)
+
+    def with_lexicon(self, lexicon: Lexicon | None) -> TextReader:
+        """Return a reader for the same checkpoint with another lexicon. InputError as for a new one."""
+        return TextReader(self.front_end, self.max_chars, lexicon)
+
+    def read(
+        self,
+        text: str,
+        *,
+        language: str = AUTO,
+        prompt_words: PromptWords | None = None,
+        accent: str | None = None,
+    ) -> Iterator[Reading]:
+        """Yield the sentences of a text that have words. Raises TextError, and UsageError for an unknown language."""
+        front_end = self.front_end
+        prompt = self._mark(prompt_words) if isinstance(prompt_words, str) else Marked("")
+        whole = (
+            self._mark(text, prompt) if front_end.normalizes else Marked(text, prompt.written, prompt.pronunciations)
+        )
+        sentences = front_end.sentences(whole.text, self.max_chars, language=language)
+        empty = True
+        for index, sentence in enumerate(sentences):
+            marked = replace(whole, text=sentence.text) if front_end.normalizes else self._mark(sentence.text, prompt)
+            try:
+                tokens = front_end.encode(
+                    marked.text,
+                    language=sentence.language,
+                    prompt_words=prompt.text if isinstance(prompt_words, str) else prompt_words,
+                    accent=accent,
+                    pronunciations=marked.pronunciations,
+                )
+            except EmptyText:  # one sentence without words does not silence the others
+                continue
+            empty = False
+            yield Reading(
+                text=marked.unmark(marked.text),
+                language=sentence.language,
+                spoken=marked.unmark(front_end.spoken(marked.text, language=sentence.language)),
+                tokens=replace(tokens, notes=(*sentence.notes, *tokens.notes)) if sentence.notes else tokens,
+                index=index,
+                sentences=len(sentences),
+            )
+        if empty:
+            raise EmptyText
+
+    def _mark(self, text: str, before: Marked | None = None) -> Marked:
+        if self.lexicon is None:
+            return Marked(text) if before is None else replace(before, text=text)
+        return self.lexicon.mark(text, before)
