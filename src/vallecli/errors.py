@@ -183,9 +183,10 @@ class ForeignText(EmptyText):
     """A text of letters that an English checkpoint cannot read; `language` is None if several have these letters."""
 
     def __init__(self, script: str, language: str | None = None) -> None:
+        other = "Write the text in English, or in Latin letters."
         super(EmptyText, self).__init__(
             f"this checkpoint speaks English, and the text has only {script} letters",
-            "Write the text in English, or in Latin letters." if language is None else f"Use a checkpoint that speaks {script}.",
+            other if language is None else f"Use a checkpoint that speaks {script}.",
         )
         self.language = language
 
