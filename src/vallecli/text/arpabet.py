@@ -11,7 +11,7 @@ import re
 import sys
 import unicodedata
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -22,8 +22,9 @@ from vallecli.errors import EmptyText, EmptyTranscript
 from vallecli.text.base import AUTO, PromptWords, Sentence, Tokens, check_language, transcript_of
 from vallecli.text.english.cmudict import Pronunciations, pronunciations
 from vallecli.text.english.tagger import tagger
+from vallecli.text.english_sentences import english_sentences
 from vallecli.text.normalize import normalize
-from vallecli.text.split import split
+from vallecli.text.phones import WORD_BOUNDARY, Pronunciation
 
 PAD, SEPARATOR = "<pad>", " "
 PUNCTUATION = (",", ".", "?", "!", "-")
@@ -92,6 +93,7 @@ class ArpabetFrontEnd:
 
     name = "arpabet-1"  # a change of vocabulary or pronunciations needs a new version
     languages: tuple[str, ...] = ("en",)
+    normalizes = True
     vocabulary = (
         *(PAD, SEPARATOR, *PUNCTUATION),
         *(vowel + stress for vowel in VOWELS for stress in "012"),
@@ -101,7 +103,7 @@ class ArpabetFrontEnd:
     def __init__(self) -> None:
         self._ids = {symbol: index for index, symbol in enumerate(self.vocabulary)}
 
-    def words(self, text: str) -> list[list[str]]:
+    def words(self, text: str, pronunciations: Mapping[str, Pronunciation] | None = None) -> list[list[str]]:
         """Return the phonemes of each word, followed by its punctuation; words are separated by spaces and hyphens."""
         tokens: list[str] = []
         owners: list[int] = []  # index of the word of each token
@@ -114,7 +116,7 @@ class ArpabetFrontEnd:
                 tokens += found
                 owners += [count - 1] * len(found)
         words: list[list[str]] = [[] for _ in range(count)]
-        for owner, phonemes in zip(owners, self._pronounce(tokens), strict=True):
+        for owner, phonemes in zip(owners, self._pronounce(tokens, pronunciations or {}), strict=True):
             words[owner] += phonemes
         return words
 
@@ -123,9 +125,12 @@ class ArpabetFrontEnd:
         return [self.vocabulary[index] for index in self.encode_words(text)[0]]
 
     def sentences(self, text: str, max_chars: int, *, language: str = AUTO) -> list[Sentence]:
-        """Return the normalized sentences of a text. Raises EmptyText and UsageError."""
+        """Return the normalized sentences of a text, the last one with a mark at its end: one word needs it to end.
+
+        Raises EmptyText and UsageError.
+        """
         check_language(self, language)
-        return [Sentence(piece, "en") for piece in split(normalize(text), max_chars)]
+        return english_sentences(text, max_chars, end=".")
 
     def encode(
         self,
@@ -134,28 +139,45 @@ class ArpabetFrontEnd:
         language: str = AUTO,
         prompt_words: PromptWords | None = None,
         accent: str | None = None,
+        pronunciations: Mapping[str, Pronunciation] | None = None,
     ) -> Tokens:
         """Return the tokens of normalized text after those of the transcript, which is normalized here."""
         check_language(self, language)
         check_language(self, accent)
-        ids, _ = self.encode_words(text)
+        ids, _ = self.encode_words(text, pronunciations)
         if prompt_words is None:
             return Tokens(ids=ids)
         try:
             transcript = normalize(transcript_of(prompt_words))
-            prompt_ids, _ = self.encode_words(transcript)
+            prompt_ids, _ = self.encode_words(transcript, pronunciations)
         except EmptyText as error:
             raise EmptyTranscript from error
-        return Tokens(ids=self.encode_words(f"{transcript} {text}")[0], prompt_tokens=len(prompt_ids))
+        both, _ = self.encode_words(f"{transcript} {text}", pronunciations)
+        return Tokens(ids=both, prompt_tokens=len(prompt_ids))
 
-    def encode_words(self, text: str) -> tuple[list[int], list[int]]:
+    def spoken(self, text: str, *, language: str = AUTO) -> str:
+        """Return the sentence, which is normalized."""
+        return text
+
+    def spell(self, tokens: Tokens) -> str:
+        """Return the symbols of tokens without those of the prompt, with | between words."""
+        symbols = [self.vocabulary[index] for index in tokens.ids[tokens.prompt_tokens :]]
+        return " ".join(WORD_BOUNDARY if symbol == SEPARATOR else symbol for symbol in symbols).strip("| ")
+
+    def check_pronunciation(self, pronunciation: Pronunciation) -> None:
+        """Raise ValueError for a sound that ARPAbet does not have."""
+        pronunciation.arpabet()
+
+    def encode_words(
+        self, text: str, pronunciations: Mapping[str, Pronunciation] | None = None
+    ) -> tuple[list[int], list[int]]:
         """Return the ids (S,), and for each the index of its word (S,), -1 for separators.
 
         Raises EmptyText for a text without words.
         """
         ids: list[int] = []
         owners: list[int] = []
-        for index, word in enumerate(self.words(text)):
+        for index, word in enumerate(self.words(text, pronunciations)):
             if index:
                 ids.append(self._ids[SEPARATOR])
                 owners.append(-1)
@@ -165,12 +187,13 @@ class ArpabetFrontEnd:
             raise EmptyText
         return ids, owners
 
-    def _pronounce(self, tokens: list[str]) -> list[list[str]]:
+    def _pronounce(self, tokens: list[str], pronunciations: Mapping[str, Pronunciation]) -> list[list[str]]:
         """Return the symbols of each token, which is a word in lower case or a punctuation mark."""
         if not tokens:
             return []
         converter = _g2p()
-        stems, endings = zip(*(_stem(token, converter.cmu) for token in tokens), strict=True)
+        words = ["a" if token in pronunciations else token for token in tokens]
+        stems, endings = zip(*(_stem(word, converter.cmu) for word in words), strict=True)
         with np.errstate(over="ignore"):  # harmless in the sigmoid of the neural model
             symbols = converter(" ".join(stems))
         groups: list[list[str]] = [[]]
@@ -181,7 +204,12 @@ class ArpabetFrontEnd:
                 groups[-1].append(symbol)
             elif symbol == "UW":  # the neural model can omit the stress of this vowel
                 groups[-1].append("UW1")
-        return [_with_s(group) if ending and group else group for group, ending in zip(groups, endings, strict=True)]
+        found = [_with_s(group) if ending and group else group for group, ending in zip(groups, endings, strict=True)]
+        for index, token in enumerate(tokens):
+            if (given := pronunciations.get(token)) is not None:
+                first, *others = given.arpabet()
+                found[index] = [*first, *(symbol for word in others for symbol in (SEPARATOR, *word))]
+        return found
 
 
 def _plain(text: str) -> str:
