@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vallecli.errors import VallecliError
     from vallecli.families.base import Voice
     from vallecli.synthesizer import Job, JobResult, Piece, Synthesizer
+    from vallecli.text.lexicon import Lexicon
 
 __version__ = "0.13.0"
 
@@ -46,10 +47,11 @@ def load(
     dtype: str = "auto",
     options: Mapping[str, Any] | None = None,
     decoder: str | None = None,
+    lexicon: str | PathLike[str] | Lexicon | None = None,
 ) -> Synthesizer:
     """Load a checkpoint by its name, file or folder; see Synthesizer.load."""
     synthesizer: type[Synthesizer] = __getattr__("Synthesizer")
-    return synthesizer.load(checkpoint, device=device, dtype=dtype, options=options, decoder=decoder)
+    return synthesizer.load(checkpoint, device=device, dtype=dtype, options=options, decoder=decoder, lexicon=lexicon)
 
 
 def __getattr__(name: str) -> Any:

@@ -42,6 +42,7 @@ class Settings:
     top_n_sigma: float | None = None
     max_seconds: float | None = None
     sample_rate: int | None = None
+    lexicon: str | None = None
     offline: bool = False
     sources: Mapping[str, str] = field(default_factory=dict)  # name -> source of its value
 
@@ -59,6 +60,7 @@ class Settings:
 
 
 SAMPLING = ("greedy", "temperature", "top_k", "top_p", "top_n_sigma")  # settings that are fields of Sampling
+PATHS = ("lexicon",)  # settings whose relative paths in a file start at the folder of that file
 NAMES = [entry.name for entry in fields(Settings) if entry.name != "sources"]
 
 
@@ -110,6 +112,8 @@ def _candidates(
             yield name, environment[variable], variable
     for path in files:
         for name, value in _read(path).items():
+            if name in PATHS and isinstance(value, str) and value:
+                value = str(path.parent / value)
             yield name, value, str(path)
 
 
@@ -193,6 +197,7 @@ CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {  # name -> (parser, desc
     "top_n_sigma": (_at_least(float, 0), "a number from 0"),
     "max_seconds": (_at_least(float, 0, exclusive=True), "a number of seconds above 0"),
     "sample_rate": (_sample_rate, f"a whole number of Hz from {MIN_RATE} to {MAX_RATE}"),
+    "lexicon": (_word, "the path of a file"),
     "offline": (_boolean, "true or false"),
 }
 

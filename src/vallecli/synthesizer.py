@@ -31,6 +31,7 @@ from vallecli.families.base import Backend, Generated, Preset, Request, Voice
 from vallecli.families.catalog import is_preset, read_preset
 from vallecli.families.causal import codes_to_int16
 from vallecli.text.base import AUTO
+from vallecli.text.lexicon import Lexicon, read_lexicon
 
 PAUSE_SECONDS = 0.25  # of silence between the sentences of a text
 
@@ -110,16 +111,25 @@ class Synthesizer:
         dtype: str = "auto",
         options: Mapping[str, Any] | None = None,
         decoder: str | None = None,
+        lexicon: Source | Lexicon | None = None,
         codec_weights: CodecWeights = lookup.codec_weights,
     ) -> Self:
         """Load a checkpoint by its name, file or folder. Raises CheckpointError, DeviceError and UsageError.
+
+        `lexicon` is a file of pronunciations for all texts; see text.lexicon. It raises InputError, with the line, if
+        it is invalid or has a sound that the checkpoint does not have.
 
         `options` are loader options for values that the checkpoint does not store, such as {"heads": 16}. `decoder`
         selects "encodec" or "vocos" for EnCodec's codes. `codec_weights` finds the weights of separate codecs.
         """
         path, where = lookup.find(os.fspath(checkpoint)), devices.pick(device)
         codecs = Codecs(weights=codec_weights, decoder=decoder)
-        return cls(detect.load(path, options or {}, device=where, dtype=dtype, codecs=codecs))
+        if lexicon is not None and not isinstance(lexicon, Lexicon):
+            lexicon = read_lexicon(lexicon)
+        backend = detect.load(path, options or {}, device=where, dtype=dtype, codecs=codecs)
+        if lexicon is not None:
+            backend.use_lexicon(lexicon)
+        return cls(backend)
 
     @property
     def name(self) -> str:

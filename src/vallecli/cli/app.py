@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from vallecli import __version__, errors
-from vallecli.cli import batch, bench, checkpoints, speak
+from vallecli.cli import batch, bench, checkpoints, speak, text
 from vallecli.cli.hints import hint_for
 from vallecli.cli.reporter import Reporter
 from vallecli.cli.signals import exit_on_signals
@@ -34,6 +34,7 @@ app = typer.Typer(
 )
 app.command("speak", epilog=speak.EPILOG)(speak.speak)
 app.command("batch", epilog=batch.EPILOG)(batch.batch)
+app.command("text", epilog=text.EPILOG)(text.text)
 app.command("bench", epilog=bench.EPILOG)(bench.bench)
 app.add_typer(checkpoints.app, name="checkpoints")
 

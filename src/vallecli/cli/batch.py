@@ -71,6 +71,7 @@ def batch(
     transcribe: options.Transcribe = False,
     language: options.Language = "auto",
     accent: options.Accent = None,
+    lexicon: options.Lexicon = None,
     checkpoint: options.Checkpoint = None,
     option: options.Option = None,
     symbols: options.Symbols = None,

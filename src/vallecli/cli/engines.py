@@ -15,6 +15,7 @@ from vallecli.families.catalog import known_options
 from vallecli.jobs.engine import Engine, LocalEngine
 from vallecli.jobs.plan import Defaults
 from vallecli.settings import Settings
+from vallecli.text.lexicon import Lexicon, read_lexicon
 
 # On a CPU, torch caches what oneDNN compiles for each shape, a third of a megabyte each, and a thousand of them by
 # default: rows differ in length, so the memory of a batch would grow for a long time. It reads these at its start.
@@ -34,10 +35,11 @@ class Cluster:
 @contextmanager
 def loader(defaults: Defaults, cluster: Cluster | None, reporter: Reporter) -> Iterator[Callable[[str], Engine]]:
     """Yield a function that loads a checkpoint as an engine. Raises DeviceError for an unreachable cluster."""
+    lexicon = None if defaults.settings.lexicon is None else read_lexicon(defaults.settings.lexicon)
     if cluster is None:
 
         def load_here(checkpoint: str) -> Engine:
-            engine = load(checkpoint, defaults.settings, defaults.options, defaults.decoder)
+            engine = load(checkpoint, defaults.settings, defaults.options, defaults.decoder, lexicon)
             reporter.info(engine.description)
             return engine
 
@@ -52,18 +54,20 @@ def loader(defaults: Defaults, cluster: Cluster | None, reporter: Reporter) -> I
     }
     with connect(cluster.address, workers=cluster.workers, gpus=cluster.gpus, report=reporter.info) as engine_of:
         yield lambda checkpoint: engine_of(
-            partial(load, _absolute(checkpoint), defaults.settings, options, defaults.decoder)
+            partial(load, _absolute(checkpoint), defaults.settings, options, defaults.decoder, lexicon)
         )
 
 
-def load(checkpoint: str, settings: Settings, options: Mapping[str, Any], decoder: str | None) -> LocalEngine:
+def load(
+    checkpoint: str, settings: Settings, options: Mapping[str, Any], decoder: str | None, lexicon: Lexicon | None
+) -> LocalEngine:
     """Return a checkpoint that is ready to speak. Raises CheckpointError, DeviceError and UsageError."""
     for cache in SHAPE_CACHES:
         os.environ.setdefault(cache, SHAPES)
     from vallecli.synthesizer import Synthesizer  # imports torch, which takes seconds
 
     synthesizer = Synthesizer.load(
-        checkpoint, device=settings.device, dtype=settings.dtype, options=options, decoder=decoder
+        checkpoint, device=settings.device, dtype=settings.dtype, options=options, decoder=decoder, lexicon=lexicon
     )
     synthesizer.backend.prepare()  # a missing part is no row's fault
     dtype = str(synthesizer.dtype).removeprefix("torch.")

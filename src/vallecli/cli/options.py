@@ -77,13 +77,21 @@ MaxSeconds = Annotated[
 SampleRate = Annotated[
     int | None, typer.Option(metavar="HZ", help="Sample rate of the output; by default that of the checkpoint.")
 ]
+Lexicon = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Pronunciations: lines of a word or phrase, a tab, and ARPAbet (HH AH0 L OW1), IPA (/həˈloʊ/) or a "
+        "respelling (hel-low).",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Print details, and the traceback of a bug.")]
 
 
 def settings(context: typer.Context) -> Settings:
     """Return the settings from this command's flags, the environment and valle.toml. Raises UsageError."""
-    return resolve({name: context.params[name] for name in NAMES})
+    return resolve({name: context.params.get(name) for name in NAMES})
 
 
 def loader_options(context: typer.Context, reporter: Reporter) -> dict[str, Any]:

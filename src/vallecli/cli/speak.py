@@ -20,9 +20,9 @@ Record 3 to 10 seconds of one speaker who has consented. The same seed gives the
 is different.
 
 Each of --checkpoint, --device, --dtype, --seed, --greedy, --temperature, --top-k, --top-p, --top-n-sigma,
---max-seconds, --sample-rate and --offline can also be set in the environment (VALLE_DEVICE=cpu) or in valle.toml
-(device = "cpu"), in the current folder or in your configuration folder. A flag overrides the environment, which
-overrides a file.
+--max-seconds, --sample-rate, --lexicon and --offline can also be set in the environment (VALLE_DEVICE=cpu) or in
+valle.toml (device = "cpu"), in the current folder or in your configuration folder. A flag overrides the environment,
+which overrides a file.
 
 \b
 Exit codes: 0 success, 1 bug, 2 usage, 3 bad input, 4 checkpoint, 5 device or memory, 7 missing optional package,
@@ -52,6 +52,7 @@ def speak(
     transcribe: options.Transcribe = False,
     language: options.Language = "auto",
     accent: options.Accent = None,
+    lexicon: options.Lexicon = None,
     output: Annotated[
         str | None,
         typer.Option(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,13 +15,14 @@ from vallecli.audio import effects, files, play, prompt
 from vallecli.audio.prompt import PreparedPrompt
 from vallecli.checkpoints import lookup
 from vallecli.cli import signals
+from vallecli.cli.inputs import read_text
 from vallecli.cli.output import STDOUT, Target, target
 from vallecli.cli.reporter import Reporter, write_json, write_line
 from vallecli.cli.streams import stdout_is_closed
-from vallecli.encoding import decode
-from vallecli.errors import InputError, OutputNotWritable, TextEncodingError, UsageError
+from vallecli.errors import OutputNotWritable, UsageError
 from vallecli.jobs.prompts import read_prompt
 from vallecli.settings import NAMES, Settings
+from vallecli.text.lexicon import read_lexicon
 from vallecli.text.normalize import check_words
 
 if TYPE_CHECKING:
@@ -54,24 +54,6 @@ class SpeakRequest:
     json: bool
 
 
-def read_text(text: str | None, text_file: str | None) -> str:
-    """Return the text from the one place where it was given. Raises UsageError and InputError."""
-    if text is not None and text_file is not None:
-        raise UsageError("--text and --text-file both give a text", "Leave one of them out.")
-    try:
-        if text is not None:
-            return text.encode().decode()  # arguments that are not UTF-8 have lone surrogates
-        if text_file is not None and text_file != STDOUT:
-            return decode(Path(text_file).read_bytes(), text_file)
-        if text_file is None and sys.stdin.isatty():
-            raise UsageError("there is no text", "Give it by --text or --text-file, or pipe it in.")
-        return decode(sys.stdin.buffer.read(), "stdin")
-    except UnicodeError as error:
-        raise TextEncodingError("--text") from error
-    except OSError as error:
-        raise InputError(f"cannot read {text_file}: {error.strerror}", "Check --text-file.") from error
-
-
 def run(request: SpeakRequest, reporter: Reporter) -> None:
     """Check the arguments, load the checkpoint, speak and write the audio."""
     started = time.perf_counter()
@@ -98,7 +80,10 @@ def run(request: SpeakRequest, reporter: Reporter) -> None:
     from vallecli.families.detect import detect  # imports torch, which takes seconds
 
     family, contents = detect(path, verify=False)
-    parse_options(family, request.options)
+    loader_options = parse_options(family, request.options)
+    lexicon = None if settings.lexicon is None else read_lexicon(settings.lexicon)
+    if lexicon is not None:
+        family.text_reader(contents, loader_options).with_lexicon(lexicon)  # refuses sounds that it does not have
     recording = read_prompt(request.prompt, family.describe(contents).grid.sample_rate)
     for note in recording.notes if isinstance(recording, PreparedPrompt) else ():
         reporter.info(note)
@@ -113,6 +98,7 @@ def run(request: SpeakRequest, reporter: Reporter) -> None:
         dtype=settings.dtype,
         options=request.options,
         decoder=request.decoder,
+        lexicon=lexicon,
     )
     spoken = SpokenText(synthesizer, settings, where.rate(synthesizer.sample_rate), started)
     voice = synthesizer.voice(recording, request.prompt_text, name=request.prompt, transcribe=request.transcribe)

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from vallecli.codec.base import AudioGrid
     from vallecli.codec.select import Codecs
     from vallecli.decoding.sampling import Sampling
+    from vallecli.text.lexicon import Lexicon
+    from vallecli.text.reader import TextReader
 
 Tag = TypeVar("Tag")  # the caller's identification of a request
 
@@ -75,6 +77,21 @@ class Option:
 Options = Mapping[str, Any]  # name -> value, parsed
 
 # Voices, requests and their results
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a model was trained on, and so what it can be given."""
+
+    max_prompt_frames: int
+    max_text_chars: int
+    """Of one sentence."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for limits below 1; they may come from a file."""
+        for name, limit in vars(self).items():
+            if not isinstance(limit, int) or limit < 1:
+                raise ValueError(f"{name} cannot be {limit!r}")
 
 
 @dataclass(frozen=True)
@@ -198,6 +215,13 @@ class Backend(Protocol):
     def preset_voice(self, preset: Preset, source: str) -> Voice:
         """Return the voice of a preset. Raises ForeignPreset for one of another family."""
 
+    def use_lexicon(self, lexicon: Lexicon | None) -> None:
+        """Use a pronunciation lexicon for all texts from now on, or none.
+
+        Raises InputError, with the line, for a sound that the checkpoint does not have, and as `prepare` for the front
+        end.
+        """
+
     def requests(
         self, text: str, voice: Voice, sampling: Sampling, *, language: str = AUTO, accent: str | None = None
     ) -> Iterator[Request]:
@@ -249,6 +273,12 @@ class Family(Protocol):
 
     def describe(self, contents: Contents) -> Description:
         """Return what the checkpoint is, without reading the values of its tensors. Raises CheckpointError."""
+
+    def text_reader(self, contents: Contents, options: Options) -> TextReader:
+        """Return what the backend of the checkpoint uses to read texts, without reading the values of its tensors.
+
+        Raises CheckpointError, UsageError, and DependencyMissing for packages of the front end.
+        """
 
     def load(
         self, contents: Contents, options: Options, *, device: torch.device, dtype: str, codecs: Codecs

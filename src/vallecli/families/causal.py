@@ -10,7 +10,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -30,26 +30,14 @@ from vallecli.decoding.graphs import new_batcher
 from vallecli.decoding.overlap import one_thread_each
 from vallecli.decoding.request import CausalModel, CausalOutput, CausalRequest
 from vallecli.decoding.sampling import Sampling
-from vallecli.errors import EmptyText, ForeignPreset
+from vallecli.errors import ForeignPreset
 from vallecli.families.base import Generated, Preset, Request, Tag, Voice, sentence_seed
+from vallecli.families.base import Limits as Limits
 from vallecli.text.base import AUTO, FrontEnd, Tokens
+from vallecli.text.lexicon import Lexicon
+from vallecli.text.reader import TextReader
 
 Ids = Sequence[Any] | np.ndarray[Any, Any] | Tensor
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What a model was trained on, and so what it can be given."""
-
-    max_prompt_frames: int
-    max_text_chars: int
-    """Of one sentence."""
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for limits below 1; they may come from a file."""
-        for name, limit in vars(self).items():
-            if not isinstance(limit, int) or limit < 1:
-                raise ValueError(f"{name} cannot be {limit!r}")
 
 
 class CausalBackend(ABC):
@@ -126,6 +114,15 @@ class CausalBackend(ABC):
         loaded: Codec = codec
         return loaded
 
+    @cached_property
+    def reader(self) -> TextReader:
+        """Return what reads texts. Raises CheckpointError and DependencyMissing."""
+        return TextReader(self.front_end, self.limits.max_text_chars)
+
+    def use_lexicon(self, lexicon: Lexicon | None) -> None:
+        """Use a pronunciation lexicon for all texts from now on; see Backend.use_lexicon."""
+        self.reader = self.reader.with_lexicon(lexicon)
+
     @property
     def languages(self) -> tuple[str, ...]:
         """Return the languages of the front end."""
@@ -161,27 +158,18 @@ class CausalBackend(ABC):
     ) -> Iterator[Request]:
         """Yield the sentences of a text, each with a seed derived from its position; see Backend.requests."""
         prompt_words = (voice.phonemes or voice.transcript or "") if self.needs_transcript else None
-        sentences = self.front_end.sentences(text, self.limits.max_text_chars, language=language)
         first = True
-        for index, sentence in enumerate(sentences):
-            try:
-                tokens = self.front_end.encode(
-                    sentence.text, language=sentence.language, prompt_words=prompt_words, accent=accent
-                )
-            except EmptyText:  # one sentence without words does not silence the others
-                continue
+        for reading in self.reader.read(text, language=language, prompt_words=prompt_words, accent=accent):
             yield Request(
-                text=sentence.text,
-                tokens=tokens,
+                text=reading.text,
+                tokens=reading.tokens,
                 voice=voice,
-                sampling=replace(sampling, seed=sentence_seed(sampling.seed, index)),
-                index=index,
-                sentences=len(sentences),
+                sampling=replace(sampling, seed=sentence_seed(sampling.seed, reading.index)),
+                index=reading.index,
+                sentences=reading.sentences,
                 first=first,
             )
             first = False
-        if first:
-            raise EmptyText
 
     def generate(
         self,

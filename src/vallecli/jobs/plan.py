@@ -12,15 +12,18 @@ from vallecli.audio.formats import FORMATS, G711, check_rate, fits, format_of
 from vallecli.checkpoints.local import sha256
 from vallecli.errors import RowError, UnsafeName, UsageError, VallecliError
 from vallecli.families.catalog import known_accents, known_languages, known_options
+from vallecli.jobs.cells import setting_of
 from vallecli.jobs.fingerprint import derive_seed, digest, in_shard, revision
 from vallecli.jobs.names import UsedNames
 from vallecli.jobs.prompts import PromptChecker
 from vallecli.jobs.table import Line
-from vallecli.settings import Settings, suggest, value_of
+from vallecli.settings import Settings, suggest
 from vallecli.text.base import AUTO
+from vallecli.text.lexicon import read_lexicon
 from vallecli.text.normalize import check_words
 
 REQUIRED = ("text", "prompt")
+SPOKEN = ("text", "prompt_text")
 KNOBS = ("seed", "greedy", "temperature", "top_k", "top_p", "max_seconds")
 LATER_KNOBS = ("top_n_sigma", "sample_rate")  # in fingerprints only if they are set: older results stay valid
 COLUMNS = ("id", *REQUIRED, "prompt_text", "output", "language", "accent", "checkpoint", *KNOBS, *LATER_KNOBS)
@@ -83,6 +86,9 @@ class Defaults:
     """Loader options as written; see Synthesizer.load."""
     decoder: str | None = None
     """Decoder of EnCodec's codes; see Synthesizer.load."""
+    prompt: Path | None = None
+    """Prompt of rows without one; prompt_text is its transcript."""
+    prompt_text: str | None = None
     language: str = AUTO
     accent: str | None = None
     format: str = "wav"
@@ -91,9 +97,10 @@ class Defaults:
 
 
 def make_plan(lines: Sequence[Line], defaults: Defaults, *, base: Path, out: Path, table: Path | None = None) -> Plan:
-    """Check each line and return the rows of this shard; prompts are relative to `base`, outputs to `out`.
+    """Check each line and return the rows of this shard; prompts in lines are relative to `base`, outputs to `out`.
 
-    Raises UsageError for invalid defaults, and CheckpointError for the default checkpoint if a row uses it.
+    Raises UsageError for invalid defaults, InputError for an invalid lexicon, and CheckpointError and InputError for
+    the default checkpoint and the default prompt if a row uses them.
     """
     check_choice("--language", defaults.language, LANGUAGES)
     if defaults.accent is not None:
@@ -115,13 +122,15 @@ def make_plan(lines: Sequence[Line], defaults: Defaults, *, base: Path, out: Pat
     uses_default = any("checkpoint" not in line.values for line, _, _ in claimed)
     if uses_default:
         planner.revision(defaults.settings.checkpoint)  # its error is not one of a row
+    if defaults.prompt is not None and any("prompt" not in line.values for line, _, _ in claimed):
+        planner.prompts.check(defaults.prompt)
     plan = Plan(refused=refused, uses_default=uses_default)
     for line, name, output in claimed:
         try:
             plan.rows.append(planner.row(line, name, output))
         except VallecliError as error:
             plan.refused.append(RefusedRow(line.number, name, error))
-    return _refuse_overwriting(plan, out, input_files(lines, base, table))
+    return _refuse_overwriting(plan, out, input_files(lines, base, [table, defaults.prompt]))
 
 
 def default_id(number: int) -> str:
@@ -135,10 +144,11 @@ def check_choice(name: str, value: str, known: Sequence[str]) -> None:
         raise UsageError(f"{name} is {value!r}", suggest(value, known))
 
 
-def input_files(lines: Sequence[Line], base: Path, table: Path | None) -> set[Path]:
-    """Return the table and all prompts in it, including those of other shards and of refused rows."""
+def input_files(lines: Sequence[Line], base: Path, others: Sequence[Path | None]) -> set[Path]:
+    """Return the prompts of all lines, including those of other shards and of refused rows, and the other inputs."""
     prompts = {value for line in lines if isinstance(value := line.values.get("prompt"), str) and "\0" not in value}
-    return {path.resolve() for path in (*(base / name for name in prompts), *([table] if table else []))}
+    paths = [*(base / name.strip() for name in prompts), *(path for path in others if path is not None)]
+    return {path.resolve() for path in paths}
 
 
 def _refuse_overwriting(plan: Plan, out: Path, inputs: set[Path]) -> Plan:
@@ -159,6 +169,8 @@ class _Planner:
         self.prompts = PromptChecker()
         self.revision = cache(partial(revision, offline=defaults.settings.offline))
         self.loading = loading_content(defaults)
+        lexicon = defaults.settings.lexicon
+        self.lexicon = None if lexicon is None else read_lexicon(lexicon).sha256
 
     def claim(self, line: Line) -> tuple[str, str]:
         """Return the id and the output of a line, and reserve them for it. Raises InputError and UsageError."""
@@ -171,8 +183,8 @@ class _Planner:
 
     def row(self, line: Line, name: str, output: str) -> Row:
         """Return the row of a line. Raises InputError, UsageError and CheckpointError."""
-        text, prompt_name = _text(line, "text"), _text(line, "prompt")
-        if text is None or prompt_name is None:
+        text, prompt, prompt_text = _text(line, "text"), self._prompt(line), _text(line, "prompt_text")
+        if text is None or prompt is None:
             raise RowError(f"it has no {'prompt' if text else 'text'}", "Each row needs a text and a prompt.")
         check_words(text)
         language = _text(line, "language") or self.defaults.language
@@ -183,10 +195,12 @@ class _Planner:
         settings = self._settings(line)
         format = self._format(output)
         check_rate(format, settings.sample_rate)
-        prompt = self.base / prompt_name
         prompt_sha256 = self.prompts.check(prompt)
         transcribe = self.defaults.transcribe
-        prompt_text = _text(line, "prompt_text") or (None if transcribe else self.prompts.transcript(prompt))
+        if not prompt_text and "prompt" not in line.values:
+            prompt_text = self.defaults.prompt_text
+        if not prompt_text and not transcribe:
+            prompt_text = self.prompts.transcript(prompt)
         version = self.revision(settings.checkpoint)
         content = {
             "text": text,
@@ -200,6 +214,7 @@ class _Planner:
             **{knob: getattr(settings, knob) for knob in KNOBS},
             "greedy": bool(settings.greedy),  # "not set" counts as false, as when it was the only default
             **{knob: value for knob in LATER_KNOBS if (value := getattr(settings, knob)) is not None},
+            **({} if self.lexicon is None else {"lexicon": self.lexicon}),
         }
         seed = derive_seed(digest(content)) if settings.seed is None else settings.seed
         return Row(
@@ -225,12 +240,16 @@ class _Planner:
         path, default = PurePath(output), self.defaults.format
         return default if default in G711 and fits(default, path) else format_of(path)
 
+    def _prompt(self, line: Line) -> Path | None:
+        name = _text(line, "prompt")
+        return self.defaults.prompt if name is None else self.base / name
+
     def _settings(self, line: Line) -> Settings:
         values: dict[str, Any] = {}
         for name in ("checkpoint", *KNOBS, *LATER_KNOBS):
             if name in line.values:
                 try:
-                    values[name] = value_of(name, line.values[name])
+                    values[name] = setting_of(name, line.values[name])
                 except ValueError as error:
                     raise RowError(f"{name} is {line.values[name]!r}", str(error)) from error
         return replace(self.defaults.settings, **values)
@@ -262,9 +281,17 @@ def _sha256_of(name: str, path: Path) -> str:
 
 
 def _text(line: Line, name: str, *, whole_numbers: bool = False) -> str | None:
+    """Return a value as text, without spaces around it; those of texts are kept, because fingerprints depend on them.
+
+    Raises RowError for a number, except a whole one with `whole_numbers`.
+    """
     value = line.values.get(name)
-    if value is None or isinstance(value, str):
+    if value is None or (isinstance(value, str) and name in SPOKEN):
         return value
+    if isinstance(value, str):
+        return value.strip()
+    if whole_numbers and isinstance(value, float) and value.is_integer():
+        value = int(value)
     if whole_numbers and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     raise RowError(f"{name} is {value!r}", "It should be text.")

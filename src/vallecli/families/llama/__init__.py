@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from vallecli.checkpoints.contents import Contents
     from vallecli.codec.select import Codecs
+    from vallecli.text.reader import TextReader
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ class LlamaFamily:
         """Return what the checkpoint is, without reading the values of its tensors. Raises CheckpointError."""
         description: Description = self._import("files").describe(contents)
         return description
+
+    def text_reader(self, contents: Contents, options: Options) -> TextReader:
+        """Return what the backend uses to read texts. Raises CheckpointError, UsageError and DependencyMissing."""
+        reader: TextReader = self._import("backend").text_reader(contents, options)
+        return reader
 
     def load(
         self, contents: Contents, options: Options, *, device: torch.device, dtype: str, codecs: Codecs

@@ -1,0 +1,28 @@
+"""The text of a command: an option, a file or stdin."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from vallecli.cli.output import STDOUT
+from vallecli.encoding import decode
+from vallecli.errors import InputError, TextEncodingError, UsageError
+
+
+def read_text(text: str | None, text_file: str | None) -> str:
+    """Return the text from the one place where it was given. Raises UsageError and InputError."""
+    if text is not None and text_file is not None:
+        raise UsageError("--text and --text-file both give a text", "Leave one of them out.")
+    try:
+        if text is not None:
+            return text.encode().decode()  # arguments that are not UTF-8 have lone surrogates
+        if text_file is not None and text_file != STDOUT:
+            return decode(Path(text_file).read_bytes(), text_file)
+        if text_file is None and sys.stdin.isatty():
+            raise UsageError("there is no text", "Give it by --text or --text-file, or pipe it in.")
+        return decode(sys.stdin.buffer.read(), "stdin")
+    except UnicodeError as error:
+        raise TextEncodingError("--text") from error
+    except OSError as error:
+        raise InputError(f"cannot read {text_file}: {error.strerror}", "Check --text-file.") from error
