@@ -42,6 +42,7 @@ from vallecli.families.llama.amphion_v2_files import GRID, NAME, Checkpoint, cod
 from vallecli.families.llama.layers import LlamaConfig
 from vallecli.text.amphion_v2 import PHONES, AmphionV2FrontEnd
 from vallecli.text.base import Tokens
+from vallecli.text.reader import TextReader
 
 SAMPLING = Sampling(temperature=0.95, top_k=5, top_p=0.9)  # of the published demonstration
 LIMITS = Limits(max_prompt_frames=500, max_text_chars=150)
@@ -180,6 +181,11 @@ class AmphionV2Backend(CausalBackend):
         if not len(phones_S):
             raise ValueError("phones has no ids")
         return phones_S
+
+
+def text_reader(contents: Contents, options: Options) -> TextReader:
+    """Return what reads texts for all checkpoints of this layout."""
+    return TextReader(AmphionV2FrontEnd(), LIMITS.max_text_chars)
 
 
 def load(contents: Contents, options: Options, *, device: torch.device, dtype: str, codecs: Codecs) -> AmphionV2Backend:

@@ -34,11 +34,12 @@ from vallecli.families.inference import fill, random_tensors
 from vallecli.families.llama import ecker_nar
 from vallecli.families.llama.ecker import Conditions, Ecker, ar, duration
 from vallecli.families.llama.ecker_config import CODEBOOK_SIZE, DIGITS, LANGUAGES, NUM_CODEBOOKS, EckerConfig
-from vallecli.families.llama.ecker_files import CODEC, NAME, TOKENIZER, Checkpoint, read
+from vallecli.families.llama.ecker_files import CODEC, NAME, TOKENIZER, Checkpoint, TextPart, read, text_part
 from vallecli.families.llama.ecker_nar import MaskedInput, NarInput
 from vallecli.families.llama.layers import LlamaConfig
 from vallecli.text.base import Tokens
 from vallecli.text.ecker import EckerFrontEnd
+from vallecli.text.reader import TextReader
 
 AR, NAR_LEN = DECODINGS = ("ar", "nar-len")
 SAMPLING = {  # published defaults
@@ -105,19 +106,7 @@ class EckerBackend(CausalBackend):
     @cached_property
     def front_end(self) -> EckerFrontEnd:
         """Return the text front end. CheckpointError if there is no tokenizer, or that of another checkpoint."""
-        checkpoint = self._checkpoint
-        if checkpoint.tokenizer is None:
-            raise CheckpointError(
-                f"{checkpoint.path} was published with a {TOKENIZER}, which is missing",
-                f"Put {TOKENIZER} next to the weights, or give it as the loader option tokenizer=FILE.",
-            )
-        return EckerFrontEnd(
-            checkpoint.tokenizer,
-            checkpoint.tokenizer_source,
-            languages=self.languages,
-            ids=self.config.text_vocab,
-            symbols=checkpoint.symbols,
-        )
+        return front_end_of(self._checkpoint)
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -315,6 +304,27 @@ def to_frames(digits: Sequence[int]) -> int:
     """Return the number of frames that predicted digits stand for, a little longer and at least a second."""
     value = int("".join(map(str, digits)) or "0")
     return max(MIN_FRAMES, int(value * STRETCH))
+
+
+def front_end_of(checkpoint: Checkpoint | TextPart) -> EckerFrontEnd:
+    """Return the front end. CheckpointError if there is no tokenizer, or that of another checkpoint."""
+    if checkpoint.tokenizer is None:
+        raise CheckpointError(
+            f"{checkpoint.path} was published with a {TOKENIZER}, which is missing",
+            f"Put {TOKENIZER} next to the weights, or give it as the loader option tokenizer=FILE.",
+        )
+    return EckerFrontEnd(
+        checkpoint.tokenizer,
+        checkpoint.tokenizer_source,
+        languages=LANGUAGES[: checkpoint.config.languages],
+        ids=checkpoint.config.text_vocab,
+        symbols=checkpoint.symbols,
+    )
+
+
+def text_reader(contents: Contents, options: Options) -> TextReader:
+    """Return what reads texts for a checkpoint. Raises CheckpointError and DependencyMissing."""
+    return TextReader(front_end_of(text_part(contents, options)), LIMITS.max_text_chars)
 
 
 def load(contents: Contents, options: Options, *, device: torch.device, dtype: str, codecs: Codecs) -> EckerBackend:

@@ -51,6 +51,17 @@ class Checkpoint:
         return sum(tensor.numel() for tensor in self.tensors.values())
 
 
+@dataclass(frozen=True, kw_only=True)
+class TextPart:
+    """What is known about the text, without tensors; see Checkpoint."""
+
+    path: Path
+    config: EckerConfig
+    symbols: Mapping[str, int]
+    tokenizer: str | None
+    tokenizer_source: str = ""
+
+
 def recognise(contents: Contents) -> bool:
     """Return whether there is a weight file of this layout, or a config.json of valle for this family."""
     return config_of(contents, NAME) is not None or bool(_weight_files(contents))
@@ -110,6 +121,24 @@ def read(contents: Contents, options: Options) -> Checkpoint:
         tokenizer=None if source is None else read_tokenizer(source),
         tokenizer_source=str(source),
     )
+
+
+def text_part(contents: Contents, options: Options) -> TextPart:
+    """Return what is known about the text, without reading values of tensors. Raises CheckpointError."""
+    if (config := config_of(contents, NAME)) is not None:
+        stored = _read_native(contents, config, options)
+        return TextPart(
+            path=stored.path,
+            config=stored.config,
+            symbols=stored.symbols,
+            tokenizer=stored.tokenizer,
+            tokenizer_source=stored.tokenizer_source,
+        )
+    path = _weight_file(contents)
+    sizes, _, symbols = _open(contents, path)
+    source = find_tokenizer(contents, path, options)
+    text = None if source is None else read_tokenizer(source)
+    return TextPart(path=path, config=sizes, symbols=symbols, tokenizer=text, tokenizer_source=str(source))
 
 
 def find_tokenizer(contents: Contents, weight_file: Path, options: Options) -> Path | None:

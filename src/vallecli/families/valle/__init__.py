@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vallecli.checkpoints.contents import Contents
     from vallecli.codec.select import Codecs
     from vallecli.families.valle.checkpoint import Checkpoint
+    from vallecli.text.reader import TextReader
 
 OPTIONS = {
     "symbols": Option(kind="file", help="Table of text symbols, if it is not next to the weights."),
@@ -33,20 +34,22 @@ class ValleFamily:
 
     name: str
     module: str
-    """Module that recognises and reads the layout."""
+    """Module that reads the layout, and recognises it."""
     languages: tuple[str, ...]
     accents: tuple[str, ...] = ()
     sizes: tuple[str, ...] = ()
+    recogniser: str = ""
+    """Module that recognises the layout in place of `module`."""
 
     options = OPTIONS
 
-    def _function(self, name: str) -> Callable[..., Any]:
-        function: Callable[..., Any] = getattr(import_module(f"vallecli.families.valle.{self.module}"), name)
+    def _function(self, name: str, module: str = "") -> Callable[..., Any]:
+        function: Callable[..., Any] = getattr(import_module(f"vallecli.families.valle.{module or self.module}"), name)
         return function
 
     def recognise(self, contents: Contents) -> bool:
         """Return whether the contents are of this layout. Raises CheckpointError."""
-        return bool(self._function("recognise")(contents))
+        return bool(self._function("recognise", self.recogniser)(contents))
 
     def read(self, contents: Contents, options: Options) -> Checkpoint:
         """Return configuration and tensors of the checkpoint. Raises CheckpointError and UsageError."""
@@ -58,6 +61,21 @@ class ValleFamily:
         from vallecli.families.valle.describe import describe
 
         return describe(self.name, self._function("open_contents")(contents), self._function("read"))
+
+    def text_reader(self, contents: Contents, options: Options) -> TextReader:
+        """Return what the backend uses to read texts. Raises CheckpointError and UsageError."""
+        from vallecli.families.valle import native_config
+        from vallecli.families.valle.front_ends import front_end_of
+        from vallecli.text.reader import TextReader
+
+        if self.name == native_config.NAME:  # without torch
+            fields = native_config.read_config(contents, options)
+        else:
+            from vallecli.families.valle.describe import text_fields
+
+            fields = text_fields(self.name, self._function("open_contents")(contents), options, self._function("read"))
+        front_end = front_end_of(fields["front_end"], fields["symbols"], fields["model"], contents.path)
+        return TextReader(front_end, fields["limits"].max_text_chars)
 
     def load(
         self, contents: Contents, options: Options, *, device: torch.device, dtype: str, codecs: Codecs
@@ -92,7 +110,7 @@ class ValleFamily:
 
 
 FAMILIES = (
-    ValleFamily("native", "native", ("en", "zh", "ja", "mix"), ("en", "zh", "ja"), ("nano",)),
+    ValleFamily("native", "native", ("en", "zh", "ja", "mix"), ("en", "zh", "ja"), ("nano",), "native_config"),
     ValleFamily("amphion-v1", "amphion", ("en",)),
     ValleFamily("vallex", "vallex", ("en", "zh", "ja", "mix"), ("en", "zh", "ja"), ("full",)),
     ValleFamily("lifeiteng", "lifeiteng", ("en",)),

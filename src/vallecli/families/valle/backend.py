@@ -40,6 +40,7 @@ from vallecli.text.espeak import EspeakFrontEnd
 from vallecli.text.vallex import VallexFrontEnd
 
 FRONT_ENDS = (ArpabetFrontEnd.name, VallexFrontEnd.name, EspeakFrontEnd.name)
+LEAST_SECONDS = 2  # of the limit of speech: one word has few text tokens, and may be longer than the published limit
 FRAMES_PER_TOKEN = 16  # published limit: more frames per text token than this mean that decoding went wrong
 
 
@@ -123,13 +124,20 @@ class ValleBackend(CausalBackend):
         tokens, voice = request.tokens, request.voice
         text_S = torch.tensor(tokens.ids, device=self.device)
         languages_S = None if tokens.languages is None else torch.tensor(tokens.languages, device=self.device)
-        return self._causal(text_S, self.voice_codes(voice), languages_S, request.sampling)
+        least = int(LEAST_SECONDS * self.grid.frame_rate)
+        return self._causal(text_S, self.voice_codes(voice), languages_S, request.sampling, least_limit=least)
 
     def _causal(
-        self, text_S: Tensor, prompt_PQ: Tensor, languages_S: Tensor | None, sampling: Sampling
+        self,
+        text_S: Tensor,
+        prompt_PQ: Tensor,
+        languages_S: Tensor | None,
+        sampling: Sampling,
+        *,
+        least_limit: int = 0,
     ) -> CausalRequest:
         prefix = Prefix(text_S, audio_prefix(self.config, prompt_PQ[:, 0]), languages_S)
-        return CausalRequest(prefix, sampling, max_frames(self.config, len(text_S)))
+        return CausalRequest(prefix, sampling, max(least_limit, max_frames(self.config, len(text_S))))
 
     def finish(self, outputs: Sequence[tuple[Request, CausalOutput]]) -> list[Tensor]:
         """Return all codebooks (T, 8) of some requests, by the NAR."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from vallecli.codec.base import ENCODEC_GRID
@@ -26,11 +26,8 @@ LANGUAGES = {front_end.name: front_end.languages for front_end in (ArpabetFrontE
 
 def describe(family: str, stored: Stored, read: Callable[[Stored, Options], Checkpoint]) -> Description:
     """Return the description of what a layout stores. Raises CheckpointError."""
-    missing = {}
-    if family in DEFAULTS:
-        missing = lifeiteng.missing_settings({**DEFAULTS[family], **stored.options})
-    stand_ins = {"nhead": ("heads", 1), "prefix_mode": ("prefix_mode", 0)}  # any value: these fields are not shown
-    checkpoint = read(stored, dict(stand_ins[name] for name in missing))
+    missing = missing_settings(family, stored)
+    checkpoint = read(stored, stand_ins(missing))
     config: dict[str, object] = checkpoint.model.to_dict()
     for field in [field for name in missing for field in FIELDS[name]]:
         del config[field]
@@ -45,3 +42,24 @@ def describe(family: str, stored: Stored, read: Callable[[Stored, Options], Chec
         tensors={name: tuple(tensor.shape) for name, tensor in stored.tensors.items()},
         missing=tuple(sentences),
     )
+
+
+def missing_settings(family: str, stored: Stored) -> dict[str, str]:
+    """Return the settings that a layout does not store, each with a sentence on the loader option that supplies it."""
+    if family not in DEFAULTS:
+        return {}
+    return lifeiteng.missing_settings({**DEFAULTS[family], **stored.options})
+
+
+def stand_ins(missing: Mapping[str, str]) -> dict[str, Any]:
+    """Return loader options with some value for missing settings, to read everything else."""
+    values = {"nhead": ("heads", 1), "prefix_mode": ("prefix_mode", 0)}
+    return dict(values[name] for name in missing)
+
+
+def text_fields(
+    family: str, stored: Stored, options: Options, read: Callable[[Stored, Options], Checkpoint]
+) -> dict[str, Any]:
+    """Return the fields of a Checkpoint that its text needs, whatever other settings are missing."""
+    checkpoint = read(stored, {**stand_ins(missing_settings(family, stored)), **options})
+    return {name: getattr(checkpoint, name) for name in ("front_end", "symbols", "model", "limits")}
