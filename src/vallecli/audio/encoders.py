@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any, BinaryIO
 
@@ -25,25 +26,38 @@ ENCODER_BLOCK = 24_000
 
 
 class _Guard:
-    """A file for libsndfile that keeps the first error: libsndfile reports none when it closes a file."""
+    """A file for libsndfile that keeps the first error, after which it does nothing.
+
+    libsndfile reports no error when it closes a file, and prints those of a Python file.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
         self.error: OSError | None = None
-        self.read, self.readinto = file.read, file.readinto  # type: ignore[attr-defined]
-        self.seek, self.tell = file.seek, file.tell
 
     def write(self, data: bytes) -> int:
-        """Return the number of bytes written, 0 after an error."""
-        if self.error is None:
-            try:
-                return self.file.write(data)
-            except OSError as error:
-                self.error = error
-        return 0
+        return self._try(self.file.write, data) or 0
+
+    def read(self, size: int) -> bytes:
+        return self._try(self.file.read, size) or b""
+
+    def seek(self, offset: int, whence: int) -> int:
+        return self._try(self.file.seek, offset, whence) or 0
+
+    def tell(self) -> int:
+        return self._try(self.file.tell) or 0
 
     def flush(self) -> None:
-        """Do nothing: the encoder flushes the file itself."""
+        self._try(self.file.flush)
+
+    def _try(self, method: Callable[..., Any], *arguments: Any) -> Any:
+        """Return the result of a method of the file, None after an error."""
+        if self.error is None:
+            try:
+                return method(*arguments)
+            except OSError as error:  # also of a seek, which writes what is buffered
+                self.error = error
+        return None
 
 
 class _SndfileEncoder:
@@ -101,6 +115,8 @@ class _CompressedEncoder:
         self.file.flush()
 
     def check(self) -> None:
+        if self.samples == 0:  # not every decoder reads a file without samples
+            return
         source = (SndfileSource if self.format in SNDFILE_FORMATS else FfmpegSource)(self.file)
         found = 0.0
         try:
