@@ -8,7 +8,7 @@ counts as a speaker), text (null if unknown). The folder of a file is its corpus
 
 A recording is dropped for the first of these reasons that applies:
 
-    length    shorter than 2 s, on which no language model can be prompted, or longer than 20 s
+    length    shorter than 2 s or longer than 20 s
     clipping  more than one sample in 2,000 at full scale
     noise     the background less than 22 dB below the speech
     opinion   DNSMOS overall (its first 9 s) below 2.9
