@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import signal
 from collections.abc import Iterator
@@ -195,13 +196,108 @@ def test_ten_thousand_words() -> None:
     assert spoken.count("twelve dollars and fifty cents") == 600
 
 
-@pytest.mark.parametrize(
-    "part",
-    ["a", "1", "1,", ".", "-", "$", "A.", "(", "a.b", "AB ", "A'", "1-", "1/", "1:", "a@", "<a", "etc. ", "\n-", "''"],
+REPEATED = (
+    *("a", "1", "1,", ".", "-", "$", "A.", "(", "a.b", "AB ", "A'", "1-", "1/", "1:", "a@", "<a", "etc. ", "\n-", "''"),
+    *(
+        "1.",
+        "1 ",
+        "12,",
+        "[1]",
+        "[a](",
+        "**",
+        "*a",
+        "`",
+        "|",
+        "_a",
+        "#",
+        "&",
+        "/a",
+        "@a",
+        "^1",
+        "1²",
+        "1e",
+        "1x",
+        "½",
+        "IV ",
+    ),
+    *(
+        "May 1-",
+        "Mon-",
+        "Chapter I ",
+        "Dr. ",
+        "1 Main ",
+        "+1 ",
+        "(1) ",
+        "111-",
+        "PIN ",
+        "10:10-",
+        "ab-\n",
+        "\t",
+        "'80s",
+        "$1-",
+    ),
 )
+
+
+@pytest.mark.parametrize("part", REPEATED)
 def test_repetitions_do_not_cause_backtracking(part: str) -> None:
     try:
         with cpu_limit(20):
             normalize(part * (8000 // len(part)))
     except EmptyText:
         assert not re.search("[a-zA-Z0-9]", part)
+
+
+@pytest.mark.parametrize("part", ["1", ".", " ", "(", "[", "1.", "1 ", "A", "-", "\n", "<", "*"])
+def test_a_hundred_thousand_characters_take_linear_time(part: str) -> None:
+    try:
+        with cpu_limit(60):
+            normalize(part * (100_000 // len(part)))
+    except EmptyText:
+        assert not re.search("[a-zA-Z0-9]", part)
+
+
+JUNK = "0123456789 aAbBxXkKIVst$€£%°²-–/.,:;!?()[]{}'\"`#@&*+=<>~^_|\\\n\t\x00éß½µ😀\u200b\u0301\ufeff中Ωя۵"
+
+
+def test_any_text_is_read_or_has_no_words() -> None:
+    rng = random.Random(0)
+    words = list(SPOKEN)
+    for _ in range(1500):
+        text = "".join(rng.choices(JUNK, k=rng.randrange(1, 40)))
+        if rng.random() < 0.5:
+            written = rng.choice(words)
+            at = rng.randrange(len(written) + 1)
+            text = written[:at] + text[:3] + written[at:]
+        try:
+            spoken = normalize(text)
+        except EmptyText:
+            continue
+        assert re.fullmatch(r"[A-Za-z' ,.?!;:]+", spoken), text
+        assert spoken == " ".join(spoken.split())
+        assert re.search("[A-Za-z]", spoken)
+
+
+def test_white_space_does_not_matter() -> None:
+    for written, spoken in SPOKEN.items():
+        if "\n" not in written:
+            assert normalize(f" \u200b{written.replace(' ', '  ')}\u2003\n") == spoken, written
+
+
+SENTENCES = {
+    "Pay $5.50 by 3 p.m. on May 5.": "Pay five dollars and fifty cents by three p m on May fifth.",
+    "Dr. Jones has 2 GPUs.": "Doctor Jones has two G P U's.",
+    "It is 6 ft. tall.": "It is six feet tall.",
+    "Henry VIII had 6 wives.": "Henry the eighth had six wives.",
+    "Call 555-123-4567 now!": "Call five five five, one two three, four five six seven now!",
+    "Is 1/2 cup enough?": "Is one half cup enough?",
+    "See https://a.org/x.": "See h t t p s colon slash slash ay dot org slash x.",
+    "They moved in the '80s.": "They moved in the eighties.",
+}
+
+
+def test_sentences_are_read_as_they_are_read_alone() -> None:
+    rng = random.Random(0)
+    for _ in range(100):
+        chosen = rng.choices(list(SENTENCES), k=4)
+        assert normalize(" ".join(chosen)) == " ".join(SENTENCES[written] for written in chosen)

@@ -51,7 +51,6 @@ EXPANSIONS = {  # with a dot, which can also end a sentence
         "avg": "average",
         "Attn": "Attention",
         "attn": "attention",
-        "temp": "temperature",
     },
     **{
         "tel": "telephone",

@@ -32,6 +32,7 @@ WEEKDAYS = {
 }
 WEEKDAY = rf"(?:{any_of(name.title() for name in WEEKDAYS)}|{any_of(name.upper() for name in WEEKDAYS)})\b\.?"
 WEEKDAY_FOLLOWS = rf"(?=,?\s(?:\d|{ANY_MONTH}|(?:and|or|&|to|through|thru)\s{WEEKDAY})|:|,\s?{WEEKDAY}|/{WEEKDAY})"
+DATE_BEFORE = r"(?:^|\b(?i:on|by|from|until|till|since|to|of|before|after|and|through|the)\s)"
 
 
 def month(written: str) -> str:
@@ -147,6 +148,13 @@ RULES: tuple[Rule, ...] = (
         {"on march 3 2021": "on March third, twenty twenty one", "by may 5th": "by May fifth"},
     ),
     Rule(
+        ("may", "march", "mar"),
+        rf"(?P<month>may|march|mar\.?)\s(?P<day>{DAY})(?P<last>)(?P<year>)(?=\s?$|[.,;:!?)](?!\d))",
+        _month_first,
+        {"march 5": "March fifth", "on may 5, or so": "on May fifth, or so"},
+        after=DATE_BEFORE,
+    ),
+    Rule(
         MONTH_KEYS,
         rf"(?P<month>{MONTH})-(?P<day>{DAY})(?P<last>)(?![\d-])(?P<year>)",
         _month_first,
@@ -205,6 +213,13 @@ RULES: tuple[Rule, ...] = (
         rf"(?P<day>{DAY}){TH}?{DASH}(?P<last>{DAY}){TH}?\s(?:of\s)?(?P<month>{MONTH}){IN_YEAR}?(?![a-z])",
         _days_of_month,
         {"5–7 May 2020": "May fifth to seventh, twenty twenty", "12th-14th June": "June twelfth to fourteenth"},
+    ),
+    Rule(
+        number_then(" a"),
+        rf"(?P<day>{DAY}){TH}?\s(?:of\s)?(?P<month>may|march|mar)(?P<year>)(?P<year2>)(?=\s?$|[.,;:!?)](?!\d))",
+        lambda match: f"{_the(match)}{ordinal(int(match['day']))} of {month(match['month'])}",
+        {"15 march": "the fifteenth of March", "by 3 may, and 3 may go": "by the third of May, and three may go"},
+        after=DATE_BEFORE,
     ),
     Rule(
         number_then(" a-/"),

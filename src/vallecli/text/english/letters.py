@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from vallecli.text.english.cmudict import pronunciations
-from vallecli.text.english.numbers import plural, quantity
+from vallecli.text.english.numbers import number, pairs, plural
 from vallecli.text.english.rules import CAMEL, CAPITALS, CODE, DOTTED, INITIAL, SENTENCE_END, Match, Rule, stop
 
 READ_AS_WORDS = frozenset(
@@ -35,6 +35,29 @@ SHORT_WORDS = frozenset(
         *("ON", "OR", "SO", "TO", "UP", "US", "WE", "AH", "HA", "HI", "YO", "YE"),
     )
 )
+# Words of three letters; others are rather acronyms, although CMUdict has many of them as names.
+THREE_LETTERS = frozenset(
+    (
+        *("ACE", "ACT", "ADS", "AGE", "AGO", "AID", "AIR", "ALL", "AND", "ANY", "APE", "APP", "ARC", "ARE", "ARK"),
+        *("ARM", "ART", "ASH", "ASK", "ATE", "AWE", "AXE", "BAD", "BAG", "BAN", "BAR", "BAT", "BAY", "BED", "BEE"),
+        *("BEG", "BET", "BIG", "BIN", "BIT", "BOW", "BOX", "BOY", "BUG", "BUN", "BUS", "BUT", "BUY", "BYE", "CAN"),
+        *("CAP", "CAR", "CAT", "COB", "COP", "COW", "CRY", "CUB", "CUP", "CUT", "DAD", "DAY", "DEN", "DID", "DIE"),
+        *("DIG", "DIM", "DOG", "DRY", "DUE", "EAR", "EAT", "EGG", "ELF", "ELM", "END", "EVE", "EYE", "FAN", "FAR"),
+        *("FAT", "FAX", "FED", "FEE", "FEW", "FIG", "FIT", "FIX", "FLU", "FLY", "FOE", "FOG", "FOR", "FOX", "FUN"),
+        *("FUR", "GAP", "GAS", "GEM", "GET", "GOD", "GOT", "GUM", "GUN", "GUT", "GUY", "GYM", "HAD", "HAM", "HAS"),
+        *("HAT", "HAY", "HEN", "HER", "HEY", "HIM", "HIP", "HIS", "HIT", "HOP", "HOT", "HOW", "HUG", "HUT", "ICE"),
+        *("ICY", "ILL", "INK", "INN", "ITS", "JAM", "JAR", "JAW", "JET", "JOB", "JOG", "JOY", "KEY", "KID", "KIT"),
+        *("LAB", "LAP", "LAW", "LAY", "LEG", "LET", "LID", "LIE", "LIP", "LIT", "LOG", "LOT", "LOW", "MAD", "MAN"),
+        *("MAP", "MAT", "MAY", "MEN", "MET", "MIX", "MOB", "MOM", "MUD", "MUG", "NET", "NEW", "NOD", "NOR", "NOT"),
+        *("NOW", "NUN", "NUT", "OAK", "ODD", "OFF", "OIL", "OLD", "ONE", "OUR", "OUT", "OWE", "OWL", "OWN", "PAD"),
+        *("PAN", "PAY", "PEA", "PEN", "PER", "PIE", "PIG", "PIT", "POD", "POP", "POT", "PRO", "PUB", "PUT", "RAG"),
+        *("RAN", "RAT", "RAW", "RED", "RIB", "RID", "RIG", "ROB", "ROD", "ROW", "RUB", "RUG", "RUN", "SAD", "SAW"),
+        *("SAY", "SEA", "SEE", "SET", "SEX", "SHE", "SHY", "SIN", "SIP", "SIR", "SIT", "SIX", "SKI", "SKY", "SON"),
+        *("SPA", "SPY", "SUE", "SUM", "SUN", "TAG", "TAN", "TAP", "TAR", "TAX", "TEA", "TEN", "THE", "TIE", "TIN"),
+        *("TIP", "TOE", "TON", "TOO", "TOP", "TOY", "TRY", "TUB", "TWO", "USE", "VAN", "VET", "WAR", "WAS", "WAX"),
+        *("WAY", "WEB", "WET", "WHY", "WIN", "WIT", "WON", "WOW", "YES", "YET", "YOU", "ZOO"),
+    )
+)
 SPELLED_SHORT = frozenset({"AM", "IT", "US"})  # words of SHORT_WORDS that are rather acronyms
 LETTERED = (  # nouns before the letter A
     *("Type", "Grade", "Class", "Group", "Plan", "Section", "Appendix", "Exhibit", "Vitamin", "Hepatitis", "Team"),
@@ -44,6 +67,10 @@ LETTERED = (  # nouns before the letter A
 )
 # A run of characters that has a digit is a code (1-800-GO-2-HAUL) and stays, as does ASP.NET.
 IN_CAPITALS = re.compile(r"(?:(?<=\s)|^)(?=\D{0,20}\d)[^\s,;]+|(?<![A-Za-z'.])[A-Z][A-Z']*(?![A-Z']|\.[A-Z])")
+UNPRONOUNCEABLE = re.compile(
+    r"[^AEIOUY]{4}|[^AEIOUY]{3}$|^(?!STR|SCR|SPR|THR|SCH|CHR|SPL|PHR|SHR)[^AEIOUY]{3}|^([^AEIOUY])\1|AA|UU|II|^[^AEIOU]+$"
+)
+MIN_WORD = 5  # letters; shorter acronyms are rarely read as words
 MAX_WORD = 8  # letters; no acronym is as long as MISANTHROPY
 
 
@@ -67,10 +94,11 @@ def is_spelled(letters: str) -> bool:
         return False
     if SPELLED.fullmatch(letters):
         return True
+    if len(letters) == 3:
+        return letters not in THREE_LETTERS
     if letters.lower() in pronunciations():
         return spelled_in_dictionary(letters)
-    cluster = re.search("[^AEIOUY]{4}", letters) and len(letters) < MAX_WORD
-    return len(letters) < 5 or not re.search("[AEIOU]", letters) or bool(cluster)
+    return len(letters) < MIN_WORD or (len(letters) < MAX_WORD and UNPRONOUNCEABLE.search(letters) is not None)
 
 
 def acronym(letters: str) -> str:
@@ -136,13 +164,15 @@ def _letters(word: str) -> str:
         return spell(word)
     if word.isupper():
         return acronym(word)
+    if len(word) < 4 and not re.search("[aeiouy]", word):
+        return spell(word)
     return word if word.islower() or word.istitle() else camel(word)
 
 
 def _code(match: Match) -> str:
     """Return letters and numbers in turn: "H T M L five", "Covid nineteen", "M P threes"."""
     parts = re.findall(r"[A-Za-z]+|\d+(?:\.\d+)*", match["code"])
-    spoken = [_letters(part) if part.isalpha() else quantity(part) for part in parts]
+    spoken = [_letters(part) if part.isalpha() else number(part) if "." in part else pairs(part) for part in parts]
     if match["plural"]:
         spoken[-1] = plural(spoken[-1])
     return " ".join(spoken)
@@ -231,6 +261,8 @@ RULES: tuple[Rule, ...] = (
             "B2B and x86": "B two B and x eighty six",
             "MP3s": "M P threes",
             "the i7": "the i seven",
+            "an mp3": "an m p three",
+            "FY2024": "F Y twenty twenty four",
         },
     ),
     Rule(
@@ -254,7 +286,11 @@ RULES: tuple[Rule, ...] = (
         CAPITALS + INITIAL,
         r"(?P<code>[A-Z]{1,3}-\d{1,4}[A-Z]?)(?P<plural>s?)(?![\w-])(?!\.\d)",
         _code,
-        {"a B-52 and F-16s": "a B fifty two and F sixteens", "I-95": "I ninety five"},
+        {
+            "a B-52 and F-16s": "a B fifty two and F sixteens",
+            "I-95": "I ninety five",
+            "a KC-135": "a K C one thirty five",
+        },
     ),
     # acronyms, camel case
     Rule(

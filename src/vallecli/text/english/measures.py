@@ -46,7 +46,9 @@ def _per(match: Match) -> str:
 
 def _measure(match: Match) -> str:
     """Return a measure or a range of measures, the unit in the singular if a noun follows that it modifies."""
-    adjective = match["between"] == "-" or is_adjective(match) or (match["unit"] in TIMES and has_noun(match))
+    adjective = (
+        match["between"] == "-" or is_adjective(match, of_size=True) or (match["unit"] in TIMES and has_noun(match))
+    )
     singular = match["number"] == "1" or (adjective and match["unit"] not in ("°C", "°F"))
     name = unit(match["unit"], singular=singular, power=match["power"])
     value = number(match["number"])
@@ -75,7 +77,7 @@ def _dimensions(match: Match) -> str:
     spoken = " by ".join(quantity(text) for text in numbers)
     if not match["unit"]:
         return spoken
-    return f"{spoken} {unit(match['unit'], singular=is_adjective(match), power=match['power'])}"
+    return f"{spoken} {unit(match['unit'], singular=is_adjective(match, of_size=True), power=match['power'])}"
 
 
 def _feet(match: Match) -> str:
@@ -182,7 +184,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         number_then(".,x×a"),
-        rf"{AMOUNT}[x×]{AMOUNT}(?:[x×]{AMOUNT})?(?P<unit>)(?![\w'])",
+        rf"{AMOUNT}[x×]{AMOUNT}(?:[x×]{AMOUNT})?(?P<unit>)(?![\w'^])",
         _dimensions,
         {"a 1920x1080 screen": "a nineteen twenty by one thousand eighty screen", "a 4x4": "a four by four"},
     ),
@@ -236,6 +238,13 @@ RULES: tuple[Rule, ...] = (
         r"(?P<number>7[0-8]7)s\b",
         lambda match: plural(pairs(match["number"])),
         {"two 747s": "two seven forty sevens"},
+    ),
+    Rule(
+        number_then("a"),
+        r"(?P<number>\d{1,4})s\b",
+        lambda match: plural(quantity(match["number"])),
+        {"size 14s": "size fourteens", "two 5s": "two fives"},
+        after=r"\b(?i:size|two|three|four|five|many|several|all|those) ",
     ),
     Rule(
         number_then("a"),
@@ -300,6 +309,16 @@ RULES: tuple[Rule, ...] = (
         },
     ),
     Rule(
+        "/",
+        rf"/(?P<per>{PER}){PER_POWER}(?![\w/])",
+        _per,
+        {
+            "277 persons/km²": "two hundred seventy seven persons per square kilometer",
+            "40 words/min": "forty words per minute",
+        },
+        after=r"[a-z]{3,}s",
+    ),
+    Rule(
         number_then("/ .,"),
         rf"(?P<number>{AMOUNT})\s?/\s?(?P<per>{PER})(?P<per_power>)(?![\w'/.-])",
         lambda match: f"{number(match['number'])}{_per(match)}",
@@ -307,9 +326,9 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         ("km", "m", "cm", "mm", "ft", "mi"),
-        r"(?P<unit>km|cm|mm|m|ft|mi)(?P<power>[²³])",
-        lambda match: unit(match["unit"], singular=False, power=match["power"]),
-        {"in km²": "in square kilometers"},
+        rf"(?P<unit>km|cm|mm|m|ft|mi)(?P<power>[²³])(?:/(?P<per>{PER})(?P<per_power>)(?!\w))?",
+        lambda match: unit(match["unit"], singular=False, power=match["power"]) + (_per(match) if match["per"] else ""),
+        {"in km²": "in square kilometers", "5 billion m³/year": "five billion cubic meters per year"},
     ),
     Rule(
         tuple({symbol.lower() for symbol in UNITS if symbol.isalpha()}),

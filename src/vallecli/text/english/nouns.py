@@ -47,8 +47,8 @@ NO_NOUN = (
 FOLLOWING = re.compile(r" ([a-z]+)(?![\w'])")
 HYPHENATED = re.compile(r"-[a-z]")
 # Things that are sold by size: "5 lb. bag" even without an article.
-CONTAINERS = "bag|box|sack|can|jar|bottle|pack|package|packet|tin|tub|barrel|keg|carton|crate|bar|block|roll|dumbbell"
-CONTAINERS += "|battery|engine|motor|charger|adapter|bulb|drive|disk|laptop|relay|race|run|dash"
+CONTAINERS = "bag|box|sack|jar|bottle|pack|package|packet|tin|tub|barrel|keg|carton|crate|bar|block|roll|dumbbell"
+CONTAINERS += "|battery|engine|motor|charger|adapter|bulb|disk|laptop|relay|race|dash"
 CONTAINER = re.compile(rf" (?:{CONTAINERS})(?:e?s)?\b")
 
 
@@ -58,9 +58,12 @@ def has_noun(match: Match) -> bool:
     return following is not None and following[1] not in NO_NOUN and not following[1].endswith(("ly", "ing"))
 
 
-def is_adjective(match: Match) -> bool:
-    """Return whether the amount that was matched modifies the noun after it, which makes its unit singular."""
+def is_adjective(match: Match, *, of_size: bool = False) -> bool:
+    """Return whether the amount that was matched modifies the noun after it, which makes its unit singular.
+
+    With `of_size` that is also so before things that are sold by size.
+    """
     text = match.string
-    if HYPHENATED.match(text, match.end()) or CONTAINER.match(text, match.end()):
+    if HYPHENATED.match(text, match.end()) or (of_size and CONTAINER.match(text, match.end())):
         return True
     return has_noun(match) and DETERMINER.search(text, max(0, match.start() - 12), match.start()) is not None

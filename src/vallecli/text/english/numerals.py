@@ -9,7 +9,6 @@ from vallecli.text.english.numbers import (
     fraction,
     number,
     ordinal,
-    plural,
     quantity,
     suffix,
 )
@@ -28,10 +27,10 @@ def _ordinal(match: Match) -> str:
 
 
 def _range(match: Match) -> str:
-    """Return "ten to twenty"; "one two, three" for a number of three digits or more and a smaller one."""
+    """Return "ten to twenty"; but "nine hundred seventy eight, zero" for 978-0."""
     low, high = match["low"], match["high"]
     between = " to "
-    if len(low) > 2 and float(low.replace(",", "")) > float(high.replace(",", "")) and "-" in match["dash"]:
+    if len(low) > 2 and len(low) > len(high) and float(low.replace(",", "")) > float(high.replace(",", "")):
         between = ", "
     percent = " percent" if match["percent"] else ""
     return f"{quantity(low)}{percent}{between}{quantity(high)}"
@@ -42,7 +41,10 @@ def _groups(match: Match) -> str:
 
 
 def _fraction(match: Match) -> str:
-    return fraction(match["whole"], int(match["top"]), int(match["bottom"]))
+    top, bottom = int(match["top"]), int(match["bottom"])
+    if top > 99 and bottom > 1:
+        return f"{cardinal(top)} over {cardinal(bottom)}"
+    return fraction(match["whole"], top, bottom)
 
 
 def _rating(match: Match) -> str:
@@ -72,10 +74,6 @@ def _dotted(match: Match) -> str:
     return number(match[0])
 
 
-def _plural(match: Match) -> str:
-    return plural(quantity(match["number"] or match["many"]))
-
-
 COMPARISONS = {
     **{"<=": "is less than or equal to", ">=": "is greater than or equal to", "!=": "is not equal to", "==": "equals"},
     **{"<": "is less than", ">": "is greater than", "=<": "is less than or equal to", "<>": "is not equal to"},
@@ -101,6 +99,25 @@ RULES: tuple[Rule, ...] = (
     ),
     # fractions
     Rule(
+        number_then("/"),
+        r"(?P<beats>[2-9]|12)/(?P<unit>[248])(?=\s(?:time|meter|beat|rhythm|signature)\b)",
+        lambda match: f"{cardinal(int(match['beats']))} {cardinal(int(match['unit']))}",
+        {"in 3/4 time": "in three four time"},
+    ),
+    Rule(
+        number_then("/"),
+        r"(?P<top>\d{1,3})/(?P<bottom>10|100)(?= (?:scores?|ratings?)\b)",
+        _rating,
+        {"an 83/100 score": "an eighty three out of one hundred score"},
+    ),
+    Rule(
+        number_then("/"),
+        r"(?P<top>\d{1,3})/(?P<bottom>5|10|20|100)(?![\w/%]|[,.]\d)",
+        _rating,
+        {"a score of 76/100": "a score of seventy six out of one hundred", "he got 8/10": "he got eight out of ten"},
+        after=r"\b(?:scores?|scored|rating|rated|got|received)(?: (?:of|it|a|an|as)){0,2} ",
+    ),
+    Rule(
         number_then("/-"),
         r"(?P<even>50|20)[/-](?P=even)(?![\w/-])",
         lambda match: " ".join([cardinal(int(match["even"]))] * 2),
@@ -108,7 +125,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         number_then("./"),
-        r"(?P<top>\d{1,2}\.\d)\s?/\s?(?P<bottom>5|10|100)(?![\w/%]|\.\d)|(?P<number>10)/10(?![\w/])",
+        r"(?P<top>\d{1,2}\.\d)\s?/\s?(?P<bottom>5|10|100)(?![\w/%]|[,.]\d)|(?P<number>10)/10(?![\w/])",
         lambda match: _rating(match) if match["top"] else "ten out of ten",
         {"4.5/5 stars": "four point five out of five stars"},
     ),
@@ -244,12 +261,6 @@ RULES: tuple[Rule, ...] = (
     ),
     # all other numbers
     Rule(
-        number_then("a'"),
-        r"(?P<number>\d{1,2})'s\b|(?P<many>\d{1,15})s\b",
-        _plural,
-        {"the 6's": "the sixes"},
-    ),
-    Rule(
         number_then("."),
         r"\d+(?:\.\d+){2,}",
         _dotted,
@@ -263,6 +274,12 @@ RULES: tuple[Rule, ...] = (
         rf"(?P<number>{AMOUNT})(?P<sign>\+)(?=\s|$|[,.;)]|-)",
         lambda match: f"{quantity(match['number'])} plus",
         {"18+ only": "eighteen plus only"},
+    ),
+    Rule(
+        number_then(" "),
+        r"\d{1,3}(?: \d{3}){2,5}(?! ?\d|[.,]\d)",
+        lambda match: number(match[0].replace(" ", "")),
+        {"1 000 000 people": "one million people"},
     ),
     Rule(
         NUMBER,

@@ -243,6 +243,13 @@ RULES: tuple[Rule, ...] = (
         {"MK II": "M K two"},
     ),
     Rule(
+        "(",
+        r"\((?P<roman>I{1,3}|IV|VI{0,2})\)",
+        lambda match: f" {cardinal(value(match['roman']) or 0)}",
+        {"iron(III) oxide": "iron three oxide"},
+        after=r"[a-z]",
+    ),
+    Rule(
         CAPITALS,
         r"M{1,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})(?<=[A-Z]{4})\b",
         _year,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from vallecli.text.english.cmudict import pronunciations
-from vallecli.text.english.letters import acronym, spell
+from vallecli.text.english.letters import acronym, camel, spell
 from vallecli.text.english.numbers import digits
 from vallecli.text.english.rules import ADDRESS, Match, Rule, any_of
 
@@ -69,8 +69,6 @@ EXTENSIONS = (
         "py",
         "js",
         "ts",
-        "c",
-        "h",
         "cpp",
         "hpp",
         "rs",
@@ -108,6 +106,7 @@ EXTENSIONS = (
     *("ogg", "m4a", "avi", "mov", "mkv", "webm", "ipynb", "lock", "env", "bak", "tmp", "onnx", "pt", "safetensors"),
 )
 HOST = r"(?:[A-Za-z0-9-]{1,63}\.){1,8}"
+NAMES = {"etc": "et cetera", "vs": "versus", "aka": "a k a"}
 PART = re.compile(r"[A-Za-z]+|\d+|[^A-Za-z\d]")
 
 
@@ -120,7 +119,9 @@ def _word(text: str) -> str:
         return acronym(text)
     if lower in SPELLED or (len(text) == 2 and lower not in WORDS and lower not in pronunciations()):
         return spell(text)
-    return text if re.search("[aeiouyAEIOUY]", text) else spell(text)
+    if not re.search("[aeiouy]", lower):
+        return spell(text)
+    return NAMES.get(lower) or (text if text.islower() or text.istitle() else camel(text))
 
 
 def address(text: str) -> str:
@@ -224,7 +225,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         ADDRESS,
-        rf"[\w-]{{1,80}}(?:\.[\w-]{{1,40}}){{0,4}}\.{any_of(EXTENSIONS)}\b(?![.@-]?\w|/)",
+        rf"[\w-]{{1,80}}(?:\.[\w-]{{1,40}}){{0,4}}\.(?:{any_of(EXTENSIONS)}|(?<=\w\w\.)[ch])\b(?![.@-]?\w|/)",
         _file,
         {
             "run main.py": "run main dot py",

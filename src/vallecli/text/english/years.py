@@ -88,6 +88,13 @@ RULES: tuple[Rule, ...] = (
         r"|early|late|mid|low|high|upper)[ -]",
     ),
     Rule(
+        "-–",
+        r"[-–]\s?(?=(?:1[1-9]|20)\d\d(?![\d%]))",
+        "to ",
+        {"(24 June 1465 - 1533)": "the twenty fourth of June, fourteen sixty five to fifteen thirty three"},
+        after=r"(?:1[1-9]|20)\d\d\s",
+    ),
+    Rule(
         number_then("a'"),
         rf"(?P<decade>[2-9]0)'?s(?=[ -](?:{DECADE_NOUNS})\b)",
         _decade,
