@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -129,6 +130,56 @@ class HubServer:
         cut = served.cuts.pop(0) if body and served.cuts else None
         length = str(len(content) - first)
         return respond(handler, status, {**headers, "Content-Length": length}, content[first:][:cut] if body else b"")
+
+
+class ScriptedServer:
+    """A server on 127.0.0.1 whose answers are written by a function, byte by byte if need be."""
+
+    def __init__(self) -> None:
+        self.answer: Callable[[BaseHTTPRequestHandler], object] = lambda handler: None
+        self.requests: list[tuple[str, str, dict[str, str]]] = []  # (method, path, headers in lower case)
+        self.released = threading.Event()  # set at the end, for answers that wait
+        self.sent = 0  # bytes of endless bodies
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                server.requests.append((self.command, self.path, headers))
+                with suppress(ConnectionError):
+                    server.answer(self)
+                self.close_connection = True
+
+            do_HEAD = do_GET
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
+        self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.01})
+
+    def __enter__(self) -> Self:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.released.set()
+        self.http.shutdown()
+        self.thread.join()
+        self.http.server_close()
+
+    def drip(self, handler: BaseHTTPRequestHandler, piece: bytes) -> None:
+        """Send a piece again and again, slowly, until the client gives up."""
+        while not self.released.wait(0.01):
+            handler.wfile.write(piece)
+
+    def flood(self, handler: BaseHTTPRequestHandler, piece: bytes, limit: int) -> None:
+        """Send a piece again and again until the client gives up, or `limit` bytes are sent."""
+        while self.sent < limit:
+            handler.wfile.write(piece)
+            self.sent += len(piece)
 
 
 def refuse(handler: BaseHTTPRequestHandler, status: int, code: str) -> None:

@@ -47,7 +47,9 @@ class File:
 
 
 def _check_path(path: str) -> None:
-    """Raise ValueError for a path that is not below its folder on every system."""
+    """Raise ValueError for a path that is not below its folder on every system, and TypeError for no path."""
+    if not isinstance(path, str):  # in a manifest
+        raise TypeError(f"path {path!r} is no text")
     names = path.split("/")
     if not all(names) or not {".", ".."}.isdisjoint(names) or "\\" in path or ":" in path:
         raise ValueError(f"path {path!r} does not stay in its folder")
