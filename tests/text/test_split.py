@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from vallecli.text.split import split
+from vallecli.text.split import split, split_written
 
 
 @pytest.mark.parametrize(
@@ -23,11 +23,27 @@ from vallecli.text.split import split
         ("one two three four", 10, ["one two", "three four"]),
         ("abcdefghij", 4, ["ab", "cde", "fg", "hij"]),
         ("  white \n\n space  ", 100, ["white space"]),
+        ("1. Mix. 2. Bake.", 100, ["1. Mix.", "2. Bake."]),
+        ("It was 3. He left.", 100, ["It was 3.", "He left."]),
+        ("3.", 100, ["3."]),
         ("", 100, []),
     ],
 )
 def test_pieces(text: str, max_chars: int, pieces: list[str] | None) -> None:
     assert split(text, max_chars) == ([text] if pieces is None else pieces)
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("1. Mix.\n2. Bake.\n3. Eat.", ["1. Mix.", "2. Bake.", "3. Eat."]),
+        ("1) Mix\n2) Bake", ["1) Mix", "2) Bake"]),
+        ("- Mix\n- Bake it\nfor long", ["- Mix", "- Bake it for long"]),
+        ("A title\n\nA text\nof 5\n5.5 lines", ["A title", "A text of 5 5.5 lines"]),
+    ],
+)
+def test_items_of_a_list_are_sentences_with_their_numbers(text: str, pieces: list[str]) -> None:
+    assert split_written(text, 100) == pieces
 
 
 def test_pieces_fit_and_contain_the_whole_text() -> None:
