@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -212,7 +213,104 @@ def test_an_error_in_the_users_file_is_a_usage_error(checkpoints) -> None:
     assert "'mine'" in ran.err
 
 
+@pytest.mark.loopback
+def test_an_invalid_entry_stops_no_command_on_another(checkpoints, known: HubServer) -> None:
+    path = config_folder() / "checkpoints.toml"
+    bad = (
+        "[bad]\nkind = 'model'\nfamily = 'x'\nquality = 'x'\n[[bad.sources]]\nrepo = 'a..b/c'\nfiles = [{path = 'a'}]\n"
+    )
+    path.write_text(
+        f"{bad}\n['../evil\\u001b']\nkind = 1\n".replace("'../evil\\u001b'", '"../evil\\u001b"') + path.read_text()
+    )
+    assert checkpoints("pull", "tiny").code == 0
+    for command in (["path", "tiny"], ["show", "tiny"], ["verify", "tiny"], ["show", "vallex"], ["rm", "hum"]):
+        assert checkpoints(*command).code == 0
+    for command in ("pull", "path", "show", "verify", "rm"):
+        ran = checkpoints(command, "bad")
+        assert (ran.code, ran.out) == (2, b"")
+        assert "'a..b/c' is not of the form owner/name" in ran.err
+    listed = checkpoints("list")
+    assert listed.code == 2
+    rows = [line.split("\t") for line in listed.out.decode().splitlines()]
+    assert ["bad", "unknown", "invalid", "unknown", "unknown"] in rows
+    assert ["../evil\\x1b", "unknown", "invalid", "unknown", "unknown"] in rows
+    assert ["tiny", "model", "here", str(len(WEIGHTS)), "MIT"] in rows
+    assert "\x1b" not in listed.err
+    verified = checkpoints("verify")
+    assert verified.code == 2
+    assert verified.out.startswith(b"ok\ttiny\t")
+
+
+ESCAPE = "\x1b]0;owned\x07\u202e"
+
+
+def test_text_of_an_entry_is_printed_without_control_characters(checkpoints, known: HubServer, monkeypatch) -> None:
+    repo = {"repo": "someone/tiny", "files": [{"path": "a"}]}
+    url = {"url": "https://user:secret@example.org/a?token=secret", "files": [{"path": "a"}]}
+    facts = {"facts": {f"f{ESCAPE}": ESCAPE}, "languages": [ESCAPE], "quality": f"{ESCAPE}[red]x"}
+    entry = {"sources": [repo, url], "licence": f"AGPL{ESCAPE}[bold]", **facts}
+    path = config_folder() / "checkpoints.toml"
+    write_registry(path, {"mine": {key: value for key, value in entry.items() if key != "facts"}})
+    path.write_text(f'{path.read_text()}\n[mine.facts]\n"f\\u001b" = "\\u001b[2J"\n')
+    for command in (["list"], ["show", "mine"]):
+        ran = checkpoints(*command)
+        assert ran.code == 0, ran.err
+        assert not set("\x1b\x07\u202e") & set(ran.out.decode() + ran.err)
+        assert "secret" not in ran.out.decode()
+    assert "f\\x1b: \\x1b[2J" in checkpoints("show", "mine").out.decode()
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "200")
+    table = checkpoints("list").out.decode()
+    assert "AGPL\\x1b]0;owned\\x07\\u202e[bold]" in table
+    assert "\x1b" not in table
+
+
 # verify, rm
+
+
+@pytest.mark.parametrize("command", [["add", "--as", "tiny"], ["verify"], ["show"], ["path"]])
+@pytest.mark.parametrize("what", ["fifo", "device", "endless"])
+def test_what_is_no_file_is_no_checkpoint_and_no_reason_to_wait(
+    checkpoints, known: HubServer, tmp_path: Path, command: list[str], what: str
+) -> None:
+    path = {"device": "/dev/null", "endless": "/dev/zero"}.get(what, tmp_path / "fifo")
+    if what == "fifo":
+        os.mkfifo(path)
+    ran = checkpoints(command[0], path, *command[1:])
+    assert ran.code == {"add": 3, "path": 0}.get(command[0], 4)
+    assert "bug" not in ran.err
+
+
+@pytest.mark.loopback
+def test_verify_escapes_names_of_files(checkpoints, known: HubServer, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "a\x1b[2J\tok\n.pt").write_bytes(WEIGHTS)
+    (folder / "b.pt").write_bytes(b"x")
+    ran = checkpoints("verify", folder)
+    assert ran.code == 4
+    assert "\x1b" not in ran.out.decode() + ran.err
+    assert len(ran.out.decode().splitlines()) == 2
+    found = [row["path"] for row in json.loads(checkpoints("verify", folder, "--json").out)]
+    assert str(folder / "a\x1b[2J\tok\n.pt") in found
+
+
+@pytest.mark.loopback
+def test_rm_reports_what_was_removed_before_an_error(checkpoints, known: HubServer, monkeypatch) -> None:
+    checkpoints("pull", "tiny")
+    remove = shutil.rmtree
+    monkeypatch.setattr(
+        shutil, "rmtree", lambda path, **options: (_ for _ in ()).throw(PermissionError(13, "Permission denied"))
+    )
+    ran = checkpoints("rm", "tiny", "hum")
+    assert ran.code == 4
+    assert "tiny was removed" in ran.err
+    assert "hum was removed" not in ran.err
+    assert "permission denied" in ran.err
+    assert checkpoints("path", "hum").code == 0
+    monkeypatch.setattr(shutil, "rmtree", remove)
+    assert "hum was removed" in checkpoints("rm", "hum", "hum").err
 
 
 @pytest.mark.loopback
