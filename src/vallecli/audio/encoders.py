@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
 from contextlib import closing
 from typing import Any, BinaryIO
 
@@ -15,6 +14,7 @@ from vallecli.audio import ogg
 from vallecli.audio.decode import SndfileSource
 from vallecli.audio.ffmpeg import ENCODERS, FfmpegEncoder, FfmpegSource, Unreadable
 from vallecli.audio.formats import FORMATS
+from vallecli.audio.guard import Guard
 from vallecli.audio.pcm import Encoder, PcmEncoder, Wav, check_count, pcm16
 
 SNDFILE_FORMATS = {"flac": ("FLAC", "PCM_16"), "ogg": ("OGG", "VORBIS")}  # format -> container, subtype
@@ -25,67 +25,28 @@ OGG_SERIAL = 1  # stream number; any constant works
 ENCODER_BLOCK = 24_000
 
 
-class _Guard:
-    """A file for libsndfile that keeps the first error, after which it does nothing.
-
-    libsndfile reports no error when it closes a file, and prints those of a Python file.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file = file
-        self.error: OSError | None = None
-
-    def write(self, data: bytes) -> int:
-        return self._try(self.file.write, data) or 0
-
-    def read(self, size: int) -> bytes:
-        return self._try(self.file.read, size) or b""
-
-    def seek(self, offset: int, whence: int) -> int:
-        return self._try(self.file.seek, offset, whence) or 0
-
-    def tell(self) -> int:
-        return self._try(self.file.tell) or 0
-
-    def flush(self) -> None:
-        self._try(self.file.flush)
-
-    def _try(self, method: Callable[..., Any], *arguments: Any) -> Any:
-        """Return the result of a method of the file, None after an error."""
-        if self.error is None:
-            try:
-                return method(*arguments)
-            except OSError as error:  # also of a seek, which writes what is buffered
-                self.error = error
-        return None
-
-
 class _SndfileEncoder:
     """FLAC or Ogg Vorbis by libsndfile, from 16-bit samples."""
 
     def __init__(self, file: BinaryIO, format: str, sample_rate: int) -> None:
-        self.file, self.guard = file, _Guard(file)
+        self.file, self.guard = file, Guard(file)
         self.container, subtype = SNDFILE_FORMATS[format]
         self.sound: Any = soundfile.SoundFile(self.guard, "w", sample_rate, 1, subtype, format=self.container)
-        self._raise()
+        self.guard.check()
 
     def write(self, samples_N: npt.NDArray[np.int16]) -> None:
         try:
             self.sound.write(samples_N)
         except (soundfile.LibsndfileError, AssertionError) as error:  # the latter if it wrote fewer samples
             raise self.guard.error or OSError(errno.EIO, str(error)) from error
-        self._raise()
+        self.guard.check()
 
     def finish(self) -> None:
         self.sound.close()
-        self._raise()
+        self.guard.check()
         if self.container == "OGG":
             ogg.set_serial(self.file, OGG_SERIAL)
         self.file.flush()
-
-    def _raise(self) -> None:
-        if self.guard.error is not None:
-            raise self.guard.error
 
 
 class _CompressedEncoder:

@@ -6,9 +6,10 @@ the formats listed here are opened, from an open file, and no demuxer may open a
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vallecli.audio import mp4
+from vallecli.audio.guard import Guard
 from vallecli.errors import DependencyMissing
 
 if TYPE_CHECKING:
@@ -164,12 +166,9 @@ def _samples(frame: AudioFrame) -> Samples:
 
 
 class _Output:
-    """A view of an output file with a position of its own: to move the index to the front, a file is read and written.
+    """A view of an output file with its own position: to move the index to the front, a file is read and written."""
 
-    The attribute `closed` is for PyAV, which otherwise writes to a closed file when an encoder is discarded.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: Guard) -> None:
         self.file = file
         self.position = 0
 
@@ -178,13 +177,13 @@ class _Output:
         return self.file.closed
 
     def read(self, size: int) -> bytes:
-        self.file.seek(self.position)
+        self.file.seek(self.position, os.SEEK_SET)
         data = self.file.read(size)
         self.position += len(data)
         return data
 
     def write(self, data: bytes) -> int:
-        self.file.seek(self.position)
+        self.file.seek(self.position, os.SEEK_SET)
         self.file.write(data)
         self.position += len(data)
         return len(data)
@@ -206,6 +205,8 @@ class FfmpegEncoder:
 
     def __init__(self, file: BinaryIO, format: str, sample_rate: int) -> None:
         av = import_av()
+        self.encoding_error = av.error.FFmpegError
+        self.guard = Guard(file)
         container, encoder, options = ENCODERS[format]
         self.sample_rate = sample_rate
         self.time_base = Fraction(1, sample_rate)
@@ -213,17 +214,18 @@ class FfmpegEncoder:
         if format == "m4a":
             options = {**options, "movie_timescale": str(sample_rate)}  # else the duration is rounded to milliseconds
         self.container = av.open(
-            _Output(file),
+            _Output(self.guard),
             "w",
             format=container,
             container_options={"fflags": "+bitexact", **options},
-            io_open=lambda url, flags, options: _Output(file),
+            io_open=lambda url, flags, options: _Output(self.guard),
         )
         bit_rate = next(rate for limit, rate in BIT_RATES[format].items() if sample_rate <= limit)
         self.stream = self.container.add_stream(
             encoder, rate=sample_rate, layout="mono", bit_rate=bit_rate, options={"flags": "+bitexact"}
         )
         self.container.start_encoding()  # also for audio without samples
+        self.guard.check()
 
     def write(self, samples_N: npt.NDArray[np.int16]) -> None:
         """Encode samples (N,); the last ones may be written by `finish`."""
@@ -232,11 +234,22 @@ class FfmpegEncoder:
         frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples_N)[None], format="s16", layout="mono")
         frame.sample_rate, frame.time_base, frame.pts = self.sample_rate, self.time_base, self.samples
         self.samples += len(samples_N)
-        self.container.mux(self.stream.encode(frame))
+        with self._errors():
+            self.container.mux(self.stream.encode(frame))
 
     def finish(self) -> None:
         """Write what is buffered and the index; the file stays open."""
+        with self._errors():
+            try:
+                self.container.mux(self.stream.encode(None))
+            finally:
+                self.container.close()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Raise errors of the body and of the file as OSError."""
         try:
-            self.container.mux(self.stream.encode(None))
-        finally:
-            self.container.close()
+            yield
+        except self.encoding_error as error:
+            raise self.guard.error or OSError(errno.EIO, error.strerror) from error
+        self.guard.check()

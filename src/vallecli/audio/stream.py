@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 from vallecli.audio.encoders import COMPRESSED, new_encoder
-from vallecli.audio.formats import has_header
+from vallecli.audio.formats import check_rate, has_header
 from vallecli.audio.pcm import UNKNOWN_BYTES, PcmEncoder, Wav, Writer, wav_header
 
 __all__ = ["UNKNOWN_BYTES", "Wav", "Writer", "open_stream", "wav_header"]
@@ -20,8 +20,10 @@ def open_stream(pipe: BinaryIO, *, sample_rate: int, format: str = "wav") -> Ite
     """Yield a writer to a pipe such as sys.stdout.buffer, at `sample_rate` in Hz.
 
     wav, raw, ulaw and alaw are sent piece by piece; compressed formats are sent when the body has succeeded, because
-    their encoders need to seek. Raises BrokenPipeError when the reader has closed the pipe.
+    their encoders need to seek. Raises UsageError for a sample rate that the format does not have, and BrokenPipeError
+    when the reader has closed the pipe.
     """
+    check_rate(format, sample_rate)
     if format not in COMPRESSED:
         yield PcmEncoder(pipe, format, sample_rate, header=has_header(format, None))
         return
