@@ -304,7 +304,7 @@ BAD_CONFIGS: list[tuple[dict[str, Any], str]] = [
     ({"n_filters": 1}, "n_filters"),
     ({"n_filters": 64.0}, "n_filters"),
     ({"n_filters": 4096}, "65536 channels"),
-    ({"dimension": 10**30}, "dimension"),
+    ({"dimension": 10**15}, "dimension"),
     ({"dimension": True}, "dimension"),
     ({"codebook_size": 10**9}, "codebook_size"),
     ({"n_q": 0}, "n_q"),

@@ -5,16 +5,18 @@ torch is imported when the first weight file is read.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from vallecli.checkpoints import small_files
-from vallecli.errors import DamagedCheckpoint
+from vallecli.errors import DamagedCheckpoint, UnknownFormat
 
 CONFIGURATIONS = ("config.json", "args.json")  # a folder may be given by its configuration
 MAX_DEPTH = 5  # folders that are searched below the path
+MAX_FILES = 10_000  # in them: somebody may give a home folder
 
 
 class Contents:
@@ -25,7 +27,7 @@ class Contents:
 
     def __init__(self, path: Path, *, verify: bool = False) -> None:
         """Raise DamagedCheckpoint if there is nothing at the path."""
-        if not path.exists():
+        if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for a name that no file can have
             raise DamagedCheckpoint(f"{path} does not exist", "Give the file or the folder of a checkpoint.")
         self.path = path.parent if path.name in CONFIGURATIONS and path.is_file() else path
         self.verify = verify
@@ -48,16 +50,27 @@ class Contents:
 
     @cached_property
     def files(self) -> tuple[Path, ...]:
-        """Return all files of the folder and of folders below it, sorted; for a file that file alone."""
+        """Return all files of the folder and of folders below it, sorted; for a file that file alone.
+
+        UnknownFormat for more of them than a checkpoint has.
+        """
         if self.file is not None:
             return (self.file,)
-        found = (path for depth in range(1, MAX_DEPTH + 1) for path in self.path.glob("/".join("*" * depth)))
+        found: list[Path] = []
+        seen = 0
+        for place, folders, names in os.walk(self.path, followlinks=True):
+            seen += len(folders) + len(names)
+            if seen > MAX_FILES:
+                raise UnknownFormat(f"{self.path} has more than {MAX_FILES} files", "Give the folder of a checkpoint.")
+            found += [Path(place, name) for name in names]
+            if len(Path(place).relative_to(self.path).parts) >= MAX_DEPTH - 1:
+                folders.clear()
         return tuple(sorted(path for path in found if path.is_file()))
 
     def beside(self, name: str) -> Path | None:
         """Return a file of that name in the folder, None if there is none. Only the last part of the name counts."""
         path = self.folder / Path(name).name
-        return path if path.is_file() else None
+        return path if os.path.isfile(path) else None  # noqa: PTH113 - Path.is_file raises for a name that is too long
 
     def json(self, name: str) -> dict[str, Any] | None:
         """Return the JSON object in a file of the folder, None without that file. Raises DamagedCheckpoint."""

@@ -5,8 +5,10 @@ Files stay mapped into memory; they must be replaced rather than written to whil
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from os import PathLike
 from typing import Any
 
@@ -14,10 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from vallecli.checkpoints.weights import MappedFiles
-from vallecli.errors import DamagedCheckpoint
+from vallecli.checkpoints.weights import AGAIN, MappedFiles
+from vallecli.errors import CheckpointError, DamagedCheckpoint
 
 CPU = torch.device("cpu")
+FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+MAX_SHARING = 2  # times that a value may be used: heads may be tied to embeddings
 
 
 def check_tensors(path: str | PathLike[str], tensors: Mapping[str, Any]) -> Mapping[str, Tensor]:
@@ -25,12 +29,58 @@ def check_tensors(path: str | PathLike[str], tensors: Mapping[str, Any]) -> Mapp
     for name, tensor in tensors.items():
         if not isinstance(tensor, Tensor):
             raise DamagedCheckpoint(f"{path} has {type(tensor).__name__} {name!r} among its tensors")
-        if not tensor.is_floating_point():
+        if tensor.dtype not in FLOATS:
             dtype = str(tensor.dtype).removeprefix("torch.")
-            raise DamagedCheckpoint(f"{path} stores {name} as {dtype}, not as floating point")
+            raise DamagedCheckpoint(f"{path} stores {name} as {dtype}, not as floating point of 16 to 64 bits")
         if tensor.is_meta or tensor.layout != torch.strided or not tensor.is_contiguous():
             raise DamagedCheckpoint(f"{path} does not store all values of {name}")  # a few can be expanded to many
+    if sum(tensor.nbytes for tensor in tensors.values()) > MAX_SHARING * _stored_bytes(tensors.values()):
+        raise DamagedCheckpoint(f"{path} is refused: its tensors share their values")  # a model has a copy of each
     return tensors
+
+
+def _stored_bytes(tensors: Iterable[Tensor]) -> int:
+    """Return the number of bytes that tensors occupy together; those that several share count once."""
+    total = reached = 0
+    for first, end in sorted((tensor.data_ptr(), tensor.data_ptr() + tensor.nbytes) for tensor in tensors):
+        total += max(0, end - max(first, reached))
+        reached = max(reached, end)
+    return total
+
+
+class FiniteCheck:
+    """Refuses weights that are NaN or infinite, or too large for a precision, by their names in the file.
+
+    It reads all values of a tensor once. So it is called where they are read anyway, to be converted.
+    """
+
+    def __init__(
+        self, module: nn.Module, prefix: str, path: str | PathLike[str], dtype: torch.dtype = torch.float32
+    ) -> None:
+        """`module` has the tensors of the file, and their names without the prefix."""
+        stored = reversed(module.state_dict(keep_vars=True).items())  # the first name of a tied one is that of the file
+        self._names = {id(tensor): f"{prefix}{name}" for name, tensor in stored}
+        self._path, self._dtype = path, dtype
+
+    def __call__(self, tensors: Iterable[Tensor]) -> None:
+        """Check those tensors that are the file's and have not been checked yet. Raises CheckpointError."""
+        for tensor in tensors:
+            if (name := self._names.pop(id(tensor), None)) is not None:
+                largest = check_finite(tensor, name, self._path)
+                if largest > torch.finfo(self._dtype).max:
+                    kind = str(self._dtype).removeprefix("torch.")
+                    hint = "" if self._dtype == torch.float32 else "Compute in float32."
+                    raise CheckpointError(f"{self._path} has values in {name} that are too large for {kind}", hint)
+
+
+def check_finite(tensor: Tensor, name: str, path: str | PathLike[str]) -> float:
+    """Return the largest magnitude in a tensor, 0 if it is empty. DamagedCheckpoint for NaN and infinity."""
+    if not tensor.numel():
+        return 0.0
+    least, greatest = (float(bound) for bound in tensor.detach().aminmax())  # NaN if any value is
+    if not math.isfinite(least) or not math.isfinite(greatest):
+        raise DamagedCheckpoint(f"{path} is damaged: {name} has values that are NaN or infinite", AGAIN)
+    return max(-least, greatest)
 
 
 @contextmanager
@@ -48,7 +98,7 @@ class _NoInit(TorchFunctionMode):
     ) -> Any:
         """Return the tensor of a random initializer as it is, and what any other function returns."""
         kwargs = kwargs or {}
-        if getattr(func, "__name__", "") in ("normal_", "uniform_", "kaiming_uniform_"):
+        if getattr(func, "__name__", "") in ("normal_", "uniform_", "kaiming_uniform_", "trunc_normal_"):
             return kwargs["tensor"] if "tensor" in kwargs else args[0]
         return func(*args, **kwargs)
 
@@ -56,10 +106,10 @@ class _NoInit(TorchFunctionMode):
 def load_into(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str, path: str | PathLike[str]) -> None:
     """Assign the tensors under `prefix` to a module, in float32, without a copy if they are float32 already.
 
-    DamagedCheckpoint names tensors that are missing, unknown or of another shape.
+    DamagedCheckpoint names tensors that are missing, unknown, of another shape, or not finite.
     """
     assign(module, tensors, prefix, path)
-    convert(module, CPU, torch.float32)
+    convert(module, CPU, torch.float32, FiniteCheck(module, prefix, path))
 
 
 def assign(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str, path: str | PathLike[str]) -> None:
@@ -87,14 +137,17 @@ def assign(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str, path: 
         setattr(module.get_submodule(owner), last, module.get_parameter(stored))
 
 
-def convert(module: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
-    """Move a module to a device and a precision, part by part, so that it is never in memory twice."""
+def convert(module: nn.Module, device: torch.device, dtype: torch.dtype, check: FiniteCheck) -> None:
+    """Move a module to a device and a precision, part by part, so that it is never in memory twice.
+
+    Each part is checked first. Raises CheckpointError.
+    """
     mapped = MappedFiles()
     for part in reversed(list(module.modules())):  # inner modules first
         before = [parameter.detach() for parameter in part.parameters(recurse=False)]
+        check(chain(part.parameters(recurse=False), part.buffers(recurse=False)))
         part.to(device, dtype)
-        after = part.parameters(recurse=False)
-        mapped.release(old for old, new in zip(before, after, strict=True) if old.data_ptr() != new.data_ptr())
+        mapped.release(before)  # also what is not converted: the check has read it, and it may not be needed soon
 
 
 def _aliases(module: nn.Module) -> dict[str, str]:

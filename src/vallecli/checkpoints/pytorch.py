@@ -83,9 +83,9 @@ class _SmallReads(io.BufferedReader):
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Return up to that many bytes; by default, the rest. Raises Refused for too many."""
-        everything = size is None or size < 0
-        content = super().read(MAX_READ + 1 if everything else size) if everything or size <= MAX_READ else None
-        if content is None or len(content) > MAX_READ:
+        wanted = MAX_READ + 1 if size is None or size < 0 else size
+        content = super().read(min(wanted, MAX_READ + 1))
+        if len(content) > MAX_READ:
             raise Refused("its directory is larger than that of any checkpoint")
         return content
 

@@ -15,6 +15,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from vallecli.checkpoints.modules import check_finite
 from vallecli.checkpoints.weights import read_tensors
 from vallecli.codec.base import ENCODEC_GRID, reading_weights
 
@@ -111,7 +112,10 @@ class EncodecCodec(nn.Module):
         Raises DamagedCheckpoint if the file cannot be read or has other tensors.
         """
         with reading_weights(path, "EnCodec's weights", "Download it again: valle checkpoints pull encodec-24khz"):
-            return cls.from_state_dict(read_tensors(path))
+            codec = cls.from_state_dict(read_tensors(path))
+            for name, tensor in codec.state_dict().items():
+                check_finite(tensor, name, path)
+            return codec
 
     @classmethod
     def random(cls, seed: int) -> Self:

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from vallecli.codec.base import ENCODEC_GRID
 from vallecli.codec.source_filter import SourceFilter
 from vallecli.codec.vocos import Backbone
+from vallecli.errors import short
 
 N_FFT = 1280  # samples per window
-MAX_SIZE = 2048  # of any width or depth
+MAX_SIZE, MAX_LAYERS = 2048, 64  # far above any codec: sizes may come from a damaged file
 LOG_FLOOR = 1e-5  # smallest mel magnitude; anything below counts as silence
 
 
@@ -36,8 +37,8 @@ class NanoCodecConfig:
     def __post_init__(self) -> None:
         """Raise ValueError for impossible sizes; they may come from a file."""
         for name, size in asdict(self).items():
-            if not isinstance(size, int) or not 1 <= size <= MAX_SIZE:
-                raise ValueError(f"{name} cannot be {size!r}")
+            if type(size) is not int or not 1 <= size <= (MAX_LAYERS if name.endswith("_layers") else MAX_SIZE):
+                raise ValueError(f"{name} cannot be {short(size)}")
 
     def to_dict(self) -> dict[str, int]:
         """Return the fields as in config.json."""
@@ -69,8 +70,9 @@ class LogMel(nn.Module):
     def __init__(self, n_mels: int, n_fft: int, hop: int) -> None:
         super().__init__()
         self.n_fft, self.hop = n_fft, hop
-        self.register_buffer("filters", mel_filters(n_mels, n_fft), persistent=False)
-        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+        with torch.device("cpu"):  # also in a module on the meta device: no checkpoint stores these
+            self.register_buffer("filters", mel_filters(n_mels, n_fft), persistent=False)
+            self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
 
     def forward(self, wav_BN: Tensor) -> Tensor:
         """Given audio (B, N) with N a multiple of hop, return (B, n_mels, N // hop)."""

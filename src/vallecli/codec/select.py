@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from vallecli.checkpoints.modules import load_into
+from vallecli.checkpoints.modules import load_into, skeletons
 from vallecli.codec.base import ENCODEC_GRID, AudioGrid
 from vallecli.codec.encodec import EncodecCodec
 from vallecli.codec.nano import NanoCodec, NanoCodecConfig
 from vallecli.codec.vocos import VocosCodec, VocosDecoder
-from vallecli.errors import DamagedCheckpoint, UsageError
+from vallecli.errors import DamagedCheckpoint, UsageError, short
 
 if TYPE_CHECKING:
     from vallecli.codec.speechtokenizer import SpeechTokenizer
@@ -74,14 +74,15 @@ class Codecs:
             if kind in ENCODEC_DECODERS and not sizes:
                 return self.encodec(kind, name=name)
             if kind != "nano":
-                raise TypeError(f"its kind is {kind!r}, with the options {sizes}")
+                raise TypeError(f"its kind is {short(kind)}, with the options {short(sizes)}")
             config = NanoCodecConfig(**sizes)
         except (TypeError, ValueError) as error:
             raise DamagedCheckpoint(f"{path} needs an unknown codec: {error}") from error
         self._choose("nano", ("nano",), name)
 
         def load() -> NanoCodec:
-            codec = NanoCodec(config)
+            with skeletons():
+                codec = NanoCodec(config)
             load_into(codec, tensors, "codec.", path)
             return codec
 

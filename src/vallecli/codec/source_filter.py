@@ -94,9 +94,10 @@ class SourceFilter(nn.Module):
             self.out.bias[:] = 0.0
             self.out.bias[-PULSE_BANDS - NOISE_BANDS :] = PULSE_LEVEL
             self.out.bias[-NOISE_BANDS:] = NOISE_LEVEL
-        self.register_buffer("pulse_points", interpolation(PULSE_BANDS), persistent=False)
-        self.register_buffer("noise_points", interpolation(NOISE_BANDS), persistent=False)
-        self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
+        with torch.device("cpu"):  # also in a module on the meta device: no checkpoint stores these
+            self.register_buffer("pulse_points", interpolation(PULSE_BANDS), persistent=False)
+            self.register_buffer("noise_points", interpolation(NOISE_BANDS), persistent=False)
+            self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
 
     def controls(self, x_BTD: Tensor) -> Controls:
         """Given frames (B, T, D), return pitch and spectra of each."""

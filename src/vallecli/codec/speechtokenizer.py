@@ -21,10 +21,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vallecli.checkpoints.modules import check_tensors, skeletons
+from vallecli.checkpoints.modules import check_finite, check_tensors, skeletons
 from vallecli.checkpoints.weights import AGAIN, MappedFiles, read, read_json, state_dict
 from vallecli.codec.base import AudioGrid
-from vallecli.errors import DamagedCheckpoint
+from vallecli.errors import DamagedCheckpoint, short
 
 KERNEL = 7  # of the first and the last convolution, on both sides
 CONFIG = "config.json"
@@ -67,16 +67,16 @@ class SpeechTokenizerConfig:
     def __post_init__(self) -> None:
         """Raise ValueError for values that are not supported; they may come from a damaged file."""
         if self.activation != "ELU":
-            raise ValueError(f"its activation is {self.activation!r}; only the variant with ELU is supported")
+            raise ValueError(f"its activation is {short(self.activation)}; only the variant with ELU is supported")
         if type(self.bidirectional) is not bool:
-            raise ValueError(f"bidirectional cannot be {self.bidirectional!r}")
+            raise ValueError(f"bidirectional cannot be {short(self.bidirectional)}")
         for name, (least, greatest) in LIMITS.items():
             value = getattr(self, name)
             if type(value) is not int or not least <= value <= greatest:
-                raise ValueError(f"{name} cannot be {value!r}; it must be a whole number from {least} to {greatest}")
+                raise ValueError(f"{name} cannot be {short(value)}, it must be a whole number: {least} to {greatest}")
         listed = isinstance(self.strides, tuple) and 1 <= len(self.strides) <= 8
         if not listed or not all(type(n) is int and n >= 1 for n in self.strides) or self.hop > MAX_HOP:
-            raise ValueError(f"strides cannot be {self.strides!r}: 1 to 8 numbers, with a product up to {MAX_HOP}")
+            raise ValueError(f"strides cannot be {short(self.strides)}: 1 to 8 numbers, with a product up to {MAX_HOP}")
         if self.width > MAX_WIDTH:
             raise ValueError(f"n_filters {self.n_filters} and {len(self.strides)} strides make {self.width} channels")
 
@@ -288,8 +288,7 @@ class SpeechTokenizer(nn.Module):
                 setattr(layer, name, nn.Parameter(tensor, requires_grad=False))
         self.codebooks = torch.stack([tensors[EMBED.format(level)].float() for level in range(self.config.n_q)])
         for name, tensor in self.state_dict().items():
-            if not tensor.isfinite().all():
-                raise DamagedCheckpoint(f"{path} is damaged: {name} has values that are NaN or infinite", AGAIN)
+            check_finite(tensor, name, path)
 
     def latents(self, wav_BN: Tensor) -> Tensor:
         """Given audio (B, N), N > 0, return the encoder's output (B, D, T), T = ceil(N / hop)."""

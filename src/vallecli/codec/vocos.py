@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vallecli.checkpoints.modules import check_finite
 from vallecli.checkpoints.weights import read_tensors
 from vallecli.codec.base import ENCODEC_GRID, Codec, reading_weights
 
@@ -164,6 +165,8 @@ class VocosDecoder(nn.Module):
             tensors = read_tensors(path)
             decoder = cls()
             decoder.load_state_dict({key: tensor for key, tensor in tensors.items() if not key.startswith(ENCODEC)})
+            for name, tensor in decoder.state_dict().items():
+                check_finite(tensor, name, path)
         return decoder.eval().requires_grad_(False)
 
     def forward(self, codes_BTQ: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from vallecli.checkpoints.modules import assign, convert, state_to_store
+from vallecli.checkpoints.modules import FiniteCheck, assign, convert, state_to_store
 from vallecli.checkpoints.weights import MappedFiles
 from vallecli.decoding.linear import Replaced, quantize
 
@@ -37,19 +37,21 @@ def fill(
     """Assign the tensors under `prefix` to a model from `skeletons`, and move it to a device and a precision.
 
     With torch.int8, the matrices inside `layers` are stored in 8 bits, and everything else in float32. Raises
-    DamagedCheckpoint.
+    DamagedCheckpoint, also for values that are NaN or infinite, and CheckpointError for those that are too large.
     """
     assign(model, tensors, prefix, path)
-    mapped = MappedFiles()
+    precision = torch.float32 if dtype == torch.int8 else dtype
+    mapped, check = MappedFiles(), FiniteCheck(model, prefix, path, precision)
 
     def replaced(linear: nn.Linear) -> None:
+        check(linear.parameters())
         mapped.release(linear.parameters())
 
     if simplify is not None:
         simplify(replaced=replaced)
     if dtype == torch.int8:
         quantize(layers, replaced=replaced)
-    convert(model, device, torch.float32 if dtype == torch.int8 else dtype)
+    convert(model, device, precision, check)
     model.eval()
 
 

@@ -64,7 +64,11 @@ def test_missing_settings_are_those_of_the_base_config(tmp_path: Path) -> None:
     [
         ("{", "args.json is damaged"),
         ("[1]", "not a configuration of Amphion"),
-        ("[" * 100_000, "args.json is damaged"),
+        ("[" * 10_000, "args.json is damaged"),
+        ("[" * 100_000, "args.json is too long"),
+        ('{"model": {}, "model": {}}', "args.json is damaged: it has the key 'model' twice"),
+        ('{"model": {"nhead": NaN}}', "args.json is damaged: it has the number NaN"),
+        ('{"model": {"nhead": [1]}}', "heads cannot be .1."),
         ('{"model": 3}', "model is not an object"),
         ('{"model_type": "FastSpeech2"}', "Amphion's FastSpeech2"),
         ('{"preprocess": {"acoustic_token_extractor": "DAC"}}', "uses codes of DAC"),

@@ -38,7 +38,11 @@ def test_round_trip() -> None:
         ({"guidance": [0.0, 0, 0, 0, 0, 0, -1]}, "guidance cannot be -1"),
         ({"guidance": [float("nan")] * 7}, "guidance cannot be nan"),
         ({"guidance": ["1"] * 7}, "guidance cannot be '1'"),
-        ({"guidance": 1.0}, "not iterable"),
+        ({"guidance": 1.0}, "guidance cannot be 1.0"),
+        ({"guidance": {"a": 1}}, "guidance cannot be"),
+        ({"n_layers": True}, "n_layers cannot be True"),
+        ({"prefix_mode": True}, "prefix_mode cannot be True"),
+        ({"d_model": [[[2] * 9] * 9] * 9}, "d_model cannot be .{,300}$"),
         ({"depth": 2}, "unknown model options: depth"),
     ],
 )

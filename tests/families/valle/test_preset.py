@@ -46,7 +46,7 @@ def test_a_published_preset(path: Path, code: int, language: str) -> None:
         ({"audio_tokens": np.zeros((1, 70_000, 8), int)}, "too large"),
         ({"text_tokens": np.array([[70]])}, "outside 0 to 69"),
         ({"text_tokens": np.array([1, 2])}, "text_tokens has the shape"),
-        ({"text_tokens": np.array([[None]], dtype=object)}, "allow_pickle"),
+        ({"text_tokens": np.array([[None]], dtype=object)}, "text_tokens is object"),
         ({"lang_code": np.array(3)}, "outside 0 to 2"),
         ({"lang_code": np.array([1])}, "lang_code has the shape"),
     ],
@@ -74,7 +74,7 @@ def test_an_archive_with_other_arrays_is_of_no_known_family(path: Path) -> None:
 
 
 def test_files_that_are_no_presets(path: Path) -> None:
-    with pytest.raises(PresetError, match="No such file"):
+    with pytest.raises(PresetError, match="does not exist"):
         read_preset(path)
     np.savez(path, **GOOD)
     content = path.read_bytes()

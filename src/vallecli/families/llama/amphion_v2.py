@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from vallecli.decoding.cache import KVCache
 from vallecli.decoding.linear import Linear
 from vallecli.decoding.request import PrefixSize
+from vallecli.errors import short
 from vallecli.families.llama.layers import LevelNorm, Llama, LlamaConfig, pad_rows
 from vallecli.families.llama.published import NORMS, Published
 
@@ -47,8 +48,8 @@ class AmphionV2Config:
 
     def __post_init__(self) -> None:
         """Raise ValueError for sizes that no model has; they may come from a file."""
-        if not 1 <= self.phones <= MAX_PHONES:
-            raise ValueError(f"phones cannot be {self.phones!r}")
+        if type(self.phones) is not int or not 1 <= self.phones <= MAX_PHONES:
+            raise ValueError(f"phones cannot be {short(self.phones)}")
 
 
 class AmphionV2AR(nn.Module):

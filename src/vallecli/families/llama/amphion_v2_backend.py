@@ -22,7 +22,7 @@ from vallecli.codec.select import Codecs, CodecSpec
 from vallecli.codec.speechtokenizer import SpeechTokenizer
 from vallecli.decoding.request import CausalOutput, CausalRequest
 from vallecli.decoding.sampling import Sampling
-from vallecli.errors import InputError, UsageError
+from vallecli.errors import DamagedCheckpoint, InputError, UsageError
 from vallecli.families.base import Options, Request
 from vallecli.families.causal import CausalBackend, Ids, Limits
 from vallecli.families.inference import fill, random_tensors
@@ -72,7 +72,9 @@ class AmphionV2Backend(CausalBackend):
 
     @cached_property
     def front_end(self) -> AmphionV2FrontEnd:
-        """Return the text front end."""
+        """Return the text front end. DamagedCheckpoint for a model without rows for all phones."""
+        if self.config.phones < len(PHONES):
+            raise DamagedCheckpoint(f"{self.name} has {self.config.phones} phone embeddings, not {len(PHONES)}")
         return AmphionV2FrontEnd()
 
     @property

@@ -18,7 +18,7 @@ from vallecli.checkpoints.contents import Contents
 from vallecli.checkpoints.modules import check_tensors, load_into, skeletons
 from vallecli.codec.base import AudioGrid
 from vallecli.codec.select import Codecs, CodecSpec
-from vallecli.errors import DamagedCheckpoint
+from vallecli.errors import DamagedCheckpoint, short
 from vallecli.families.base import Description, Export, Options
 from vallecli.families.llama import amphion_v2
 from vallecli.families.llama.amphion_v2 import CODEBOOK_SIZE, IGNORED, NUM_CODEBOOKS, AmphionV2Config
@@ -96,7 +96,7 @@ def _heads(contents: Contents, options: Options) -> int | None:
         return int(heads)
     stated = (contents.json(CONFIG) or {}).get("num_attention_heads")
     if stated is not None and (isinstance(stated, bool) or not isinstance(stated, int)):
-        raise DamagedCheckpoint(f"{contents.folder / CONFIG} states {stated!r} as the number of attention heads")
+        raise DamagedCheckpoint(f"{contents.folder / CONFIG} states {short(stated)} as the number of attention heads")
     return stated
 
 
@@ -126,7 +126,7 @@ def _read_native(
         sizes, codec = _native_sizes(config, options.get("heads")), dict(config["codec"])
         name = config["name"]
         if not isinstance(name, str):
-            raise ValueError(f"its name is {name!r}")
+            raise ValueError(f"its name is {short(name)}")
         if codec.pop("kind", None) != CODEC_KIND:
             raise ValueError(f"its codec is not {CODEC_KIND}")
     except (KeyError, TypeError, ValueError) as error:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from vallecli.checkpoints import strict_json
+from vallecli.errors import short
 from vallecli.families.llama.layers import MAX_RATIO, LlamaConfig
 from vallecli.families.llama.published import Published
 
@@ -15,7 +16,7 @@ VERSIONS = (5, 6)
 DIGITS = 10  # of a duration, and the class that ends it
 LANGUAGES = ("en", "ja", "de", "fr", "zh", "ko")  # in the order of the rows of the language embedding
 FULL = {"dim": 1024, "heads": 16, "layers": 12, "ffn": 4}  # the size "full"
-MAX_JSON_CHARS, MAX_ROWS, MAX_HEADS = 2**20, 2**16, 64
+MAX_ROWS, MAX_HEADS = 2**16, 64
 # What these settings must be: with others, the model computes something else. A missing setting has this value.
 FIXED = {"arch_type": "llama", "experts": 1}
 FIXED_EXPERIMENTAL = {
@@ -62,11 +63,11 @@ class EckerConfig:
             raise ValueError("its name is not a short string")
         for name, limit in (("text_vocab", MAX_ROWS), ("languages", len(LANGUAGES))):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= limit:
-                raise ValueError(f"{name} cannot be {value!r}")
+            if type(value) is not int or not 1 <= value <= limit:
+                raise ValueError(f"{name} cannot be {short(value)}")
         for name in ("unified_positions", "bidirectional", "biases", "nar_len", "duration"):
             if not isinstance(value := getattr(self, name), bool):
-                raise ValueError(f"{name} cannot be {value!r}")
+                raise ValueError(f"{name} cannot be {short(value)}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as they are stored in config.json."""
@@ -83,40 +84,34 @@ class EckerConfig:
 
 def parse_metadata(metadata: Mapping[str, str], name: str) -> dict[str, Any]:
     """Return the JSON object under a name of the metadata, {} if there is none. Raises ValueError."""
-    text = metadata.get(name, "{}")
-    if len(text) > MAX_JSON_CHARS:
-        raise ValueError(f"{name} has {len(text)} characters")
     try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{name} is not JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise ValueError(f"{name} is not a JSON object")
-    return values
+        return strict_json.loads_object(metadata.get(name, "{}"))
+    except ValueError as error:
+        raise ValueError(f"{name} in its metadata: {error}") from error
 
 
 def read_config(values: Mapping[str, Any], published: Published) -> EckerConfig:
     """Return the configuration of published values, and what they leave open of the tensors. Raises ValueError."""
     version, experimental = values.get("version"), values.get("experimental")
     if version not in VERSIONS or isinstance(version, bool):
-        raise ValueError(f"its version is {version!r}, versions {VERSIONS[0]} and {VERSIONS[1]} can be read")
+        raise ValueError(f"its version is {short(version)}, versions {VERSIONS[0]} and {VERSIONS[1]} can be read")
     if not isinstance(experimental, dict):
         raise ValueError("it has no table of experimental settings")
     for given, fixed in ((values, FIXED), (experimental, FIXED_EXPERIMENTAL)):
         for name, wanted in fixed.items():
             if given.get(name, wanted) != wanted:
-                raise ValueError(f"{name} is {given[name]!r}, only {wanted!r} is supported")
+                raise ValueError(f"{name} is {short(given[name])}, only {wanted!r} is supported")
     size = FULL if values.get("size") == "full" else values.get("size")
     if not isinstance(size, dict):
-        raise ValueError(f"its size is {size!r}")
+        raise ValueError(f"its size is {short(size)}")
     if size.get("audio_tokens", CODEBOOK_SIZE) != CODEBOOK_SIZE:
-        raise ValueError(f"it has {size['audio_tokens']!r} codes, not {CODEBOOK_SIZE}")
+        raise ValueError(f"it has {short(size['audio_tokens'])} codes, not {CODEBOOK_SIZE}")
     width, ratio = _whole(size, "dim"), _whole(size, "ffn")
     if not 1 <= ratio <= MAX_RATIO:
         raise ValueError(f"its MLP is {ratio} times as wide as the model")
     languages = published.size("langs_emb.weight", 0)
     if values.get("langs", languages) != languages:
-        raise ValueError(f"it has {values['langs']!r} languages, and {languages} embeddings of them")
+        raise ValueError(f"it has {short(values['langs'])} languages, and {languages} embeddings of them")
     unified = experimental.get("unified_position_ids")
     if unified is None:  # all published files have it, and nothing else in the file says so
         raise ValueError("it does not say whether positions are unified")
@@ -148,5 +143,5 @@ def length_head(published: Published) -> int | None:
 def _whole(size: Mapping[str, Any], name: str) -> int:
     value = size.get(name)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"the size {name} is {value!r}")
+        raise ValueError(f"the size {name} is {short(value)}")
     return value

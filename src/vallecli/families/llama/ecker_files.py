@@ -12,11 +12,12 @@ from typing import Any
 
 from torch import Tensor
 
-from vallecli.checkpoints import weights
+from vallecli.checkpoints import strict_json, weights
 from vallecli.checkpoints.contents import Contents
 from vallecli.checkpoints.modules import check_tensors
+from vallecli.checkpoints.small_files import read_text
 from vallecli.codec.base import ENCODEC_GRID
-from vallecli.errors import CheckpointError, DamagedCheckpoint, UnknownFormat
+from vallecli.errors import CheckpointError, DamagedCheckpoint, UnknownFormat, short
 from vallecli.families.base import Description, Export, Options
 from vallecli.families.llama.ecker import UNUSED, our_tensors
 from vallecli.families.llama.ecker_config import LANGUAGES, EckerConfig, parse_metadata, read_config
@@ -151,14 +152,7 @@ def find_tokenizer(contents: Contents, weight_file: Path, options: Options) -> P
 
 def read_tokenizer(path: Path) -> str:
     """Return the text of a tokenizer.json. Raises CheckpointError."""
-    try:
-        if path.stat().st_size > MAX_TOKENIZER_BYTES:
-            raise CheckpointError(f"{path} is too long for a tokenizer of phonemes")
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path} does not exist", "Give the tokenizer.json of the checkpoint.") from error
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is not a tokenizer.json: {error}") from error
+    return read_text(path, "a tokenizer of phonemes", MAX_TOKENIZER_BYTES)
 
 
 def _read_native(contents: Contents, config: Mapping[str, Any], options: Options) -> Checkpoint:
@@ -168,9 +162,9 @@ def _read_native(contents: Contents, config: Mapping[str, Any], options: Options
     try:
         sizes, symbols = EckerConfig.from_dict(config["model"]), _symbols(config["symbols"])
         if not isinstance(name := config["name"], str):
-            raise ValueError(f"its name is {name!r}")
+            raise ValueError(f"its name is {short(name)}")
         if config["codec"] != {"kind": CODEC}:
-            raise ValueError(f"its codec is {config['codec']!r}")
+            raise ValueError(f"its codec is {short(config['codec'])}")
         stored = config.get("tokenizer")
     except (KeyError, TypeError, ValueError) as error:
         reason = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
@@ -214,8 +208,8 @@ def export(checkpoint: Checkpoint) -> Export:
     tokenizer = None
     if checkpoint.tokenizer is not None:
         try:
-            tokenizer = json.loads(checkpoint.tokenizer)
-        except (ValueError, RecursionError) as error:
+            tokenizer = strict_json.loads_object(checkpoint.tokenizer)
+        except ValueError as error:
             raise CheckpointError(f"{checkpoint.tokenizer_source} is not a tokenizer.json: {error}") from error
     return Export(
         config={

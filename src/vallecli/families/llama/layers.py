@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from vallecli.decoding.cache import CacheShape, KVCache, LayerCache
 from vallecli.decoding.linear import Linear
+from vallecli.errors import short
 
 EPS = 1e-6  # of RMSNorm
 THETA = 10_000.0  # base of the rotary frequencies
@@ -42,8 +43,10 @@ class LlamaConfig:
         limits = {"layers": MAX_LAYERS, "width": MAX_WIDTH, "heads": MAX_WIDTH, "ffn": MAX_WIDTH * MAX_RATIO}
         for name, limit in limits.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= limit:
-                raise ValueError(f"{name} cannot be {value!r}")
+            if type(value) is not int or not 1 <= value <= limit:
+                raise ValueError(f"{name} cannot be {short(value)}")
+        if self.activation not in get_args(Activation):
+            raise ValueError(f"activation cannot be {short(self.activation)}")
         if self.width % (2 * self.heads):
             raise ValueError(f"a width of {self.width} cannot be divided among {self.heads} heads")
 

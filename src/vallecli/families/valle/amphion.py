@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vallecli.checkpoints import weights
 from vallecli.checkpoints.contents import Contents
-from vallecli.errors import CheckpointError, DamagedCheckpoint, UnknownFormat
+from vallecli.checkpoints.small_files import parse_json, read_text
+from vallecli.checkpoints.strict_json import MAX_CHARS_JSON5, loads5
+from vallecli.errors import CheckpointError, DamagedCheckpoint, UnknownFormat, short
 from vallecli.families.valle import lifeiteng
 from vallecli.families.valle.checkpoint import Checkpoint
 from vallecli.families.valle.stored import Stored
@@ -22,6 +23,7 @@ from vallecli.text.espeak import EspeakFrontEnd
 ARGS, SYMBOLS, CHECKPOINTS = "args.json", "symbols.dict", "checkpoint"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 EPOCH = re.compile(r"epoch-(\d+)_step-(\d+)_loss-[\d.]+$")
+MAX_NAME = 200  # characters of a name in a message
 DEPTH = 3  # a weight file is at most that many folders below args.json
 DEFAULTS = {"nhead": 16, "prefix_mode": 0, "share_embedding": True}  # of the base config that args.json refers to
 
@@ -44,12 +46,15 @@ def open_contents(contents: Contents) -> Stored:
     folder = home(path) or path
     args = _read_args(folder / ARGS)
     if (kind := args.get("model_type", "VALLE")) != "VALLE":
-        raise UnknownFormat(f"{folder} is Amphion's {kind}, and not its VALLE")
+        name = short(kind).strip("'")
+        raise UnknownFormat(f"{folder} is Amphion's {name}, and not its VALLE")
     file = find_weights(folder) if path.is_dir() else path
     preprocess = _table(folder, args, "preprocess")
     if (codec := preprocess.get("acoustic_token_extractor", "Encodec")) != "Encodec":
-        raise CheckpointError(f"{folder} uses codes of {codec}, which valle cannot decode")
-    symbols = folder / Path(str(preprocess.get("symbols_dict", SYMBOLS))).name  # only the name counts, not its folder
+        name = short(codec).strip("'")
+        raise CheckpointError(f"{folder} uses codes of {name}, which valle cannot decode")
+    table = preprocess.get("symbols_dict", SYMBOLS)
+    home_contents = Contents(folder)
     tensors = contents.tensors(file)
     if lifeiteng.TEXT_KEY not in tensors and lifeiteng.LEGACY_TEXT_KEY not in tensors:
         raise UnknownFormat(f"{file} has {ARGS} of Amphion, but its {len(tensors)} tensors are of another model")
@@ -57,7 +62,7 @@ def open_contents(contents: Contents) -> Stored:
         path=path,
         tensors=tensors,
         options={**_table(folder, args, "model"), "phone_extractor": preprocess.get("phone_extractor", "espeak")},
-        symbols=symbols if symbols.is_file() else None,
+        symbols=home_contents.beside(table if isinstance(table, str) else SYMBOLS),  # only the name counts
     )
 
 
@@ -85,7 +90,7 @@ def read(stored: Stored, options: Mapping[str, Any]) -> Checkpoint:
         path=stored.path,
         model=model,
         tensors=tensors,
-        front_end=EspeakFrontEnd.name if espeak else str(settings["phone_extractor"]),
+        front_end=EspeakFrontEnd.name if espeak else str(settings["phone_extractor"])[:MAX_NAME],
         symbols=lifeiteng.symbols_of(stored, options, model),
         codec=lifeiteng.CODEC,
         limits=lifeiteng.LIMITS,
@@ -93,17 +98,8 @@ def read(stored: Stored, options: Mapping[str, Any]) -> Checkpoint:
 
 
 def _read_args(path: Path) -> Mapping[str, Any]:
-    import json5  # slow to import, and needed by this layout only
-
-    try:
-        if path.stat().st_size > weights.MAX_JSON_BYTES:
-            raise DamagedCheckpoint(f"{path} is too long for a configuration")
-        args = json5.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DamagedCheckpoint(f"{path} is damaged: {error}", weights.AGAIN) from error
-    if not isinstance(args, Mapping):
-        raise DamagedCheckpoint(f"{path} is not a configuration of Amphion")
-    return args
+    what = "a configuration of Amphion"
+    return parse_json(path, read_text(path, what, MAX_CHARS_JSON5), what, loads5)
 
 
 def _table(folder: Path, args: Mapping[str, Any], name: str) -> Mapping[str, Any]:

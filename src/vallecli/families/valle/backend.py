@@ -25,21 +25,19 @@ from vallecli.codec import equalizer
 from vallecli.codec.select import CodecSpec
 from vallecli.decoding.request import CausalOutput, CausalRequest
 from vallecli.decoding.sampling import Sampling
-from vallecli.errors import CheckpointError, DamagedCheckpoint, ForeignPreset
+from vallecli.errors import DamagedCheckpoint, ForeignPreset
 from vallecli.families.base import Generated, Preset, Request, Voice
 from vallecli.families.causal import CausalBackend, Ids
 from vallecli.families.valle import refine as nar_loop
 from vallecli.families.valle.ar import Prefix, audio_prefix
 from vallecli.families.valle.checkpoint import Checkpoint, build_for_inference
 from vallecli.families.valle.config import CODEBOOK_SIZE, NUM_CODEBOOKS, ModelConfig
+from vallecli.families.valle.front_ends import check_name, front_end_of
 from vallecli.families.valle.preset import FAMILY as PRESET_FAMILY
 from vallecli.families.valle.refine import NarInput
-from vallecli.text.arpabet import ArpabetFrontEnd
 from vallecli.text.base import FrontEnd, Tokens
-from vallecli.text.espeak import EspeakFrontEnd
 from vallecli.text.vallex import VallexFrontEnd
 
-FRONT_ENDS = (ArpabetFrontEnd.name, VallexFrontEnd.name, EspeakFrontEnd.name)
 LEAST_SECONDS = 2  # of the limit of speech: one word has few text tokens, and may be longer than the published limit
 FRAMES_PER_TOKEN = 16  # published limit: more frames per text token than this mean that decoding went wrong
 
@@ -56,11 +54,7 @@ class ValleBackend(CausalBackend):
         self, family: str, checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype, codec: CodecSpec
     ) -> None:
         """Build the models. Raises DamagedCheckpoint."""
-        if checkpoint.front_end not in FRONT_ENDS:
-            raise DamagedCheckpoint(
-                f"{checkpoint.path} needs the unknown text front end {checkpoint.front_end!r}",
-                f"Known front ends: {', '.join(FRONT_ENDS)}. A newer version of valle may have it.",
-            )
+        check_name(checkpoint.front_end, checkpoint.path)
         try:
             sampling = Sampling(**checkpoint.sampling)  # type: ignore[arg-type]  # as in config.json
         except (TypeError, ValueError) as error:
@@ -81,17 +75,8 @@ class ValleBackend(CausalBackend):
 
     @cached_property
     def front_end(self) -> FrontEnd:
-        """Return the text front end. Raises CheckpointError if its table of symbols is missing."""
-        if self._front_end == ArpabetFrontEnd.name:
-            return ArpabetFrontEnd()
-        if self._front_end == VallexFrontEnd.name:
-            return VallexFrontEnd()
-        if self._symbols is None:
-            raise CheckpointError(
-                f"{self._path} does not say which symbols its text ids are",
-                "Give the table of symbols that was published with it, as the loader option symbols=FILE.",
-            )
-        return EspeakFrontEnd(self._symbols)
+        """Return the text front end. Raises CheckpointError if its table of symbols is missing, or does not fit."""
+        return front_end_of(self._front_end, self._symbols, self.config, self._path)
 
     @property
     def needs_transcript(self) -> bool:  # type: ignore[override]

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
+from vallecli.errors import short
+
 NUM_CODEBOOKS = 8  # 6 kbps of EnCodec at 24 kHz
 CODEBOOK_SIZE = 1024
 EOS = CODEBOOK_SIZE  # the class that ends speech; its embedding exists but is never used
@@ -64,25 +66,26 @@ class ModelConfig:
         for name in (*SIZES, "n_languages"):
             least = 0 if name == "n_languages" else 1
             most = MAX_LAYERS if name.endswith("layers") else MAX_WIDTH if name.endswith("model") else MAX_ROWS
-            if not isinstance(value := getattr(self, name), int) or not least <= value <= most:
-                raise ValueError(f"{name} cannot be {value!r}")
+            if type(value := getattr(self, name)) is not int or not least <= value <= most:
+                raise ValueError(f"{name} cannot be {short(value)}")
         for width, heads in ((self.d_model, self.n_heads), (self.nar_d_model, self.nar_n_heads)):
             if width % heads or width % 2:
                 raise ValueError(f"a width of {width} cannot be shared by {heads} heads")
         for name, kind in (("bos", Bos), ("prefix_mode", PrefixMode), ("stop", Stop)):
-            if getattr(self, name) not in get_args(kind):
-                raise ValueError(f"{name} cannot be {getattr(self, name)!r}")
+            value, values = getattr(self, name), get_args(kind)
+            if type(value) is not type(values[0]) or value not in values:
+                raise ValueError(f"{name} cannot be {short(value)}")
         for name in ("tied_heads", "cross_attention", "stage_alphas", "fixed_stages"):
             if not isinstance(value := getattr(self, name), bool):
-                raise ValueError(f"{name} cannot be {value!r}")
+                raise ValueError(f"{name} cannot be {short(value)}")
         frames = self.ar_prompt_frames
-        if isinstance(frames, bool) or not isinstance(frames, int) or not 0 <= frames <= MAX_ROWS:
-            raise ValueError(f"ar_prompt_frames cannot be {frames!r}")
+        if type(frames) is not int or not 0 <= frames <= MAX_ROWS:
+            raise ValueError(f"ar_prompt_frames cannot be {short(frames)}")
         if self.guidance and len(self.guidance) != NUM_CODEBOOKS - 1:
             raise ValueError(f"guidance has {len(self.guidance)} weights, not {NUM_CODEBOOKS - 1}")
         for weight in self.guidance:
-            if not isinstance(weight, int | float) or not 0 <= weight <= MAX_GUIDANCE:
-                raise ValueError(f"guidance cannot be {weight!r}")
+            if type(weight) not in (int, float) or not 0 <= weight <= MAX_GUIDANCE:
+                raise ValueError(f"guidance cannot be {short(weight)}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as in config.json."""
@@ -90,10 +93,12 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
-        """Given the fields of config.json, return the config; raise ValueError for unknown or missing ones."""
+        """Given the fields of config.json, return the config; raise ValueError for unknown, missing or invalid ones."""
+        if not isinstance(values.get("guidance", []), list | tuple):
+            raise ValueError(f"guidance cannot be {short(values['guidance'])}")
         known = {field.name for field in fields(cls)}
         if unknown := sorted(values.keys() - known):
-            raise ValueError(f"unknown model options: {', '.join(unknown)}")
+            raise ValueError(f"unknown model options: {', '.join(unknown)[:100]}")
         try:
             return cls(**{**values, "guidance": tuple(values.get("guidance", ()))})
         except TypeError as error:

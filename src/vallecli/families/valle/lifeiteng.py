@@ -17,10 +17,10 @@ from torch import Tensor
 
 from vallecli.checkpoints.contents import Contents
 from vallecli.checkpoints.modules import check_tensors
-from vallecli.errors import CheckpointError, DamagedCheckpoint, UsageError
+from vallecli.errors import CheckpointError, DamagedCheckpoint, UsageError, short
 from vallecli.families.causal import Limits
 from vallecli.families.valle.checkpoint import Checkpoint
-from vallecli.families.valle.config import BOS, NUM_CODEBOOKS, ModelConfig, Stop
+from vallecli.families.valle.config import BOS, MAX_WIDTH, NUM_CODEBOOKS, ModelConfig, Stop
 from vallecli.families.valle.stored import Stored
 from vallecli.families.valle.symbols import read_symbols
 from vallecli.text.espeak import EspeakFrontEnd
@@ -47,6 +47,7 @@ LEGACY_TEXT_KEY = "text_embedding.word_embeddings.weight"
 LANGUAGE_KEY = "ar_language_embedding.word_embeddings.weight"  # in VALL-E X only
 TABLE = "unique_text_tokens.k2symbols"
 CODEC = {"kind": "encodec"}
+MAX_NAME = 200  # characters of a name in a message
 LIMITS = Limits(max_prompt_frames=750, max_text_chars=150)  # 10 s; trained on up to 14 s, prompt included
 
 
@@ -60,11 +61,12 @@ def open_contents(contents: Contents) -> Stored:
     held = contents.raw(contents.path)
     trained = isinstance(held, Mapping) and "model" in held
     options = {name: value for name, value in held.items() if name != "model"} if trained else {}
+    table = options.get("text_tokens")
     return Stored(
         path=contents.path,
         tensors=contents.own_tensors,
         options=options,
-        symbols=contents.beside(str(options.get("text_tokens", TABLE))),  # only the name counts, not its folder
+        symbols=contents.beside(table if isinstance(table, str) else TABLE),  # only the name counts, not its folder
     )
 
 
@@ -152,7 +154,7 @@ def rename(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
                 ours[match.expand(name)] = state[key]
                 break
         else:
-            raise ValueError(f"unknown key {key}")
+            raise ValueError(f"unknown key {key[:MAX_NAME]}")
     return ours
 
 
@@ -182,15 +184,18 @@ def modernize(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def model_options(tensors: Mapping[str, Tensor], options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of ModelConfig except `stop`. KeyError and others for impossible shapes or options."""
+    heads = options["nhead"]
+    if type(heads) is not int or not 1 <= heads <= MAX_WIDTH:
+        raise ValueError(f"the number of attention heads cannot be {short(heads)}")
     text, nar_text = tensors["ar.text_embedding.weight"], tensors["nar.text_embedding.weight"]
     width, nar_width = text.shape[1], nar_text.shape[1]
     return {
         "text_vocab": len(text),
         "d_model": width,
-        "n_heads": options["nhead"],
+        "n_heads": heads,
         "n_layers": _layers(tensors, "ar"),
         "nar_d_model": nar_width,
-        "nar_n_heads": max(1, options["nhead"] * nar_width // width),  # both were scaled by one factor
+        "nar_n_heads": max(1, heads * nar_width // width),  # both were scaled by one factor
         "nar_n_layers": _layers(tensors, "nar"),
         "n_languages": len(tensors.get("ar.language_embedding.weight", ())),
         "bos": "start" if len(tensors["ar.audio_embedding.weight"]) > BOS else "none",
@@ -214,7 +219,7 @@ def _look_tied(tensors: Mapping[str, Tensor]) -> bool:
 
 
 def _same(one: Tensor, other: Tensor) -> bool:
-    return one.data_ptr() == other.data_ptr() or torch.equal(one, other)
+    return one.data_ptr() == other.data_ptr() or (one.dtype == other.dtype and torch.equal(one, other))
 
 
 def _without_tied_heads(path: Path, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,6 +1,6 @@
 """VALL-E in valle's own format; see families.native.
 
-config.json: {format, name, model: {ModelConfig}, codec: {kind, ...}, front_end, symbols, limits, sampling, equalize}.
+config.json: see native_config.
 model.safetensors: tensors under `ar.`, `nar.` and, if the codec is included, `codec.`.
 """
 
@@ -17,12 +17,10 @@ from vallecli.checkpoints.contents import Contents
 from vallecli.checkpoints.modules import check_tensors, state_to_store
 from vallecli.checkpoints.weights import read_safetensors
 from vallecli.errors import DamagedCheckpoint
-from vallecli.families.causal import Limits
 from vallecli.families.native import CONFIG, FIRST_FAMILY, TENSORS, config_of, write
 from vallecli.families.valle.checkpoint import Checkpoint, build
-from vallecli.families.valle.config import ModelConfig
+from vallecli.families.valle.native_config import parse, recognise
 from vallecli.families.valle.stored import Stored
-from vallecli.families.valle.symbols import read_symbols
 
 
 def load(folder: Path) -> Checkpoint:
@@ -31,11 +29,6 @@ def load(folder: Path) -> Checkpoint:
     if not recognise(contents):
         raise DamagedCheckpoint(f"{folder} is not a checkpoint in valle's own format", "Give a complete folder.")
     return read(open_contents(contents), {})
-
-
-def recognise(contents: Contents) -> bool:
-    """Return whether there is a config.json in this format."""
-    return config_of(contents, FIRST_FAMILY) is not None
 
 
 def open_contents(contents: Contents) -> Stored:
@@ -48,41 +41,9 @@ def open_contents(contents: Contents) -> Stored:
 
 def read(stored: Stored, options: Mapping[str, Any]) -> Checkpoint:
     """Return the checkpoint; loader options override what is stored. Raises DamagedCheckpoint."""
-    config, path = stored.options, stored.path / CONFIG
-    heads, prefix_mode, symbols = options.get("heads"), options.get("prefix_mode"), options.get("symbols")
-    given = {"n_heads": heads, "nar_n_heads": heads, "prefix_mode": None if prefix_mode is None else int(prefix_mode)}
-    overrides = {name: value for name, value in given.items() if value is not None}
-    try:
-        model = ModelConfig.from_dict({**config["model"], **overrides})
-        for name, kind in {"name": str, "front_end": str, "codec": dict}.items():
-            if not isinstance(config[name], kind):
-                raise ValueError(f"{name} cannot be {config[name]!r}")
-        if not 0 <= (equalize := config.get("equalize", 0.0)) <= 1:
-            raise ValueError(f"equalize cannot be {equalize!r}")
-        return Checkpoint(
-            name=config["name"],
-            path=stored.path,
-            model=model,
-            tensors=check_tensors(stored.path / TENSORS, stored.tensors),
-            front_end=config["front_end"],
-            symbols=read_symbols(symbols, model.text_vocab) if symbols else _symbols(config),
-            codec=config["codec"],
-            limits=Limits(**config["limits"]),
-            sampling=config.get("sampling", {}),
-            equalize=equalize,
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        reason = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
-        raise DamagedCheckpoint(f"{path} is not a complete configuration: {reason}") from error
-
-
-def _symbols(config: Mapping[str, Any]) -> tuple[str, ...] | None:
-    symbols = config.get("symbols")
-    if symbols is None:
-        return None
-    if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
-        raise ValueError("symbols is not a list of strings")
-    return tuple(symbols)
+    fields = parse(stored.options, stored.path / CONFIG, options)
+    tensors = check_tensors(stored.path / TENSORS, stored.tensors)
+    return Checkpoint(path=stored.path, tensors=tensors, **fields)
 
 
 def config_json(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vallecli.checkpoints.small_files import read_text
 from vallecli.errors import DamagedCheckpoint
 
 SPECIAL = ("<pad>", "<bos>", "<eos>")  # ids 0 to 2, in no table
@@ -18,14 +19,11 @@ def read_symbols(path: Path, rows: int) -> tuple[str, ...]:
     """
     hint = "Give the table that was published with the checkpoint: lines of a symbol and a number."
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise DamagedCheckpoint(f"{path} is too long for a table of symbols", hint)
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror or error if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise DamagedCheckpoint(f"cannot read the table of symbols {path}: {reason}", hint) from error
+        text = read_text(path, "a table of symbols", MAX_BYTES)
+    except DamagedCheckpoint as error:
+        raise DamagedCheckpoint(error.message, hint) from error
     symbols = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(text.splitlines(), 1):
         parts = line.split()
         if len(parts) != 2 or not parts[1].isdecimal():
             raise DamagedCheckpoint(f"{path} is not a table of symbols: line {number} is {line[:40]!r}", hint)
