@@ -20,6 +20,8 @@ VallecliError                       1  a bug, or nothing more specific is known
 │   ├── PresetError                    published voice presets
 │   ├── ForeignPreset
 │   ├── TableError                     a CSV or JSONL file as a whole
+│   │   ├── UnknownColumn
+│   │   └── PromptColumnMissing
 │   ├── RowError                       one row of it
 │   │   ├── DuplicateRow
 │   │   └── UnsafeName                     of an output
@@ -235,6 +237,14 @@ class ForeignPreset(InputError):
 
 class TableError(InputError):
     """A table of rows that cannot be read as one."""
+
+
+class UnknownColumn(TableError):
+    """A column, or a name in a JSON object, that is not one of the table's columns."""
+
+
+class PromptColumnMissing(TableError):
+    """A table that says for no row whose voice it should have."""
 
 
 class RowError(InputError):

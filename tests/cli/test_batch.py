@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import re
@@ -275,7 +276,18 @@ def test_a_table_without_rows_is_a_success(batch) -> None:
         (["here.csv", "--slots", "0"], 2, "--slots"),
         (["here.csv", "--merge"], 2, "--merge takes no JOBS"),
         (["--merge"], 3, "has no results*.jsonl"),
-        (["wrong.csv"], 3, "Did you mean prompt?"),
+        (["wrong.csv"], 3, "Did you mean prompt? Use --map COLUMN=NAME"),
+        (["list.txt"], 3, "With one prompt for all rows, each line can be a text. Use --prompt FILE"),
+        (["list.txt", "--prompt", "none.wav"], 3, "cannot open none.wav"),
+        (["list.txt", "--prompt-text", "Hi."], 2, "--prompt-text is without --prompt"),
+        (["here.csv", "--map", "sentence"], 2, "It should be COLUMN=NAME, for example --map text=sentence."),
+        (["here.csv", "--map", "sentence=text"], 2, "Did you mean text=sentence?"),
+        (["here.csv", "--map", "tekst=sentence"], 2, "Did you mean text?"),
+        (["here.csv", "--map", "text=a", "--map", "text=b"], 2, "text or b is given twice"),
+        (["here.csv", "--map", "text=a", "--map", "prompt=a"], 2, "prompt or a is given twice"),
+        (["here.csv", "--map", "text=words"], 3, "here.csv has no column 'words', which should be the text"),
+        (["sheet.csv"], 3, "sheet.csv is not UTF-8 text, but probably a spreadsheet"),
+        (["array.json"], 3, "array.json is a JSON array, but a damaged one"),
     ],
 )
 def test_errors_of_the_whole_run_are_raised_before_anything_is_written(
@@ -283,6 +295,9 @@ def test_errors_of_the_whole_run_are_raised_before_anything_is_written(
 ) -> None:
     Path("here.csv").write_text(f"text,prompt\nHello.,{reference}\n")
     Path("wrong.csv").write_text("text,promt\n")
+    Path("list.txt").write_text("Hello.\nBye.\n")
+    Path("sheet.csv").write_bytes(b"PK\x03\x04\x14\x00\x06\x00")
+    Path("array.json").write_text('[{"text": "Hello."},]')
     ran = valle("batch", "--out-dir", "out", *options)
     assert (ran.code, ran.out) == (code, b"")
     assert message in ran.err
@@ -328,6 +343,191 @@ def test_a_run_with_nothing_to_do_does_not_read_the_checkpoint(batch, monkeypatc
 def test_invalid_shards(written: str) -> None:
     with pytest.raises(UsageError):
         parse_shard(written)
+
+
+# Tables as people write them
+
+
+def texts_of(ran: Ran) -> list[tuple[str, str]]:
+    """Return id and text of the rows that a successful run has spoken; tiny never ends by itself."""
+    assert ran.code == 0, ran.err
+    notes = {name: record["notes"] for name, record in records().items()}
+    return [(name, " ".join(note.partition("was cut off: ")[2] for note in notes[name])) for name in sorted(notes)]
+
+
+HELLO = [("00001", "Hello there.")]
+WRITTEN: dict[str, tuple[bytes, list[str], list[tuple[str, str]]]] = {  # file -> content, options, ids and texts
+    "emptycol.csv": (b"text,prompt,\nHello there.,ref.wav,\n", [], HELLO),
+    "excelnum.csv": (
+        b'text,prompt,seed,temperature,greedy\nA one,ref.wav,1.0,"0,8",TRUE\nB two,ref.wav,,0.8,yes\n'
+        b"C three,ref.wav,7,,no\nD,ref.wav,1e3,,\n",
+        [],
+        [("00001", "A one."), ("00002", "B two."), ("00003", "C three."), ("00004", "D.")],
+    ),
+    "lj_head.csv": (
+        b"id|text|norm\nLJ1|In 2 senses.|In two senses.\n",
+        ["--prompt", "ref.wav"],
+        [("LJ1", "In two senses.")],
+    ),
+    "metadata.csv": (
+        b'LJ1|"In 2 senses|"In two senses.\nLJ2|Bye.|Bye.\n',
+        ["--prompt", "ref.wav"],
+        [("LJ1", "In two senses."), ("LJ2", "Bye.")],
+    ),
+    "array.json": (b'[{"text":"Hello there.","prompt":"ref.wav"}]', [], HELLO),
+    "spaces.csv": (b" Text , Prompt \n Hello there. , ref.wav \n", [], HELLO),
+    "utf16.csv": ("text,prompt\nHello there.,ref.wav\n".encode("utf-16"), [], HELLO),
+    "utf16.jsonl": ('{"text": "Hello there.", "prompt": "ref.wav"}\r\n'.encode("utf-16"), [], HELLO),
+    "list.txt": (
+        b"One here.\nTwo, there.\n",
+        ["--prompt", "ref.wav"],
+        [("00001", "One here."), ("00002", "Two, there.")],
+    ),
+    "map.csv": (
+        b"Sentence,path\nHello there.,ref.wav\n",
+        ["--map", "text=sentence", "--map", "prompt=path"],
+        HELLO,
+    ),
+    "semicolons.csv": (b"sep=;\r\ntext;prompt;temperature\r\nHello there.;ref.wav;0,8\r\n", [], HELLO),
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_tables_of_people(batch, name: str) -> None:
+    content, options, expected = WRITTEN[name]
+    Path(name).write_bytes(content)
+    spoken = texts_of(batch(name, *options))
+    plain = [(name, text.rstrip(".").strip('" ')) for name, text in spoken]
+    assert plain == [(name, text.rstrip(".")) for name, text in expected]
+
+
+def test_values_of_spreadsheets_are_those_that_are_meant(batch) -> None:
+    Path("excelnum.csv").write_bytes(WRITTEN["excelnum.csv"][0])
+    assert batch("excelnum.csv").code == 0
+    seeds = [record["seed"] for _, record in sorted(records().items())]
+    assert (seeds[0], seeds[2], seeds[3]) == (1, 7, 1000)
+    rows = [{"text": "A one", "seed": 1, "temperature": 0.8, "greedy": True}]
+    batch(rows, "--out-dir", "other")
+    assert records("other/results.jsonl")["00001"]["fingerprint"] == records()["00001"]["fingerprint"]
+
+
+def test_a_row_in_windows_1252_has_the_command_that_converts_it(batch) -> None:
+    Path("cp1252.csv").write_bytes(b"text,prompt\nIt\x92s fine,ref.wav\nok then,ref.wav\n")
+    ran = batch("cp1252.csv")
+    assert ran.code == 6
+    assert "row 1: cp1252.csv is not UTF-8 text, but probably windows-1252\n" in ran.err
+    assert "  Convert it: iconv -f windows-1252 -t utf-8\n" in ran.err
+    assert [record["status"] for _, record in sorted(records().items())] == ["failed", "ok"]
+
+
+def test_a_default_prompt_is_the_same_as_a_column_of_it(batch) -> None:
+    batch([{"id": "a", "text": "One is here."}])
+    before = records()
+    Path("tables").mkdir()
+    Path("tables/list.csv").write_text("id,text\na,One is here.\n")
+    ran = batch("tables/list.csv", "--prompt", "ref.wav", "--json")  # it is not relative to the table
+    assert json.loads(ran.out)["done_before"] == 1
+    assert records() == before
+
+
+def test_a_default_transcript_is_for_the_default_prompt(batch, transcript_checkpoint: Path) -> None:
+    shutil.copy("ref.wav", "own.wav")
+    rows = [{"id": "default", "text": "Hi.", "prompt": ""}, {"id": "own", "text": "Hi.", "prompt": "own.wav"}]
+    options = ["--checkpoint", transcript_checkpoint, "--prompt", "ref.wav", "--prompt-text", "What it says."]
+    ran = batch(rows, *options)
+    assert ran.code == 6
+    assert records()["default"]["status"] == "ok"
+    assert records()["own"]["error"]["code"] == "TranscriptMissing"
+    assert "Use --prompt-text TEXT, or --transcribe." in ran.err
+    [again] = re.findall(r"or run: (valle batch .*)", ran.err)
+    assert "--prompt ref.wav --prompt-text 'What it says.'" in again
+
+
+def test_a_table_without_prompts_names_the_options(batch) -> None:
+    Path("lj_head.csv").write_bytes(WRITTEN["lj_head.csv"][0])
+    ran = batch("lj_head.csv")
+    assert ran.code == 3
+    assert "lj_head.csv has no column 'prompt'" in ran.err
+    assert "Use --prompt FILE for all rows without one" in ran.err
+
+
+def test_an_unknown_name_in_json_names_the_option(batch) -> None:
+    line = b'{"sentence": "Hello.", "prompt": "ref.wav"}'
+    ran = batch("-", stdin=line)
+    assert ran.code == 6
+    assert "row 1: there is no column 'sentence'" in ran.err
+    assert "--map text=sentence" in ran.err
+    assert batch("-", "--map", "text=sentence", stdin=line).code == 0
+
+
+def test_notes_on_what_a_table_is_taken_for(batch) -> None:
+    Path("list.txt").write_text("One here.\n")
+    assert "list.txt has no header; each line is a text\n" in batch("list.txt", "--prompt", "ref.wav").err
+    assert "no header" not in batch("list.txt", "--prompt", "ref.wav", "-q").err
+
+
+# Rows that do not end by themselves
+
+
+def test_rows_that_do_not_end_by_themselves_are_reported(batch) -> None:
+    rows = [{"text": "One is here. Two is there."}, {"id": "b", "text": "Hello."}]
+    ran = batch(rows, "--json")
+    assert (ran.code, json.loads(ran.out)["failed"], json.loads(ran.out)["cut_off"]) == (0, 0, 2)
+    lines = [
+        "row 1: sentence 1 did not end by itself and was cut off: One is here. (and 1 more)",
+        "row 2 (b): sentence 1 did not end by itself and was cut off: Hello.",
+    ]
+    for line in lines:
+        assert f"{line}\n" in ran.err
+    assert "2 of 2 rows, 0 failed, 2 cut off, " in ran.err
+    assert records()["00001"]["stop_reason"] == "max_frames"
+    assert records()["00001"]["notes"] == [
+        "sentence 1 did not end by itself and was cut off: One is here.",
+        "sentence 2 did not end by itself and was cut off: Two is there.",
+    ]
+    again = batch(rows, "--json")
+    assert (again.code, json.loads(again.out)["cut_off"]) == (0, 2)  # of the earlier run
+    for line in lines:
+        assert f"{line}\n" in again.err
+    assert batch(rows, "-q").err == ""
+
+
+def test_rows_that_end_by_themselves_are_not_reported(batch) -> None:
+    ended = batch([{"text": "Hello."}], "--max-seconds", "60", "--json")
+    assert records()["00001"]["stop_reason"] == "eos"
+    assert json.loads(ended.out)["cut_off"] == 0
+    assert "cut off" not in ended.err
+
+
+def test_merged_results_count_rows_that_are_cut_off(batch, valle: Valle) -> None:
+    for shard in ("1/2", "2/2"):
+        batch(TWO, "--shard", shard)
+    ran = valle("batch", "--merge", "--out-dir", "out", "--json")
+    assert "2 rows, 0 failed, 2 cut off" in ran.err
+    assert json.loads(ran.out)["cut_off"] == 2
+
+
+# Folders that cannot be written
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        (errno.EACCES, "Choose another folder, or change its permissions."),
+        (errno.EROFS, "Choose another folder: this disk is read-only."),
+        (errno.ENOSPC, "Free some space, or choose another disk."),
+    ],
+)
+def test_the_hint_on_a_folder_is_about_its_error(batch, monkeypatch: pytest.MonkeyPatch, code: int, hint: str) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(Path, "mkdir", fail)
+    ran = batch(TWO)
+    assert (ran.code, ran.out) == (3, b"")
+    assert f"cannot write out/results.jsonl: {os.strerror(code).lower()}" in ran.err
+    assert hint in ran.err
+    assert ("space" in ran.err) == (code == errno.ENOSPC)
 
 
 # Errors of single rows
@@ -427,7 +627,7 @@ def test_each_bad_row_has_its_message_and_all_others_are_spoken(batch, reference
         ({"text": 5}, "text is 5"),
         ({"prompt": ["ref.wav"]}, "prompt is ['ref.wav']"),
         ({"id": True}, "id is True"),
-        ({"seed": 1.0}, "seed is 1.0"),
+        ({"seed": 1.5}, "seed is 1.5"),
         ({"temperature": True}, "temperature is True"),
         ({"speed": 2}, "there is no column 'speed'"),
     ],
@@ -507,7 +707,7 @@ def test_the_progress_bar_counts_and_errors_stay_visible(batch, monkeypatch: pyt
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     ran = batch([*TWO, {"text": "Hi.", "language": "zh"}])
     assert ran.out == b"out/results.jsonl\n"
-    assert "2 of 3 rows, 1 failed, 1 s of audio, real-time factor " in ran.err
+    assert "2 of 3 rows, 1 failed, 2 cut off, 1 s of audio, real-time factor " in ran.err
     assert "\r" in ran.err or "\x1b" in ran.err  # the bar was redrawn
     assert "row 3: this checkpoint does not know the language 'zh'\n" in ran.err
     assert "\x1b" not in batch(TWO, "-q", "--out-dir", "other").err

@@ -38,6 +38,15 @@ def test_a_record_round_trips_through_its_line() -> None:
         assert record.to_line().count(b"\n") == 1
 
 
+def test_a_record_says_which_sentences_did_not_end_by_themselves() -> None:
+    assert ONE.cut_off == ""
+    old = replace(ONE, stop_reason="max_frames", notes=("left out: x",))  # of a version without the note
+    assert old.cut_off == "it did not end by itself and was cut off"
+    notes = ("left out: x", *(f"sentence {n} did not end by itself and was cut off: Hi." for n in (2, 5)))
+    cut_off = replace(ONE, stop_reason="max_frames", notes=notes).cut_off
+    assert cut_off == "sentence 2 did not end by itself and was cut off: Hi. (and 1 more)"
+
+
 def test_records_are_appended(tmp_path: Path) -> None:
     for record in (ONE, TWO):
         with open_results(tmp_path / "new" / "folder") as file:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from vallecli.errors import CheckpointError, DamagedCheckpoint, DeviceError, OutputError, UsageError
+from vallecli.errors import AudioNotFound, CheckpointError, DamagedCheckpoint, DeviceError, OutputError, UsageError
 from vallecli.jobs import run
 from vallecli.jobs.engine import Job, JobResult
 from vallecli.jobs.fingerprint import revision
@@ -45,6 +45,7 @@ class Piece:
     notes: tuple[str, ...] = ()
     frames: int = 1
     sample_rate: int = SAMPLE_RATE
+    text: str = ""
 
 
 class WordSynthesizer:
@@ -69,7 +70,7 @@ class WordSynthesizer:
         for word in text.split():
             if word == "bad":
                 raise RuntimeError("too hard")
-            yield Piece(np.full(HOP, 0.1, np.float32), "max_frames" if word == "long" else "eos", (word,))
+            yield Piece(np.full(HOP, 0.1, np.float32), "max_frames" if word == "long" else "eos", (word,), text=word)
 
 
 class SequentialEngine:
@@ -126,7 +127,8 @@ def test_each_row_is_written_recorded_and_reported(plan_of: Any) -> None:
     assert read_results(Path("out/results.jsonl")) == (records, 0)
     assert [soundfile.info(Path("out") / record.output).frames for record in records] == [3 * HOP, 2 * HOP]
     assert [(record.frames, record.stop_reason) for record in records] == [(3, "eos"), (2, "max_frames")]
-    assert records[1].notes == ("long", "one")
+    assert records[1].notes == ("long", "sentence 1 did not end by itself and was cut off: long", "one")
+    assert [record.cut_off for record in records] == ["", records[1].notes[1]]
     assert [sampling.seed for sampling in synthesizer.samplings] == [rows[0].seed, 5]
     assert records[1].seed == 5
 
@@ -437,6 +439,56 @@ def test_invalid_loader_options(plan_of: Any, options: dict[str, str], message: 
     with pytest.raises(UsageError) as caught:
         plan_of({"text": "One is here."}, options=options)
     assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+def test_numbers_are_the_same_rows_however_they_are_written(plan_of: Any) -> None:
+    pairs = [("seed", "7", "7.0"), ("top_k", "1000", "1e3"), ("temperature", "0.8", "0,8"), ("greedy", "true", "1.0")]
+    for name, plain, other in pairs:
+        first, second = plan_of({"text": "Hi.", name: plain}, {"text": "Hi.", name: other}).rows
+        assert first.fingerprint == second.fingerprint
+
+
+def test_spaces_around_values_do_not_count(plan_of: Any) -> None:
+    plain = {"text": "Hi.", "id": "a", "output": "b.wav", "language": "en", "seed": "7", "prompt": "two.wav"}
+    spaced = {name: value if name == "text" else f" {value} " for name, value in plain.items()}
+    assert plan_of(plain).rows == plan_of(spaced).rows
+
+
+# Default prompts
+
+
+def test_the_default_prompt_is_for_rows_without_one(plan_of: Any) -> None:
+    rows = [{"text": "Hi."}, {"text": "Hi.", "prompt": None}, {"text": "Hi.", "prompt": None, "prompt_text": "Mine."}]
+    rows = [{name: value for name, value in {"prompt": "one.wav", **row}.items() if value} for row in rows]
+    lines = [Line(number, row) for number, row in enumerate(rows, start=1)]
+    defaults = Defaults(settings=Settings(checkpoint="model.bin"), prompt=Path("two.wav"), prompt_text="What I said.")
+    Path("tables").mkdir()
+    Path("one.wav").rename("tables/one.wav")
+    made = make_plan(lines, defaults, base=Path("tables"), out=Path("out"))
+    assert [(row.prompt.name, row.prompt_text) for row in made.rows] == [
+        ("one.wav", None),  # the transcript is not that of this recording
+        ("two.wav", "What I said."),
+        ("two.wav", "Mine."),
+    ]
+    same = plan_of({"text": "Hi.", "prompt": "two.wav", "prompt_text": "What I said."}).rows
+    assert same[0].fingerprint == made.rows[1].fingerprint
+
+
+def test_a_default_prompt_that_cannot_be_used_is_an_error_of_the_run(checkpoint: str, reference: Path) -> None:
+    Path("one.wav").write_bytes(reference.read_bytes())
+    defaults = Defaults(settings=Settings(checkpoint=checkpoint), prompt=Path("none.wav"))
+    own, without = Line(1, {"text": "Hi.", "prompt": "one.wav"}), Line(2, {"text": "Hi."})
+    assert len(make_plan([own], defaults, base=Path(), out=Path("out")).rows) == 1
+    with pytest.raises(AudioNotFound, match=r"none\.wav"):
+        make_plan([own, without], defaults, base=Path(), out=Path("out"))
+
+
+def test_the_default_prompt_is_not_overwritten(checkpoint: str, reference: Path) -> None:
+    Path("out").mkdir()
+    Path("out/00001.wav").write_bytes(reference.read_bytes())
+    defaults = Defaults(settings=Settings(checkpoint=checkpoint), prompt=Path("out/00001.wav"))
+    [refused] = make_plan([Line(1, {"text": "Hi."})], defaults, base=Path(), out=Path("out")).refused
+    assert refused.error.message == "'00001.wav' cannot be an output: it is one of the inputs"
 
 
 # Sample rates

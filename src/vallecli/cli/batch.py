@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,17 +17,21 @@ Examples:
   valle batch jobs.csv --out-dir out --dry-run
   valle batch jobs.csv --out-dir out
   valle batch jobs.csv --out-dir out --retry-failed
+  valle batch lines.txt --prompt ref.wav --out-dir out
   sqlite3 -header -csv book.db "SELECT text, 'ref.wav' AS prompt FROM lines" | valle batch - --out-dir out
 
-JOBS is CSV under a header, in any dialect, or JSONL. The columns text and prompt (a recording, relative to JOBS) are
-required; id, prompt_text, output, language, accent, checkpoint, seed, greedy, temperature, top_k, top_p, top_n_sigma,
-max_seconds and sample_rate are optional, and override the options below. A row without an id gets its number (00001);
-one without an output is written to ID.wav. A row without a seed gets one derived from its content: the same row gives
-the same audio in any order, run or shard, and valle speak --seed gives it, too, except for rounding.
+JOBS is CSV under a header, in any dialect, JSONL or a JSON array, in UTF-8 or (with a byte order mark) UTF-16. The
+columns text and prompt (a recording, relative to JOBS) are required; id, prompt_text, output, language, accent,
+checkpoint, seed, greedy, temperature, top_k, top_p, top_n_sigma, max_seconds and sample_rate are optional, and override
+the options below. With --prompt, prompt is optional, too, and JOBS can be a list without a header: each line is a text,
+or id|text|normalized text as in LJSpeech. A row without an id gets its number (00001); one without an output is written
+to ID.wav. A row without a seed gets one derived from its content: the same row gives the same audio in any order, run
+or shard, and valle speak --seed gives it, too, except for rounding.
 
 The result of each row is appended to results.jsonl in the folder. The same command again makes only what is missing
 or has changed. Ctrl-C finishes the rows in progress; a second one stops at once. Neither a crash nor a full disk loses
-a row that was recorded.
+a row that was recorded. A sentence that does not end by itself is cut off: its row is done, with stop_reason max_frames
+and a note, and the summary counts it.
 
 \b
 Exit codes: as for speak, and 6 if any row failed; after 130 (interrupted) the same command resumes.
@@ -37,6 +42,19 @@ def batch(
     context: typer.Context,
     out_dir: Annotated[str, typer.Option(metavar="DIR", help="Folder for the audio and results.jsonl.")],
     jobs: Annotated[str | None, typer.Argument(metavar="JOBS", help="CSV or JSONL; - is stdin.")] = None,
+    prompt: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Recording of the voice of rows without a prompt.")
+    ] = None,
+    prompt_text: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Transcript of --prompt; by default REF.txt next to REF.wav."),
+    ] = None,
+    column_map: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map", metavar="COLUMN=NAME", help="Name of a column in JOBS, as in text=sentence. Repeat it for several."
+        ),
+    ] = None,
     form: Annotated[
         str,
         typer.Option(
@@ -106,6 +124,8 @@ def batch(
         return batch_run.merge(out_dir, reporter, as_json=as_json)
     if jobs is None:
         raise UsageError("there are no jobs", "Give a CSV or JSONL file, or - for stdin.")
+    if prompt_text is not None and prompt is None:
+        raise UsageError("--prompt-text is without --prompt", "Give the recording, too, or use the column prompt_text.")
     from vallecli.cli.engines import Cluster
     from vallecli.jobs.plan import Defaults
 
@@ -116,12 +136,15 @@ def batch(
             settings=options.settings(context),
             options=options.loader_options(context, reporter),
             decoder=decoder,
+            prompt=None if prompt is None else Path(prompt),
+            prompt_text=prompt_text,
             language=language,
             accent=accent,
             format=form,
             transcribe=transcribe,
             shard=batch_run.parse_shard(shard),
         ),
+        sources=batch_run.parse_map(column_map or ()),
         force=force,
         dry_run=dry_run,
         retry_failed=retry_failed,
@@ -130,24 +153,6 @@ def batch(
         slots=slots,
         cluster=None if ray is None else Cluster(ray, workers, gpus_per_worker),
         json=as_json,
-        again=shlex.join(typed(context)),
+        again=shlex.join(batch_run.typed(context)),
     )
     return batch_run.run(request, reporter)
-
-
-def typed(context: typer.Context) -> list[str]:
-    """Return the command line, so that it can be run again with the same rows."""
-    arguments, flags = ["valle", "batch"], []
-    for parameter in context.command.params:
-        name = str(parameter.name)
-        source, value = context.get_parameter_source(name), context.params[name]
-        if source is None or source.name != "COMMANDLINE":
-            continue
-        if parameter.param_type_name == "argument":
-            arguments.append(value)
-        elif isinstance(value, bool):
-            flags.append((parameter.opts if value else parameter.secondary_opts)[0])
-        else:
-            for item in value if isinstance(value, list | tuple) else [value]:
-                flags += [parameter.opts[0], str(item)]
-    return [*arguments, *flags]

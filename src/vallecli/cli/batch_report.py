@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from vallecli.cli.hints import hint_of
 from vallecli.cli.reporter import Reporter, write_json, write_line
 from vallecli.jobs.plan import Plan, Row
 from vallecli.jobs.results import FAILED, Failure, Record
@@ -17,15 +18,19 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
+CUT_OFF_HINT = "try another seed, or a longer --max-seconds"
+
+
 class Tally:
-    """Numbers of rows that are done and failed, and the speed."""
+    """Numbers of rows that are done, that failed and that did not end by themselves, and the speed."""
 
     def __init__(self, plan: Plan, status: PlanStatus, reporter: Reporter) -> None:
-        """Start with the results of earlier runs, and report rows that are refused or had failed."""
+        """Start with the results of earlier runs, and report rows that are refused, had failed or were cut off."""
         self.reporter, self.status = reporter, status
         self.rows = len(plan.rows) + len(plan.refused)
         self.made = 0
         self.failed = len(plan.refused) + len(status.failed)
+        self.cut_off = 0
         self.seconds = 0.0  # of audio made by this run
         self.started = time.perf_counter()
         self._bar: tuple[Progress, TaskID] | None = None
@@ -34,6 +39,8 @@ class Tally:
         for record in status.failed:
             if record.error is not None:
                 self._report_failure(record.row, record.id, record.error)
+        for record in status.done:
+            self._check_end(record)
         if status.done:
             reporter.info(f"{len(status.done)} of {self.rows} rows are already done")
 
@@ -46,6 +53,7 @@ class Tally:
             self.made += 1
             self.seconds += record.seconds or 0.0
             self.reporter.detail(f"  row {record.row} ({record.id}): {record.seconds:.1f} s, {record.stop_reason}")
+            self._check_end(record)
             for note in record.notes:
                 self.reporter.detail(f"    {note}")
         if self._bar is not None:
@@ -53,14 +61,20 @@ class Tally:
             bar.update(task, advance=len(row.text), description=self._line())
 
     def _report_failure(self, number: int, name: str, error: Failure) -> None:
-        label = f"row {number}" if name.isdecimal() and int(name) == number else f"row {number} ({name})"
-        self.reporter.error(f"{label}: {error.message}", error.hint)
+        self.reporter.error(f"{_label(number, name)}: {error.message}", hint_of(error.code, error.hint))
+
+    def _check_end(self, record: Record) -> None:
+        """Count and report a row that did not end by itself."""
+        if record.cut_off:
+            self.cut_off += 1
+            self.reporter.info(f"{_label(record.row, record.id)}: {record.cut_off}")
 
     def _line(self) -> str:
         factor = (time.perf_counter() - self.started) / self.seconds if self.seconds else 0.0
         done = self.made + len(self.status.done)
         spoken = f"{self.seconds:.0f} s of audio, real-time factor {factor:.2f}"
-        return f"{done} of {self.rows} rows, {self.failed} failed, {spoken}"
+        cut_off = f", {self.cut_off} cut off" if self.cut_off else ""
+        return f"{done} of {self.rows} rows, {self.failed} failed{cut_off}, {spoken}"
 
     @contextmanager
     def bar(self) -> Iterator[None]:
@@ -81,6 +95,8 @@ class Tally:
     def conclude(self) -> None:
         """Print the summary."""
         self.reporter.info(self._line())
+        if self.cut_off:
+            self.reporter.info("rows that are cut off did not end by themselves: " + CUT_OFF_HINT)
 
     def summary(self) -> dict[str, Any]:
         """Return the output of --json, except for the path."""
@@ -89,9 +105,14 @@ class Tally:
             "made": self.made,
             "done_before": len(self.status.done),
             "failed": self.failed,
+            "cut_off": self.cut_off,
             "seconds": round(self.seconds, 3),
             "elapsed": round(time.perf_counter() - self.started, 3),
         }
+
+
+def _label(number: int, name: str) -> str:
+    return f"row {number}" if name.isdecimal() and int(name) == number else f"row {number} ({name})"
 
 
 def print_plan(plan: Plan, status: PlanStatus, records: Sequence[Record], reporter: Reporter, *, as_json: bool) -> None:

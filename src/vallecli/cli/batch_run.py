@@ -6,12 +6,14 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import Any
+
+import typer
 
 from vallecli.checkpoints import lookup
 from vallecli.cli import engines
@@ -24,7 +26,8 @@ from vallecli.jobs import plan, results, resume
 from vallecli.jobs.plan import Defaults, Plan, make_plan
 from vallecli.jobs.resume import PlanStatus
 from vallecli.jobs.run import Run
-from vallecli.jobs.table import read_table
+from vallecli.jobs.table import Columns, read_table
+from vallecli.settings import suggest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,8 @@ class BatchRequest:
     jobs: str
     out_dir: str
     defaults: Defaults
+    sources: Mapping[str, str]
+    """Column -> its name in the table, where that is another one."""
     force: bool
     dry_run: bool
     retry_failed: bool
@@ -49,7 +54,7 @@ class BatchRequest:
 def run(request: BatchRequest, reporter: Reporter) -> None:
     """Read, check, speak and record. Raises RowsFailed if any row failed, now or before."""
     out = Path(request.out_dir)
-    planned = read_plan(request, out)
+    planned = read_plan(request, out, reporter)
     fresh = not any(out.glob(results.PATTERN))
     if fresh:
         if not request.force:
@@ -80,10 +85,12 @@ def run(request: BatchRequest, reporter: Reporter) -> None:
     return conclude(request, planned, tally.failed)
 
 
-def read_plan(request: BatchRequest, out: Path) -> Plan:
+def read_plan(request: BatchRequest, out: Path, reporter: Reporter) -> Plan:
     """Return the checked rows of the table. Raises InputError for one that cannot be read."""
     data, source, path = read_bytes(request.jobs)
-    lines = read_table(data, source, plan.COLUMNS, plan.REQUIRED)
+    required = [name for name in plan.REQUIRED if name != "prompt" or request.defaults.prompt is None]
+    columns = Columns(known=plan.COLUMNS, required=required, sources=request.sources)
+    lines = read_table(data, source, columns, report=reporter.info)
     base = Path() if path is None else path.parent
     return make_plan(lines, request.defaults, base=base, out=out, table=path)
 
@@ -177,13 +184,31 @@ def merge(out_dir: str, reporter: Reporter, *, as_json: bool) -> None:
     records = results.merge(out)
     failed = sum(record.status == results.FAILED for record in records)
     path = os.fspath(out / results.NAME)
-    reporter.info(f"{len(records)} rows, {failed} failed")
+    cut_off = sum(bool(record.cut_off) for record in records)
+    reporter.info(f"{len(records)} rows, {failed} failed" + (f", {cut_off} cut off" if cut_off else ""))
     if as_json:
-        write_json({"results": path, "rows": len(records), "failed": failed})
+        write_json({"results": path, "rows": len(records), "failed": failed, "cut_off": cut_off})
     else:
         write_line(path)
     if failed:
         raise RowsFailed(failed, len(records), f"See the errors in {path}.")
+
+
+def parse_map(written: Sequence[str]) -> dict[str, str]:
+    """Return column -> name in the table, given "column=name" for each. Raises UsageError."""
+    sources: dict[str, str] = {}
+    for item in written:
+        column, equals, name = (part.strip() for part in item.partition("="))
+        column = column.lower()
+        if not column or not equals or not name:
+            raise UsageError(f"--map is {item!r}", "It should be COLUMN=NAME, for example --map text=sentence.")
+        if column not in plan.COLUMNS:
+            turned = f"Did you mean {name.lower()}={column}?" if name.lower() in plan.COLUMNS else ""
+            raise UsageError(f"--map: there is no column {column!r}", turned or suggest(column, plan.COLUMNS))
+        if column in sources or name.lower() in map(str.lower, sources.values()):
+            raise UsageError(f"--map {item}: {column} or {name} is given twice", "Leave one of them out.")
+        sources[column] = name
+    return sources
 
 
 def parse_shard(written: str | None) -> tuple[int, int]:
@@ -192,3 +217,21 @@ def parse_shard(written: str | None) -> tuple[int, int]:
     if match is None or int(match[1]) > int(match[2]):
         raise UsageError(f"--shard is {written!r}", "It should be I/N with I from 1 to N: --shard 1/4")
     return int(match[1]), int(match[2])
+
+
+def typed(context: typer.Context) -> list[str]:
+    """Return the command line, so that it can be run again with the same rows."""
+    arguments, flags = ["valle", "batch"], []
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        source, value = context.get_parameter_source(name), context.params[name]
+        if source is None or source.name != "COMMANDLINE":
+            continue
+        if parameter.param_type_name == "argument":
+            arguments.append(value)
+        elif isinstance(value, bool):
+            flags.append((parameter.opts if value else parameter.secondary_opts)[0])
+        else:
+            for item in value if isinstance(value, list | tuple) else [value]:
+                flags += [parameter.opts[0], str(item)]
+    return [*arguments, *flags]

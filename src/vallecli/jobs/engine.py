@@ -16,6 +16,10 @@ class Piece(Protocol):
     """One spoken sentence; see synthesizer.Piece."""
 
     @property
+    def text(self) -> str:
+        """Return the sentence."""
+
+    @property
     def audio(self) -> Wav:
         """Return the samples (N,), including the pause before the sentence."""
 

@@ -20,6 +20,8 @@ from vallecli.errors import FolderGone, FolderInUse, FolderNotWritable, explain
 NAME = "results.jsonl"
 PATTERN = "results*.jsonl"  # of all shards
 OK, FAILED = "ok", "failed"
+CUT_OFF = "max_frames"  # stop reason of a sentence that did not end by itself
+CUT_NOTE = "did not end by itself and was cut off"
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,14 @@ class Record:
     error: Failure | None = None
     fingerprint: str | None = None
     finished: str = ""  # UTC, ISO 8601
+
+    @property
+    def cut_off(self) -> str:
+        """Return a note on the sentences that did not end by themselves, "" if there are none."""
+        if self.status != OK or self.stop_reason != CUT_OFF:
+            return ""
+        first, *more = [note for note in self.notes if CUT_NOTE in note] or [f"it {CUT_NOTE}"]
+        return f"{first} (and {len(more)} more)" if more else first
 
     @classmethod
     def parse(cls, line: bytes) -> Self:

@@ -15,10 +15,10 @@ from vallecli.audio.files import open_output
 from vallecli.audio.formats import output_rate
 from vallecli.checkpoints.local import sha256
 from vallecli.errors import DISK, FolderNotWritable, VallecliError
-from vallecli.jobs.engine import Engine, Job, JobResult
+from vallecli.jobs.engine import Engine, Job, JobResult, Piece
 from vallecli.jobs.plan import Row
 from vallecli.jobs.prompts import read_prompt
-from vallecli.jobs.results import FAILED, OK, Failure, Record, Results, timestamp
+from vallecli.jobs.results import CUT_NOTE, CUT_OFF, FAILED, OK, Failure, Record, Results, timestamp
 
 SORT_WINDOW = 256  # rows that are sorted by length, longest first: a long row at the end would be decoded alone
 MAX_UNWRITTEN = 8  # rows that can wait for the disk before the models wait, too
@@ -166,9 +166,16 @@ class Run:
             "sample_rate": rate,
             "real_time_factor": round(seconds / duration, 3) if duration else None,
             "frames": sum(piece.frames for piece in result.pieces),
-            "stop_reason": "max_frames" if "max_frames" in reasons else reasons[0],
-            "notes": tuple(note for piece in result.pieces for note in piece.notes),
+            "stop_reason": CUT_OFF if CUT_OFF in reasons else reasons[0],
+            "notes": tuple(note for number, piece in enumerate(result.pieces, 1) for note in notes_on(piece, number)),
         }
+
+
+def notes_on(piece: Piece, number: int) -> Iterator[str]:
+    """Yield the notes on a sentence of a row: what was left out of it, and that it did not end by itself."""
+    yield from piece.notes
+    if piece.stop_reason == CUT_OFF:
+        yield f"sentence {number} {CUT_NOTE}: {piece.text}"
 
 
 class _RowTimes:
