@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -40,6 +42,21 @@ def _text_of(written: str) -> str:
 
     text = simplify(markup.replace_inline(written, markup.BEFORE_SIMPLIFY))
     return " ".join(markup.paragraphs(text))
+
+
+def test_importing_the_rules_imports_no_numbers_and_compiles_no_rule() -> None:
+    code = """
+import re, sys
+compile, sources = re.compile, []
+re.compile = lambda pattern, flags=0: sources.append(pattern) or compile(pattern, flags)
+from vallecli.text.english.normalize import rule_book
+assert not {"inflect", "numpy", "torch", "g2p_en"} & sys.modules.keys()
+assert len(rule_book().rules) > 200
+assert not {rule.written for rule in rule_book().rules} & {*sources}
+rule_book().speak("at 3:30pm")
+assert {rule.written for rule in rule_book().rules} & {*sources}
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_rules_of_other_keys_are_not_tried() -> None:

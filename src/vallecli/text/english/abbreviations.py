@@ -78,6 +78,7 @@ BEFORE_NUMBERS = {  # "No. 5", "p. 12"
         "tel": "telephone",
         "ref": "reference",
         "nr": "number",
+        "pt": "part",
     },
 }
 SLASHED = {
@@ -177,12 +178,13 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         tuple(title.lower() for title in TITLES),
-        rf"(?P<title>(?i:mrs?|ms|prof|messrs|dr)|{any_of(TITLES)}(?=\.\s*(?:[A-Z]|$)))\.",
+        rf"(?P<title>(?i:mrs?|ms|prof|messrs|dr)|{any_of(TITLES)}(?=\.\s*(?:[A-Za-z]|$)))\.",
         _title,
         {
             "Mr. and Mrs. Jones vs. Prof. X": "Mister and Missus Jones versus Professor X",
             "Dr. Evil": "Doctor Evil",
             "dr. smith": "Doctor smith",
+            "a Sgt. in London": "a Sergeant in London",
         },
     ),
     Rule(("dr",), r"Dr\b", "doctor", {"the Dr said": "the doctor said"}, after=r"\b[a-z]+ "),
@@ -195,7 +197,8 @@ RULES: tuple[Rule, ...] = (
     # before numbers
     Rule(
         _keys(BEFORE_NUMBERS),
-        rf"(?P<word>(?i:{any_of(BEFORE_NUMBERS.keys() - set('bcdv'))})|[bcd](?=\.\s?(?:1\d|20)\d\d)|vv?)"
+        rf"(?P<word>(?i:{any_of(BEFORE_NUMBERS.keys() - set('bcdv'))})|vv?"
+        r"|[bcd](?=\.\s?(?:\d{1,2}\s[A-Z][a-z]{2,8}\.?\s)?(?:1\d|20)\d\d))"
         r"\.\s?(?=[\d(])",
         _before_number,
         {

@@ -6,6 +6,7 @@ import re
 
 from vallecli.text.english.numbers import (
     DASH,
+    cardinal,
     ordinal,
     short_year,
     year,
@@ -291,7 +292,12 @@ RULES: tuple[Rule, ...] = (
         {"Thursday, 11/23": "Thursday, November twenty third", "Mon 5/6": "Monday May sixth"},
         after=rf"\b{WEEKDAY},?\s",
     ),
-    Rule(number_then("/"), r"9/11\b", "nine eleven", {"after 9/11": "after nine eleven"}),
+    Rule(
+        number_then("/"),
+        r"(?P<month>9|7)/11\b",
+        lambda match: f"{cardinal(int(match['month']))} eleven",
+        {"after 9/11": "after nine eleven"},
+    ),
     # weekdays
     Rule(
         WEEKDAYS,

@@ -236,6 +236,8 @@ RULES: tuple[Rule, ...] = (
         {"Type A Positive": "Type ay Positive"},
         after=rf"\b(?i:{'|'.join(LETTERED)})\s",
     ),
+    Rule("a", r"A(?=-[a-z])", "ay", {"the A-list": "the ay list"}, after=r"(?:^|[\s(\"'])"),
+    Rule("a", r"A(?=\s(?:is|was|has|equals|means|stands)\s)", "ay", {"A is for apple": "ay is for apple"}),
     Rule(
         "a",
         r"[Aa](?=\s?(?:[<>]=?|[!=]=|[+*/^≤≥≠=×→])\s?\w)",
@@ -244,6 +246,13 @@ RULES: tuple[Rule, ...] = (
         after=r"(?:^|[^\w'])",
     ),
     Rule("a", r"A(?=[+#](?!\w))", "ay", {"an A+.": "an ay plus."}),
+    Rule(
+        INITIAL,
+        r"(?P<letter>[A-F])-(?=[\s.,;)]|$)",
+        lambda match: f"{spell(match['letter'])} minus",
+        {"got an A- in art": "got an ay minus in art"},
+        after=r"\b(?:an?|[Gg]rades?:?|got|of)\s",
+    ),
     # lists of acronyms
     Rule(
         CAPITALS,

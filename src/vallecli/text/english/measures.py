@@ -109,7 +109,7 @@ def _times(match: Match) -> str:
     return f"{number(match['number'])} times"
 
 
-DOT = rf"(?P<dot>\.(?=\s+[a-z(]|,|;|\))|\.(?={SENTENCE_END}))?"
+DOT = rf"(?P<dot>\.(?=\s+[a-z(&\d]|,|;|\))|\.(?={SENTENCE_END}))?"
 LOW = rf"(?:(?P<low>{AMOUNT})%?{DASH})?"
 RULES: tuple[Rule, ...] = (
     # angles and places
@@ -155,7 +155,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         number_then('".,'),
-        rf"(?P<number>{AMOUNT})\"(?=\s[a-z]|\s?[x×]|[,.]|\s?$)",
+        rf"(?P<number>{AMOUNT})\"(?=\s[A-Za-z]|\s?[x×]|[,.]|\s?$)",
         _inches,
         {'a 27" screen': "a twenty seven inch screen", 'He said "route 66" to me': "He said route sixty six to me"},
     ),
@@ -191,9 +191,9 @@ RULES: tuple[Rule, ...] = (
     # k, M, bn and x after a number
     Rule(
         number_then("a"),
-        r"(?P<number>[248])K(?=\s(?:[Tt][Vv]s?|video|videos|resolution|monitor|monitors|display|displays|screen|screens|UHD|movie|footage|camera)\b)",
+        r"(?P<number>[248])K(?=@|\s(?:[Tt][Vv]s?|video|videos|resolution|monitor|monitors|display|displays|screen|screens|UHD|movie|footage|camera)\b)",
         lambda match: f"{number(match['number'])} K",
-        {"a 4K TV": "a four K T V"},
+        {"a 4K TV": "a four K T V", "4K@60Hz": "four K at sixty hertz"},
     ),
     Rule(
         number_then("a"),
@@ -307,6 +307,13 @@ RULES: tuple[Rule, ...] = (
             "a 16GB laptop": "a sixteen gigabyte laptop",
             "70 kg/m³": "seventy kilograms per cubic meter",
         },
+    ),
+    Rule(
+        "/",
+        r"/(?P<per>s|sec|min|hr|wk|mo|yr|kg|lb|mL|ml|GB|MB)(?P<per_power>)\b\.?(?![\w/])",
+        lambda match: _per(match) + stop(match, match[0]),
+        {"5000 req/s": "five thousand req per second", "downtime/yr. is low": "downtime per year is low"},
+        after=r"[a-z]{3,}",
     ),
     Rule(
         "/",

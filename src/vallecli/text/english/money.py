@@ -6,7 +6,7 @@ import re
 
 from vallecli.text.english.nouns import is_adjective
 from vallecli.text.english.numbers import AMOUNT, DASH, SCALES, cardinal, number, plural
-from vallecli.text.english.rules import NUMBER, Match, Rule, any_of, number_then
+from vallecli.text.english.rules import NUMBER, Match, Rule, any_of, number_then, stop
 from vallecli.text.english.units import PER
 from vallecli.text.english.units import price_per as per
 
@@ -109,7 +109,7 @@ def _read(match: Match, unit: str) -> str:
     elif match["low"]:
         spoken = f"{_scaled(match['low'], match['low_scale'])} to {spoken}"
     if match["per"]:
-        spoken = f"{spoken} {per(match['per'])}"
+        spoken = f"{spoken} {per(match['per'])}{stop(match, match[0])}"
     return _hundred(match, spoken) if adjective else spoken
 
 

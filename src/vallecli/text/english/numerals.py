@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from vallecli.text.english.numbers import (
     AMOUNT,
     DASH,
@@ -228,8 +230,10 @@ RULES: tuple[Rule, ...] = (
     Rule(
         ":",
         r":(?=\d)",
-        " to ",
-        {"odds of 3:1": "odds of three to one"},
+        lambda match: (
+            ", " if re.search(r"\d{3}\Z", match.string[max(0, match.start() - 3) : match.start()]) else " to "
+        ),
+        {"odds of 3:1": "odds of three to one", "ISO 9001:2015": "I S O nine thousand one, twenty fifteen"},
         after=r"\d",
     ),
     Rule(

@@ -76,11 +76,15 @@ KNOWN_FORMULAS = (
 SINGLE = {"O2", "N2", "H2", "Cl2", "F2", "O3", "Br2", "I2"}
 
 
+def _book(written: str) -> str:
+    name = written.rstrip(".")
+    return SHORT_BOOKS.get(name, name)
+
+
 def _verse(match: Match) -> str:
     found = match.groupdict()
-    book = found["book"].rstrip(".")
     front = f"{PLACE[found['place']]} " if found.get("place") else ""
-    spoken = f"{front}{SHORT_BOOKS.get(book, book)} {cardinal(int(found['chapter']))} {cardinal(int(found['verse']))}"
+    spoken = f"{front}{_book(found['book'])} {cardinal(int(found['chapter']))} {cardinal(int(found['verse']))}"
     if found["last"]:
         spoken += " to " + " ".join(cardinal(int(part)) for part in found["last"].split(":"))
     return spoken
@@ -109,6 +113,12 @@ RULES: tuple[Rule, ...] = (
         rf"(?P<place>[123]|I{{1,3}})\s(?P<book>(?:{NUMBERED_BOOKS})\b\.?)\s{VERSES}",
         _verse,
         {"1 John 4:8": "First John four eight", "2 Cor. 5:17": "Second Corinthians five seventeen"},
+    ),
+    Rule(
+        number_then(" "),
+        rf"(?P<place>[123])\s(?P<book>(?:{NUMBERED_BOOKS})\b\.?)\s(?P<chapter>\d{{1,3}})(?![\w:,.]\d|\w)",
+        lambda match: f"{PLACE[match['place']]} {_book(match['book'])} {cardinal(int(match['chapter']))}",
+        {"1 Cor. 13": "First Corinthians thirteen"},
     ),
     Rule(
         tuple(book.split()[0].lower() for book in (*BOOKS, *SHORT_BOOKS)),

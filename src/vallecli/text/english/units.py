@@ -31,6 +31,10 @@ OTHERS = {
     **{"fl oz": "fluid ounce", "fl. oz": "fluid ounce", "gal": "gallon", "qt": "quart", "qts": "quart"},
     **{"tbsp": "tablespoon", "tbsps": "tablespoon", "Tbsp": "tablespoon", "tbs": "tablespoon"},
     **{"tsp": "teaspoon", "tsps": "teaspoon"},
+    # in texts in capitals
+    **{"CM": "centimeter", "FT": "foot", "YD": "yard", "MI": "mile", "LB": "pound", "LBS": "pound", "OZ": "ounce"},
+    **{"MPH": "mile per hour", "HRS": "hour", "HR": "hour", "MIN": "minute", "MINS": "minute", "SEC": "second"},
+    **{"GAL": "gallon"},
     # mass
     **{"lb": "pound", "lbs": "pound", "oz": "ounce", "kgs": "kilogram", "Kg": "kilogram", "KG": "kilogram"},
     **{"gm": "gram", "gms": "gram", "mcg": "microgram", "cwt": "hundredweight", "IU": "I U", "amu": "A M U"},
@@ -78,6 +82,7 @@ SAME_PLURAL = frozenset(
     | {"P S I", "C F M", "A M U", "C C", "B T U", "I U"}
 )
 PER_UNITS = {
+    **{"H": "hour", "KG": "kilogram"},
     **{"s": "second", "sec": "second", "min": "minute", "h": "hour", "hr": "hour", "d": "day", "wk": "week"},
     **{"mo": "month", "mth": "month", "yr": "year", "y": "year", "qtr": "quarter", "kg": "kilogram", "g": "gram"},
     **{"mg": "milligram", "t": "ton", "lb": "pound", "oz": "ounce", "m": "meter", "cm": "centimeter"},

@@ -62,7 +62,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         number_then("a'"),
-        r"(?P<decade>[12]\d\d0)'?s\b",
+        r"(?P<decade>[12]\d\d0)'?[sS]\b",
         _decade,
         {
             "the 1980s and the 90s": "the nineteen eighties and the nineties",
