@@ -569,6 +569,14 @@ def test_the_content_of_an_error_is_not_read(server, by_url) -> None:
     assert server.sent < 64 * MIB
 
 
+def test_a_cookie_is_not_sent_back(server, by_url) -> None:
+    server.answer = lambda handler: good(handler, Set_Cookie="a=\xe9\xff")
+    for _ in range(2):
+        assert hub.pull(by_url, report=print)[0].path.read_bytes() == CONTENT
+        assert hub.remove(by_url) is True
+    assert [headers.get("cookie") for _, _, headers in server.requests] == [None, None]
+
+
 # What is printed
 
 

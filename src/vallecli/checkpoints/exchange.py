@@ -112,6 +112,7 @@ class Exchange:
 
     def _run(self, client: Any, method: str, url: str, headers: dict[str, str]) -> None:
         try:
+            client.cookies.clear()  # a cookie of an earlier answer may be one that cannot be sent
             answer = client.stream(method, url, headers=headers, follow_redirects=False, timeout=READ_TIMEOUT)
             with answer as response:
                 self._put((response.status_code, response.headers))
