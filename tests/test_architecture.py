@@ -22,6 +22,7 @@ HELP = [
     ["--help"],
     ["speak", "--help"],
     ["batch", "--help"],
+    ["text", "--help"],
     ["bench", "--help"],
     ["checkpoints", "--help"],
 ]
@@ -43,6 +44,7 @@ ALLOWED = {
     "__init__.py": "nano is the default checkpoint",
     "cli/options.py": "help",
     "cli/speak.py": "help",
+    "cli/text.py": "help",
     "cli/bench.py": "help",
     "cli/checkpoints.py": "help",
     "cli/checkpoint_files.py": "help",

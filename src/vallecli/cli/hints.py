@@ -20,7 +20,17 @@ HINTS: dict[type[VallecliError], str] = {
 
 def hint_for(error: VallecliError) -> str:
     """Return the hint of an error, followed by command-line options that help."""
-    return hint_of(type(error).__name__, error.hint)
+    hint = hint_of(type(error).__name__, error.hint)
+    if isinstance(error, errors.ForeignText) and error.language is not None:
+        hint += f" Known ones: {', '.join(_speaking(error.language))}."
+    return hint
+
+
+def _speaking(language: str) -> list[str]:
+    """Return the names of the registry's checkpoints that speak a language."""
+    from vallecli.checkpoints import registry
+
+    return [name for name, spec in registry.load().specs.items() if spec.kind == "model" and language in spec.languages]
 
 
 def hint_of(code: str, hint: str) -> str:
