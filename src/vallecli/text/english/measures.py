@@ -60,6 +60,15 @@ def _measure(match: Match) -> str:
     return f"{low}{value} {name}{per}" + stop(match, match["dot"] or "")
 
 
+def _measures(match: Match) -> str:
+    """Return a range of measures that both have their unit."""
+    low, high = (
+        f"{number(match[name])} {unit(match['unit'], singular=match[name] == '1', power=match['power'])}"
+        for name in ("low", "number")
+    )
+    return f"{low} to {high}"
+
+
 def _fraction_of(match: Match) -> str:
     """Return a fraction of a unit: "one half teaspoon", "three quarters of a cup", "two and a half pounds"."""
     top, bottom = int(match["top"]), int(match["bottom"])
@@ -73,7 +82,7 @@ def _fraction_of(match: Match) -> str:
 
 def _dimensions(match: Match) -> str:
     """Return "two by three by four meters"; the unit can follow each number or the last."""
-    numbers = re.findall(AMOUNT, re.sub(r"[a-z]{1,2}[23²³]", "", match[0]))
+    numbers = re.findall(AMOUNT, re.sub(r"(?:m|ft|yd)\^?[23²³]", "", match[0]))
     spoken = " by ".join(quantity(text) for text in numbers)
     if not match["unit"]:
         return spoken
@@ -140,6 +149,12 @@ RULES: tuple[Rule, ...] = (
         },
     ),
     Rule(
+        number_then("'"),
+        rf"(?P<low>\d{{1,3}})'{DASH}(?P<high>\d{{1,3}})'(?!\w)",
+        lambda match: f"{number(match['low'])} to {number(match['high'])} feet",
+        {"5'-6' deep": "five to six feet deep"},
+    ),
+    Rule(
         number_then("'\"."),
         r"(?P<width>\d{1,3}(?:\.\d{1,2})?)(?P<mark>['\"])\s?[x×]\s?(?P<height>\d{1,3}(?:\.\d{1,2})?)(?P=mark)",
         lambda match: (
@@ -174,7 +189,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         number_then(" a.,x×"),
         rf"{AMOUNT}\s?(?P<first>mm|cm|m|km|ft|in|yd|px)?\s?[x×]\s?{AMOUNT}(?:\s?(?:(?P=first))?\s?[x×]\s?{AMOUNT})?"
-        rf"(?:\s?(?P<unit>(?:mm|cm|m|km|ft|yd|px)(?![\w'])|(?:mm|cm|m|km|ft|yd|px)(?=[23²³])){POWER})(?![\w'])",
+        rf"(?:\s?(?P<unit>(?:mm|cm|m|km|ft|yd|px)(?![\w'])|(?:mm|cm|m|km|ft|yd|px)(?=[23²³])|(?P=first)){POWER})(?![\w'])",
         _dimensions,
         {
             "2x8 m2": "two by eight square meters",
@@ -253,6 +268,12 @@ RULES: tuple[Rule, ...] = (
         {"100s of people": "hundreds of people"},
     ),
     # measures
+    Rule(
+        NUMBER,
+        rf"(?P<low>{AMOUNT})\s?(?P<unit>{UNIT}){DASH}(?P<number>{AMOUNT})\s?(?P=unit){POWER}(?![\w'/]|\^)",
+        _measures,
+        {"5kg-10kg": "five kilograms to ten kilograms", "10%–20%": "ten percent to twenty percent"},
+    ),
     Rule(
         number_then(" -/"),
         r"(?P<top>\d{2,3})/(?P<bottom>\d{2,3})(?P<unit>\s?mm\s?Hg)?\b(?!/)",

@@ -48,7 +48,7 @@ FOLLOWING = re.compile(r" ([a-z]+)(?![\w'])")
 HYPHENATED = re.compile(r"-[a-z]")
 # Things that are sold by size: "5 lb. bag" even without an article.
 CONTAINERS = "bag|box|sack|jar|bottle|pack|package|packet|tin|tub|barrel|keg|carton|crate|bar|block|roll|dumbbell"
-CONTAINERS += "|battery|engine|motor|charger|adapter|bulb|disk|laptop|relay|race|dash"
+CONTAINERS += "|battery|engine|motor|charger|adapter|bulb|disk|laptop|relay|race|dash|lens|hurdle|final"
 CONTAINER = re.compile(rf" (?:{CONTAINERS})(?:e?s)?\b")
 
 

@@ -44,9 +44,9 @@ def _groups(match: Match) -> str:
 
 def _fraction(match: Match) -> str:
     top, bottom = int(match["top"]), int(match["bottom"])
-    if top > 99 and bottom > 1:
+    if top > 99 and bottom > 99:
         return f"{cardinal(top)} over {cardinal(bottom)}"
-    return fraction(match["whole"], top, bottom)
+    return fraction(match["whole"], top, bottom) + (" to " if match["dash"] else "")
 
 
 def _rating(match: Match) -> str:
@@ -132,8 +132,9 @@ RULES: tuple[Rule, ...] = (
         {"4.5/5 stars": "four point five out of five stars"},
     ),
     Rule(
-        number_then(" /"),
-        r"(?:(?P<whole>\d{1,4})\s)?(?P<top>\d{1,3})/(?P<bottom>\d{1,4})(?:th|TH|rd|RD|nd|ths|rds)?(?![\w/])(?!\.\d)",
+        number_then(" /-"),
+        r"(?:(?P<whole>\d{1,4})(?:\s|-(?=\d{1,2}/(?:2|3|4|8|16|32)(?!\d))))?(?P<top>\d{1,3})/(?P<bottom>\d{1,4})"
+        r"(?:th|TH|rd|RD|nd|ths|rds)?(?![\w/]|\.\d)(?P<dash>\s?[-–]\s?(?=\d))?",
         _fraction,
         {
             "half is 1/2, not 3/4": "half is one half, not three quarters",
@@ -141,6 +142,7 @@ RULES: tuple[Rule, ...] = (
             "1/4th": "one quarter",
             "3 5/2": "three and five halves",
             "31/32": "thirty one thirty seconds",
+            "1 1/2-2 and 2-3/4 cups": "one and a half to two and two and three quarters cups",
         },
     ),
     # ordinals

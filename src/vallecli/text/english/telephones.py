@@ -232,8 +232,14 @@ RULES: tuple[Rule, ...] = (
             "a Boeing 747": "a Boeing seven forty seven",
             "Airbus A380": "Airbus ay three eighty",
         },
-        after=r"\b(?:[Rr]oom|[Ss]uite|Apartment|Boeing|Airbus|Interstate|Highway|Route|Gate|[Bb]us|Studio|[Pp]ort"
+        after=r"\b(?:[Rr]oom|[Ss]uite|Apartment|Boeing|Airbus|Interstate|Highway|Route|Gate|[Bb]us|Studio|[Pp]ort|Form"
         r"|RTX|GTX|RX|RFC|IEEE) ",
+    ),
+    Rule(
+        number_then(" -"),
+        r"(?P<form>1040|1099)(?=[ -](?:forms?|[A-Z]{1,4})\b)",
+        lambda match: pairs(match["form"]),
+        {"a 1099 form": "a ten ninety nine form"},
     ),
     # addresses of computers, hashes
     Rule(

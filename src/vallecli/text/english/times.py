@@ -73,7 +73,7 @@ def _seconds(match: Match) -> str | None:
 def _from_to(match: Match) -> str:
     """Return the two times of a range, each read by the rules for a time."""
     first, last = (_one(text, match.string[match.end() :][:20]) for text in (match["first"], match["last"]))
-    return f"{first} to {last}"
+    return f"{first} to {last.rstrip('.')} {_zone(match['zone'])}" if match["zone"] else f"{first} to {last}"
 
 
 def _one(text: str, following: str) -> str:
@@ -128,7 +128,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         number_then(":. a"),
-        rf"(?P<first>{TIME}){DASH}(?P<last>{TIME}|\d{{1,2}}(?=\s?{HALF}))(?!\w)",
+        rf"(?P<first>{TIME}){DASH}(?P<last>{TIME}|\d{{1,2}}(?=\s?{HALF})){ZONE}?(?!\w)",
         _from_to,
         {
             "9am-5pm": "nine ay m to five p m",
@@ -139,9 +139,9 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         number_then(":-– "),
-        rf"(?P<first>\d{{1,2}}(?::[0-5]\d)?){DASH}(?P<last>{TIME})(?!\w)",
+        rf"(?P<first>\d{{1,2}}(?::[0-5]\d)?){DASH}(?P<last>{TIME}){ZONE}?(?!\w)",
         _from_to,
-        {"9-5pm": "nine to five p m", "from 5:30-7 p.m. today": "from five thirty to seven p m today"},
+        {"9-5pm est": "nine to five p m E S T", "from 5:30-7 p.m. today": "from five thirty to seven p m today"},
     ),
     Rule(
         number_then(":."),
