@@ -57,6 +57,7 @@ ALLOWED = {
     "text/ipa_ja.py": "front end of one family",
     "text/ipa_zh.py": "front end of one family",
     "text/espeak.py": "front end of one family",
+    "text/english/units.py": "the prefix nano",
     "text/amphion_v2.py": "front end of one family",
     "text/ecker.py": "front end of one family",
 }
