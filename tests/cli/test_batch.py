@@ -168,6 +168,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(batch) -> None:
         "refused\t00003\tcannot open none.wav: no such file or directory",
     ]
     assert "2 of 3 rows to speak, about 2 s of audio" in ran.err
+    assert "row 3: Check the name of the recording and its permissions.\n" in ran.err
     assert not Path("out").exists()
     batch(TWO)
     summary = json.loads(batch([*TWO, {"text": "Hi."}], "--dry-run", "--json").out)

@@ -137,6 +137,12 @@ def print_plan(plan: Plan, status: PlanStatus, records: Sequence[Record], report
     for entry in entries:
         detail = entry.get("error", {}).get("message") or f"{entry['output']}\t{entry['seconds']}"
         write_line(f"{entry['state']}\t{entry['id']}\t{detail}")
+    hints: dict[str, str] = {}
+    for refused in plan.refused:
+        error = Failure.of(refused.error)
+        hints.setdefault(hint_of(error.code, error.hint), _label(refused.number, refused.id))
+    for hint, first in hints.items():
+        reporter.info(f"{first}: {hint}")
     unknown = "the time it takes is known after the first rows"
     time_ = unknown if factor is None else f"about {estimate['seconds']:.0f} s"
     reporter.info(f"{len(status.todo)} of {len(entries)} rows to speak, about {seconds:.0f} s of audio: {time_}")
