@@ -17,7 +17,7 @@ from vallecli.checkpoints import download, exchange, hub, local
 from vallecli.checkpoints.download import Waits
 from vallecli.checkpoints.exchange import Answer, Failed, Pace
 from vallecli.checkpoints.spec import CheckpointSpec, File, Source
-from vallecli.errors import AccessDenied, CheckpointError, DamagedCheckpoint, SourceGone, Unreachable
+from vallecli.errors import AccessDenied, CheckpointError, DamagedCheckpoint, SourceGone, Unreachable, UsageError
 
 pytestmark = pytest.mark.loopback
 
@@ -263,6 +263,24 @@ def test_credentials_are_not_shown_by_errors(server: ScriptedServer, by_url: Che
 def test_a_token_that_cannot_be_sent_is_an_error_without_the_token(spec, monkeypatch, token: str) -> None:
     monkeypatch.setenv("HF_TOKEN", token)
     assert "hf_" not in fails(spec).message
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["junk", "http://[::1", "http://127.0.0.1:99999", "file:///etc", "http://\x1b[2J/"]
+)
+def test_an_endpoint_that_is_no_web_address_is_a_usage_error(spec, monkeypatch, endpoint: str) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", endpoint)
+    with pytest.raises(UsageError, match="HF_ENDPOINT") as caught:
+        hub.pull(spec, report=print)
+    assert caught.value.message.isprintable()
+
+
+def test_an_invalid_proxy_is_an_error_without_its_credentials(by_url, monkeypatch) -> None:
+    from huggingface_hub import close_session
+
+    close_session()
+    monkeypatch.setenv("http_proxy", "socks9://user:secret@127.0.0.1")
+    assert "secret" not in fails(by_url, Unreachable).message
 
 
 # Redirects

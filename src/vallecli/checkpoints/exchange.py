@@ -83,9 +83,7 @@ class Exchange:
         self._pace = pace
         self._items: queue.Queue[Any] = queue.Queue(QUEUED)
         self._stopped = threading.Event()
-        from huggingface_hub import get_session
-
-        arguments = (get_session(), method, url, dict(headers))
+        arguments = (_client(), method, url, dict(headers))
         threading.Thread(target=self._run, args=arguments, daemon=True).start()
         status, answered = self._next()
         self.answer = Answer(status, answered, url)
@@ -132,6 +130,16 @@ class Exchange:
             except queue.Full:
                 continue
         return False
+
+
+def _client() -> Any:
+    """Return the client of huggingface_hub. Raises Failed if its settings, such as a proxy, are invalid."""
+    from huggingface_hub import get_session
+
+    try:
+        return get_session()
+    except Exception as error:  # of several libraries
+        raise Failed(f"the network settings are invalid: {reason(error)}", final=True) from error
 
 
 def request(

@@ -20,7 +20,7 @@ from huggingface_hub import constants, get_token
 from vallecli.checkpoints import cache, disk, download, exchange, local
 from vallecli.checkpoints.exchange import Failed, Refused
 from vallecli.checkpoints.local import InstalledCheckpoint, LocalFile
-from vallecli.checkpoints.spec import COMMIT, CheckpointSpec, File, Source
+from vallecli.checkpoints.spec import COMMIT, CheckpointSpec, File, Source, is_url
 from vallecli.errors import (
     AccessDenied,
     CheckpointError,
@@ -28,8 +28,11 @@ from vallecli.errors import (
     MissingCheckpoint,
     SourceGone,
     Unreachable,
+    UsageError,
 )
+from vallecli.printable import public_url
 
+DEFAULT_ENDPOINT = "https://huggingface.co"
 PREFIXES = {"model": "", "dataset": "datasets/", "space": "spaces/"}  # of repositories in URLs of the hub
 
 Report = Callable[[str], object]
@@ -143,8 +146,11 @@ def _remove(spec: CheckpointSpec) -> bool:
 
 
 def _endpoint() -> str:
-    # The client reads the variable once, when it is imported.
-    return (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+    """Return the address of the hub. Raises UsageError if it cannot be one."""
+    endpoint = (os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
+    if not is_url(endpoint):
+        raise UsageError(f"HF_ENDPOINT is {public_url(endpoint)!r}, which is no web address", "Correct or unset it.")
+    return endpoint
 
 
 def _url(source: Source, file: File, revision: str) -> str:

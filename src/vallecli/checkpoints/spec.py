@@ -79,7 +79,7 @@ class Source:
             raise ValueError(f"repo {self.repo!r} is not of the form owner/name")
         if not REVISION.fullmatch(self.revision) or ".." in self.revision or len(self.revision) > MAX_NAME:
             raise ValueError(f"revision {self.revision!r} is not a commit, a branch or a tag")
-        if self.url and not _is_url(self.url):
+        if self.url and not is_url(self.url):
             raise ValueError(f"url {public_url(self.url)!r} is not a web address")
         if self.repo_type not in REPO_TYPES:
             raise ValueError(f"repo_type {self.repo_type!r} is not one of {', '.join(REPO_TYPES)}")
@@ -100,7 +100,8 @@ def _is_repo(repo: str) -> bool:
     return REPO.fullmatch(repo) is not None and not forbidden and len(repo) <= MAX_NAME
 
 
-def _is_url(url: str) -> bool:
+def is_url(url: str) -> bool:
+    """Return whether a text is the address of a web server, in ASCII."""
     try:
         parts = urlsplit(url)
         valid_port = parts.port is None or parts.port > 0
