@@ -2,64 +2,31 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 from vallecli.text.english.rules import Match, Rule, any_of, stop
 
 TITLES = {  # before a name; their dot does not end a sentence
-    **{"Dr": "Doctor", "Mr": "Mister", "Mrs": "Missus", "Ms": "Miz", "Mx": "Mix", "Prof": "Professor"},
+    **{"Dr": "Doctor", "Mr": "Mister", "Mrs": "Missus", "Ms": "Ms", "Mx": "Mix", "Prof": "Professor"},
     **{"Rev": "Reverend", "Gen": "General", "Col": "Colonel", "Capt": "Captain", "Lt": "Lieutenant", "Cpl": "Corporal"},
     **{"Sgt": "Sergeant", "Gov": "Governor", "Sen": "Senator", "Rep": "Representative", "Hon": "Honorable"},
     **{"Pres": "President", "Fr": "Father", "Maj": "Major", "Adm": "Admiral", "Cmdr": "Commander", "Pvt": "Private"},
     **{"Supt": "Superintendent", "Insp": "Inspector", "Messrs": "Messieurs", "Det": "Detective", "Msgr": "Monsignor"},
 }
-NO_DOT = (
-    "Dr",
-    "Mr",
-    "Mrs",
-    "Ms",
-    "Prof",
-    "Lt",
-    "Sgt",
-    "Capt",
-    "Gov",
-    "Cpl",
-    "Rev",
-    "Messrs",
-)  # also written without it
+# Titles that are also written without the dot.
+NO_DOT = ("Dr", "Mr", "Mrs", "Ms", "Prof", "Lt", "Sgt", "Capt", "Gov", "Cpl", "Rev", "Messrs")
 EXPANSIONS = {  # with a dot, which can also end a sentence
     **{"etc": "et cetera", "vs": "versus", "approx": "approximately", "dept": "department", "Dept": "Department"},
-    **{
-        "Jr": "Junior",
-        "Sr": "Senior",
-        "Esq": "Esquire",
-        "Inc": "Incorporated",
-        "Ltd": "Limited",
-        "Corp": "Corporation",
-    },
+    **{"Jr": "Junior", "Sr": "Senior", "Esq": "Esquire", "Inc": "Incorporated", "Ltd": "Limited"},
+    **{"Corp": "Corporation"},
     **{"Bros": "Brothers", "Co": "Company", "Assn": "Association", "Univ": "University", "Intl": "International"},
     **{"ext": "extension", "misc": "miscellaneous", "govt": "government", "Govt": "Government", "esp": "especially"},
-    **{
-        "a.k.a": "also known as",
-        "et al": "and others",
-        "cf": "compare",
-        "viz": "namely",
-        "ca": "circa",
-        "incl": "including",
-    },
-    **{
-        "excl": "excluding",
-        "max": "maximum",
-        "avg": "average",
-        "Attn": "Attention",
-        "attn": "attention",
-    },
-    **{
-        "tel": "telephone",
-        "Tel": "Telephone",
-        "resp": "respectively",
-        "feat": "featuring",
-        "ibid": "ibidem",
-        "est": "established",
-    },
+    **{"a.k.a": "also known as", "et al": "and others", "cf": "compare", "viz": "namely", "ca": "circa"},
+    **{"incl": "including"},
+    **{"excl": "excluding", "max": "maximum", "avg": "average", "Attn": "Attention", "attn": "attention"},
+    **{"tel": "telephone", "Tel": "Telephone", "resp": "respectively", "feat": "featuring", "ibid": "ibidem"},
+    **{"est": "established"},
     **{"hrs": "hours", "mins": "minutes", "secs": "seconds", "yrs": "years", "lbs": "pounds", "wks": "weeks"},
     **{"Gov't": "Government", "gov't": "government", "int'l": "international", "Int'l": "International"},
     **{"Mgr": "Manager", "Asst": "Assistant", "asst": "assistant", "mgr": "manager", "Mfg": "Manufacturing"},
@@ -70,61 +37,29 @@ BEFORE_NUMBERS = {  # "No. 5", "p. 12"
     **{"sect": "section", "eq": "equation", "eqs": "equations", "art": "article", "tab": "table", "app": "appendix"},
     **{"para": "paragraph", "paras": "paragraphs", "op": "opus", "ver": "version", "v": "verse", "vv": "verses"},
     **{"c": "circa", "b": "born", "d": "died", "ex": "exercise", "ed": "edition", "lvl": "level", "qty": "quantity"},
-    **{
-        "ep": "episode",
-        "ff": "following",
-        "min": "minimum",
-        "max": "maximum",
-        "tel": "telephone",
-        "ref": "reference",
-        "nr": "number",
-        "pt": "part",
-    },
+    **{"ep": "episode", "ff": "following", "min": "minimum", "max": "maximum", "tel": "telephone", "ref": "reference"},
+    **{"nr": "number", "pt": "part"},
 }
 SLASHED = {
     **{"w/o": "without", "b/c": "because", "c/o": "care of", "n/a": "not applicable", "N/A": "not applicable"},
-    **{
-        "and/or": "and or",
-        "he/she": "he or she",
-        "she/he": "she or he",
-        "his/her": "his or her",
-        "him/her": "him or her",
-    },
-    **{
-        "s/he": "she or he",
-        "I/O": "I O",
-        "i/o": "I O",
-        "TCP/IP": "T C P I P",
-        "AC/DC": "ay C D C",
-        "R/W": "R W",
-        "A/C": "ay C",
-    },
+    **{"and/or": "and or", "he/she": "he or she", "she/he": "she or he", "his/her": "his or her"},
+    **{"him/her": "him or her"},
+    **{"s/he": "she or he", "I/O": "I O", "i/o": "I O", "TCP/IP": "T C P I P", "AC/DC": "ay C D C", "R/W": "R W"},
+    **{"A/C": "ay C"},
     **{"a/c": "account", "km/hr": "kilometers per hour", "HIV/AIDS": "H I V Aids"},
 }
 WORDS = {  # in any place, without a dot
-    **{
-        "vs": "versus",
-        "etc": "et cetera",
-        "approx": "approximately",
-        "tv": "T V",
-        "tvs": "T V's",
-        "aka": "also known as",
-        "pH": "p H",
-    },
+    **{"vs": "versus", "etc": "et cetera", "approx": "approximately", "tv": "T V", "tvs": "T V's"},
+    **{"aka": "also known as", "pH": "p H"},
     **{"mph": "miles per hour", "mpg": "miles per gallon", "kph": "kilometers per hour", "rpm": "R P M"},
     **{"Jr": "Junior", "Bros": "Brothers", "cf": "compare", "dept": "department", "govt": "government"},
+    **dict.fromkeys(("Wi-Fi", "Wi-fi", "wi-fi", "WI-FI"), "Wye Fi"),  # as CMUdict reads Wye and Fi
 }
 PER = {"hr": "hour", "mo": "month", "wk": "week", "yr": "year", "sec": "second", "min": "minute"}
 LABELS = {  # before a colon
     **{"Attn": "Attention", "Tel": "Telephone", "Ext": "Extension", "Dept": "Department", "Apt": "Apartment"},
-    **{
-        "Qty": "Quantity",
-        "Ref": "Reference",
-        "Avg": "Average",
-        "Max": "Maximum",
-        "Min": "Minimum",
-        "Temp": "Temperature",
-    },
+    **{"Qty": "Quantity", "Ref": "Reference", "Avg": "Average", "Max": "Maximum", "Min": "Minimum"},
+    **{"Temp": "Temperature"},
 }
 
 
@@ -141,9 +76,9 @@ def _before_number(match: Match) -> str:
     return f"{word if match['word'].islower() or word == 'number' else word.capitalize()} "
 
 
-def _keys(words: object) -> tuple[str, ...]:
+def _keys(words: Iterable[str]) -> tuple[str, ...]:
     """Return the keys of abbreviations: the first run of letters of each."""
-    return tuple({str(word).replace("'", ".").replace("/", ".").split(".")[0].split()[0].lower() for word in words})  # type: ignore[attr-defined]
+    return tuple({re.split("[^A-Za-z]", word)[0].lower() for word in words})
 
 
 RULES: tuple[Rule, ...] = (
@@ -252,6 +187,6 @@ RULES: tuple[Rule, ...] = (
         _keys(WORDS),
         rf"(?P<word>{any_of(WORDS)})\b(?!\.[A-Za-z]|')",
         lambda match: WORDS[match["word"]],
-        {"cats vs dogs, etc": "cats versus dogs, et cetera", "on tv": "on T V"},
+        {"cats vs dogs, etc": "cats versus dogs, et cetera", "on tv": "on T V", "by Wi-Fi": "by Wye Fi"},
     ),
 )

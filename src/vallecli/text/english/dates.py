@@ -224,7 +224,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         number_then(" a-/"),
-        rf"(?P<day>{DAY})(?:{TH}?(?:\s(?:of\s)?|-)|/)(?P<month>{ANY_MONTH})(?:,?\s(?P<year>{YEAR}|'\d\d\b)|[-/](?P<year2>{YEAR}|\d\d\b))?"
+        rf"(?P<day>{DAY})(?:{TH}?(?:\s(?:of\s)?|-)|/)(?P<month>{ANY_MONTH})"
+        rf"(?:,?\s(?P<year>{YEAR}|'\d\d\b)|[-/](?P<year2>{YEAR}|\d\d\b))?"
         r"(?![a-z]|['-]\w|\s[A-Z][a-z]+\s(?:St|Ave|Rd)\b)",
         _day_first,
         {

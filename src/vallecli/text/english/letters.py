@@ -20,12 +20,13 @@ READ_AS_WORDS = frozenset(
 RESPELLINGS = {
     **{"JPEG": "jay peg", "MPEG": "em peg", "JSON": "Jason", "CUDA": "Cooda", "YAML": "Yammel", "SCSI": "scuzzy"},
     **{"IEEE": "I triple E", "NAACP": "N double ay C P", "GUI": "gooey", "HIPAA": "hippa", "CERN": "Sern"},
-    **{"WYSIWYG": "wizzywig", "NOAA": "Noah", "ASCII": "askey"},
+    **{"WYSIWYG": "wizzy wig", "NOAA": "Noah", "ASCII": "askie"},
     **{"AAA": "triple ay", "AKA": "also known as", "NCAA": "N C double ay"},
 }
 # Also words, but in capitals within other text they are read letter by letter.
 SPELLED = re.compile(
-    "ADD|AGI|AIM|ALS|AMD|ASL|BMI|CAD|CEO|CIO|CIS|CGI|COD|COO|CPI|DEA|EEG|ETA|FYI|GDP|GPS|IDE|IMO|JFK|LAX|LOL|MGM|MIA|NGO|POW|RAF|REM|SEO|DOT|EMT|EPA|ERA|ESL|FHA|GED|GIS|HIV|HMO|ICU|IED|IOS|IRA|ISP|LED|MIT|"
+    "ADD|AGI|AIM|ALS|AMD|ASL|BMI|CAD|CEO|CIO|CIS|CGI|COD|COO|CPI|DEA|EEG|ETA|FYI|GDP|GPS|IDE|IMO|JFK|LAX|LOL|MGM|"
+    "MIA|NGO|POW|RAF|REM|SEO|DOT|EMT|EPA|ERA|ESL|FHA|GED|GIS|HIV|HMO|ICU|IED|IOS|IRA|ISP|LED|MIT|"
     "MRI|MSN|NBA|NOS|NSA|OCD|OED|POS|PTA|RIP|ROI|SAT|SEC|SOS|SUV|TIA|UPS|USA|VAT|VIP|WHO|WTO"
 )
 # Words of two letters that are emphasized in capitals; other two letters are spelled.
@@ -68,7 +69,8 @@ LETTERED = (  # nouns before the letter A
 # A run of characters that has a digit is a code (1-800-GO-2-HAUL) and stays, as does ASP.NET.
 IN_CAPITALS = re.compile(r"(?:(?<=\s)|^)(?=\D{0,20}\d)[^\s,;]+|(?<![A-Za-z'.])[A-Z][A-Z']*(?![A-Z']|\.[A-Z])")
 UNPRONOUNCEABLE = re.compile(
-    r"[^AEIOUY]{4}|[^AEIOUY]{3}$|^(?!STR|SCR|SPR|THR|SCH|CHR|SPL|PHR|SHR)[^AEIOUY]{3}|^([^AEIOUY])\1|AA|UU|II|^[^AEIOU]+$"
+    r"[^AEIOUY]{4}|[^AEIOUY]{3}$|AA|UU|II|^[^AEIOU]+$"
+    r"|^(?!STR|SCR|SPR|THR|SCH|CHR|SPL|PHR|SHR)[^AEIOUY]{3}|^([^AEIOUY])\1"
 )
 MIN_WORD = 5  # letters; shorter acronyms are rarely read as words
 MAX_WORD = 8  # letters; no acronym is as long as MISANTHROPY

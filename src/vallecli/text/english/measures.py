@@ -124,7 +124,8 @@ RULES: tuple[Rule, ...] = (
     # angles and places
     Rule(
         number_then(".° ,"),
-        rf"(?P<degrees>{AMOUNT})\s?°\s?(?:(?P<minutes>{AMOUNT})\s?['′]\s?)?(?:(?P<seconds>{AMOUNT})\s?(?:\"|'')\s?)?(?P<direction>[NSEW])\b",
+        rf"(?P<degrees>{AMOUNT})\s?°\s?(?:(?P<minutes>{AMOUNT})\s?['′]\s?)?"
+        rf"(?:(?P<seconds>{AMOUNT})\s?(?:\"|'')\s?)?(?P<direction>[NSEW])\b",
         _coordinates,
         {
             "45° N": "forty five degrees north",
@@ -189,7 +190,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         number_then(" a.,x×"),
         rf"{AMOUNT}\s?(?P<first>mm|cm|m|km|ft|in|yd|px)?\s?[x×]\s?{AMOUNT}(?:\s?(?:(?P=first))?\s?[x×]\s?{AMOUNT})?"
-        rf"(?:\s?(?P<unit>(?:mm|cm|m|km|ft|yd|px)(?![\w'])|(?:mm|cm|m|km|ft|yd|px)(?=[23²³])|(?P=first)){POWER})(?![\w'])",
+        rf"(?:\s?(?P<unit>(?:mm|cm|m|km|ft|yd|px)(?![\w'])"
+        rf"|(?:mm|cm|m|km|ft|yd|px)(?=[23²³])|(?P=first)){POWER})(?![\w'])",
         _dimensions,
         {
             "2x8 m2": "two by eight square meters",
@@ -206,7 +208,7 @@ RULES: tuple[Rule, ...] = (
     # k, M, bn and x after a number
     Rule(
         number_then("a"),
-        r"(?P<number>[248])K(?=@|\s(?:[Tt][Vv]s?|video|videos|resolution|monitor|monitors|display|displays|screen|screens|UHD|movie|footage|camera)\b)",
+        r"(?P<number>[248])K(?=@|\s(?:[Tt][Vv]|video|resolution|monitor|display|screen|UHD|movie|footage|camera)s?\b)",
         lambda match: f"{number(match['number'])} K",
         {"a 4K TV": "a four K T V", "4K@60Hz": "four K at sixty hertz"},
     ),
@@ -224,7 +226,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         number_then("a.,-–"),
-        rf"{LOW}(?P<number>{AMOUNT})(?P<scale>[kKM]|mn|mln|bn|BN|Bn|tn|trn|MM|(?<=\.\d)B|(?<=\.\d\d)B|B(?=\+?\s[a-z]))(?![\w'])",
+        rf"{LOW}(?P<number>{AMOUNT})"
+        r"(?P<scale>[kKM]|mn|mln|bn|BN|Bn|tn|trn|MM|(?<=\.\d)B|(?<=\.\d\d)B|B(?=\+?\s[a-z]))(?![\w'])",
         _scaled,
         {
             "10k followers": "ten thousand followers",
@@ -289,7 +292,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         number_then(" -/"),
-        rf"(?:(?P<whole>\d{{1,3}})[\s-])?(?P<top>\d{{1,3}})/(?P<bottom>\d{{1,3}})[\s-]?(?P<unit>{UNIT}|in(?=\.)|\"(?=\s|$)){DOT}(?![\w/'])",
+        rf"(?:(?P<whole>\d{{1,3}})[\s-])?(?P<top>\d{{1,3}})/(?P<bottom>\d{{1,3}})[\s-]?"
+        rf"(?P<unit>{UNIT}|in(?=\.)|\"(?=\s|$)){DOT}(?![\w/'])",
         _fraction_of,
         {
             "1/2 tsp salt": "one half teaspoon salt",
@@ -300,7 +304,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         NUMBER,
-        rf"{LOW}(?P<number>{AMOUNT})(?P<between>[\s-]?)(?P<unit>{UNIT}){POWER}(?:\s?/\s?(?P<per>{PER}){PER_POWER})?{DOT}(?![\w']|\^)",
+        rf"{LOW}(?P<number>{AMOUNT})(?P<between>[\s-]?)(?P<unit>{UNIT}){POWER}"
+        rf"(?:\s?/\s?(?P<per>{PER}){PER_POWER})?{DOT}(?![\w']|\^)",
         _measure,
         {
             "5 km, 10kg and 1 mi": "five kilometers, ten kilograms and one mile",

@@ -12,21 +12,8 @@ DETERMINER = re.compile(
 )
 # Words after an amount that are no noun: "the $5 I lent", "a 5 km long road".
 NO_NOUN = (
-    *(
-        "a",
-        "about",
-        "above",
-        "across",
-        "after",
-        "again",
-        "against",
-        "ago",
-        "all",
-        "almost",
-        "alone",
-        "along",
-        "already",
-    ),
+    *("a", "about", "above", "across", "after", "again", "against", "ago", "all", "almost", "alone", "along"),
+    *("already",),
     *("also", "although", "always", "am", "among", "an", "and", "annually", "apart", "apiece", "are", "around", "as"),
     *("at", "away", "back", "be", "because", "been", "before", "behind", "below", "between", "beyond", "both", "but"),
     *("by", "came", "can", "come", "comes", "could", "daily", "deep", "did", "do", "does", "down", "downstream", "due"),

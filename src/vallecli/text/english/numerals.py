@@ -83,7 +83,6 @@ COMPARISONS = {
     **{"=>": ",", "->": ",", "<-": ",", "-->": ",", ":=": "is", "+=": "plus equals", "-=": "minus equals"},
     **{"<<": ",", ">>": ",", ">>>": ","},
 }
-OPERATORS = {"+": "plus", "*": "times", "×": "times", "-": "minus", "−": "minus", "/": "divided by", "÷": "divided by"}
 
 
 def _less(match: Match) -> str:

@@ -15,21 +15,10 @@ STREETS = {
     **{"Fwy": "Freeway", "Tpke": "Turnpike", "Trl": "Trail", "Plz": "Plaza", "Aly": "Alley", "Xing": "Crossing"},
     **{"Brg": "Bridge", "Hts": "Heights", "Gdns": "Gardens", "Cres": "Crescent", "Way": "Way", "Street": "Street"},
     **{"Avenue": "Avenue", "Road": "Road", "Lane": "Lane", "Drive": "Drive", "Court": "Court", "Place": "Place"},
-    **{
-        "Terrace": "Terrace",
-        "Circle": "Circle",
-        "Square": "Square",
-        "Trail": "Trail",
-        "Plaza": "Plaza",
-        "Alley": "Alley",
-    },
-    **{
-        "Crescent": "Crescent",
-        "Boulevard": "Boulevard",
-        "Parkway": "Parkway",
-        "Broadway": "Broadway",
-        "Highway": "Highway",
-    },
+    **{"Terrace": "Terrace", "Circle": "Circle", "Square": "Square", "Trail": "Trail", "Plaza": "Plaza"},
+    **{"Alley": "Alley"},
+    **{"Crescent": "Crescent", "Boulevard": "Boulevard", "Parkway": "Parkway", "Broadway": "Broadway"},
+    **{"Highway": "Highway"},
 }
 ALWAYS_STREETS = (
     "Ave",
@@ -50,15 +39,8 @@ ALWAYS_STREETS = (
 )
 PARTS = {  # before a number or a letter
     **{"Apt": "Apartment", "apt": "apartment", "Ste": "Suite", "Bldg": "Building", "bldg": "building", "Fl": "Floor"},
-    **{
-        "Rm": "Room",
-        "rm": "room",
-        "Hwy": "Highway",
-        "Rte": "Route",
-        "Rt": "Route",
-        "Dept": "Department",
-        "Blk": "Block",
-    },
+    **{"Rm": "Room", "rm": "room", "Hwy": "Highway", "Rte": "Route", "Rt": "Route", "Dept": "Department"},
+    **{"Blk": "Block"},
 }
 PLACES = {
     "St": "Saint",
@@ -88,32 +70,22 @@ STATES = {
 }
 DOTTED_STATES = {
     **{"Ala": "Alabama", "Ariz": "Arizona", "Ark": "Arkansas", "Calif": "California", "Colo": "Colorado"},
-    **{
-        "Conn": "Connecticut",
-        "Del": "Delaware",
-        "Fla": "Florida",
-        "Ga": "Georgia",
-        "Ill": "Illinois",
-        "Ind": "Indiana",
-    },
+    **{"Conn": "Connecticut", "Del": "Delaware", "Fla": "Florida", "Ga": "Georgia", "Ill": "Illinois"},
+    **{"Ind": "Indiana"},
     **{"Kan": "Kansas", "Ky": "Kentucky", "La": "Louisiana", "Md": "Maryland", "Mass": "Massachusetts"},
     **{"Mich": "Michigan", "Minn": "Minnesota", "Miss": "Mississippi", "Mo": "Missouri", "Mont": "Montana"},
     **{"Neb": "Nebraska", "Nev": "Nevada", "N.H": "New Hampshire", "N.J": "New Jersey", "N.M": "New Mexico"},
     **{"N.Y": "New York", "N.C": "North Carolina", "N.D": "North Dakota", "Okla": "Oklahoma", "Ore": "Oregon"},
-    **{
-        "Pa": "Pennsylvania",
-        "R.I": "Rhode Island",
-        "S.C": "South Carolina",
-        "S.D": "South Dakota",
-        "Tenn": "Tennessee",
-    },
+    **{"Pa": "Pennsylvania", "R.I": "Rhode Island", "S.C": "South Carolina", "S.D": "South Dakota"},
+    **{"Tenn": "Tennessee"},
     **{"Tex": "Texas", "Vt": "Vermont", "Va": "Virginia", "Wash": "Washington", "W.Va": "West Virginia"},
     **{"Wis": "Wisconsin", "Wyo": "Wyoming", "Ont": "Ontario", "Que": "Quebec"},
 }
 # Codes that are also words in capitals ("Cash, OR credit") need a ZIP code or one of these cities before them.
 WORD_CODES = ("HI", "IN", "ME", "OH", "OK", "OR", "ON", "MA", "PA", "LA", "ID")
 CITIES = (
-    "Portland|Salem|Eugene|Bend|Medford|Ashland|Beaverton|Corvallis|Hillsboro|Gresham|Columbus|Cleveland|Cincinnati|Toledo|Akron|"
+    "Portland|Salem|Eugene|Bend|Medford|Ashland|Beaverton|Corvallis|Hillsboro|Gresham|Columbus|Cleveland|Cincinnati|"
+    "Toledo|Akron|"
     "Dayton|Canton|Youngstown|Indianapolis|Bloomington|Gary|Evansville|Muncie|Fort Wayne|South Bend|Lafayette|Tulsa|"
     "Norman|Stillwater|Edmond|Oklahoma City|Honolulu|Hilo|Kahului|Bangor|Augusta|Lewiston|Toronto|Ottawa|Hamilton|"
     "London|Windsor|Kingston|Waterloo|Mississauga|Boston|Cambridge|Worcester|Springfield|Salem|Lowell|Amherst|Concord|"
@@ -162,7 +134,8 @@ RULES: tuple[Rule, ...] = (
     # house number, street
     Rule(
         number_then(" a"),
-        rf"(?P<house>\d{{1,5}})(?P<letter>[A-D]?)\s(?P<front>{DIRECTION}\s)?(?P<name>(?:{NAME}\s){{1,3}}?)(?P<street>{STREET})"
+        rf"(?P<house>\d{{1,5}})(?P<letter>[A-D]?)\s(?P<front>{DIRECTION}\s)?"
+        rf"(?P<name>(?:{NAME}\s){{1,3}}?)(?P<street>{STREET})"
         rf"(?![a-z'])(?:\s(?P<side>{DIRECTION})(?![\w']))?",
         _address,
         {
@@ -229,7 +202,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         ("st", "dr"),
-        rf"(?P<street>(?:St|Dr)(?:\.{SENTENCE_END}|\b(?=[,;:)]|\s?$|\s(?:[a-z\d]|{SENTENCE_OPENERS}\b))|\.(?=\s[a-z]|,)))",
+        rf"(?P<street>(?:St|Dr)(?:\.{SENTENCE_END}"
+        rf"|\b(?=[,;:)]|\s?$|\s(?:[a-z\d]|{SENTENCE_OPENERS}\b))|\.(?=\s[a-z]|,)))",
         _street,
         {
             "on Elm St. The house": "on Elm Street. The house",

@@ -31,14 +31,8 @@ BOOKS = (
 SHORT_BOOKS = {
     **{"Gen": "Genesis", "Ex": "Exodus", "Exod": "Exodus", "Lev": "Leviticus", "Num": "Numbers", "Deut": "Deuteronomy"},
     **{"Josh": "Joshua", "Judg": "Judges", "Sam": "Samuel", "Chron": "Chronicles", "Neh": "Nehemiah", "Ps": "Psalm"},
-    **{
-        "Prov": "Proverbs",
-        "Eccl": "Ecclesiastes",
-        "Isa": "Isaiah",
-        "Jer": "Jeremiah",
-        "Ezek": "Ezekiel",
-        "Dan": "Daniel",
-    },
+    **{"Prov": "Proverbs", "Eccl": "Ecclesiastes", "Isa": "Isaiah", "Jer": "Jeremiah", "Ezek": "Ezekiel"},
+    **{"Dan": "Daniel"},
     **{"Hos": "Hosea", "Mic": "Micah", "Zech": "Zechariah", "Mal": "Malachi", "Matt": "Matthew", "Mk": "Mark"},
     **{"Lk": "Luke", "Jn": "John", "Rom": "Romans", "Cor": "Corinthians", "Gal": "Galatians", "Eph": "Ephesians"},
     **{"Phil": "Philippians", "Col": "Colossians", "Thess": "Thessalonians", "Tim": "Timothy", "Heb": "Hebrews"},

@@ -19,8 +19,8 @@ ROMANS = tuple(
 # Names that number their bearers: "Elizabeth II" is "the second".
 RULERS = (
     "Adrian|Albert|Alexander|Alfonso|Alfred|Andrew|Anne|Anthony|Arthur|Artaxerxes|Augustus|Baldwin|Benedict|Boniface|"
-    "Carl|Carlos|Catherine|Charles|Christian|Clement|Constantine|Darius|David|Edgar|Edmund|Edward|Elizabeth|Eric|Ernest|"
-    "Felipe|Ferdinand|Francis|Franz|Frederick|Friedrich|George|Gregory|Gustav|Haakon|Harald|Harold|Henri|Henry|Honorius|"
+    "Carl|Catherine|Charles|Christian|Clement|Constantine|Darius|David|Edgar|Edmund|Edward|Elizabeth|Eric|Ernest|"
+    "Felipe|Ferdinand|Francis|Franz|Frederick|Friedrich|George|Gregory|Gustav|Harald|Harold|Henri|Henry|Honorius|"
     "Innocent|Ivan|James|Jean|Joan|John|John Paul|Joseph|Juan|Juan Carlos|Julius|Justin|Justinian|Karl|Kenneth|"
     "Leo|Leopold|Louis|Ludwig|Malcolm|Manuel|Margaret|Maria|Marie|Mary|Matthew|Maximilian|Michael|Mohammed|Mehmed|"
     "Murad|Napoleon|Nicholas|Olaf|Otto|Paul|Pedro|Peter|Philip|Philippe|Pius|Ptolemy|Ramesses|Ramses|Richard|Robert|"
@@ -30,51 +30,13 @@ RULERS = (
 SURE = "Elizabeth|Henry|Louis|George|Edward|Richard|Charles|James|William|Philip|Pius|Napoleon|Nicholas|Wilhelm|Francis"
 CROWNS = "King|Queen|Pope|Emperor|Empress|Tsar|Czar|Kaiser|Prince|Duke|Sultan|Pharaoh|Saint|St|Shah|Popes|Kings"
 NOUNS = (
-    *(
-        "chapter",
-        "part",
-        "act",
-        "scene",
-        "volume",
-        "vol",
-        "ch",
-        "book",
-        "section",
-        "war",
-        "article",
-        "type",
-        "phase",
-        "class",
-    ),
+    *("chapter", "part", "act", "scene", "volume", "vol", "ch", "book", "section", "war", "article", "type", "phase"),
+    *("class",),
     *("level", "stage", "title", "season", "episode", "figure", "table", "appendix", "bowl", "apollo", "grade", "unit"),
-    *(
-        "lesson",
-        "round",
-        "tier",
-        "mark",
-        "canto",
-        "sonnet",
-        "psalm",
-        "verse",
-        "schedule",
-        "annex",
-        "category",
-        "division",
-    ),
-    *(
-        "group",
-        "factor",
-        "region",
-        "zone",
-        "plate",
-        "exhibit",
-        "item",
-        "amendment",
-        "vatican",
-        "page",
-        "pages",
-        "parts",
-    ),
+    *("lesson", "round", "tier", "mark", "canto", "sonnet", "psalm", "verse", "schedule", "annex", "category"),
+    *("division",),
+    *("group", "factor", "region", "zone", "plate", "exhibit", "item", "amendment", "vatican", "page", "pages"),
+    *("parts",),
     *("chapters", "acts", "stanza", "movement", "symphony", "sonata", "opus", "line", "section", "sections", "vols"),
 )
 LONG = ("chapter", "psalm", "canto", "sonnet", "bowl", "page", "pages", "chapters")  # can have 50 or more of them
@@ -139,7 +101,9 @@ def _pages(match: Match) -> str | None:
 RULES: tuple[Rule, ...] = (
     Rule(
         NOUNS,
-        rf"(?P<noun>(?i:{any_of(NOUNS)}))\.?\s(?P<roman>[IVXLC]{{1,8}}|[ivxlc]{{2,8}}|[ivxlc]{{1,8}}(?=[-–][ivxlc])|[vx](?=[.,;:]|\s?$))\b(?:\s?[-–]\s?(?P<last>[IVXLC]{{1,8}}|[ivxlc]{{1,8}})\b)?(?!['\w]|\.\w|\+|#)",
+        rf"(?P<noun>(?i:{any_of(NOUNS)}))\.?\s"
+        r"(?P<roman>[IVXLC]{1,8}|[ivxlc]{2,8}|[ivxlc]{1,8}(?=[-–][ivxlc])|[vx](?=[.,;:]|\s?$))\b"
+        r"(?:\s?[-–]\s?(?P<last>[IVXLC]{1,8}|[ivxlc]{1,8})\b)?(?!['\w]|\.\w|\+|#)",
         _numbered,
         {
             "Chapter IV": "Chapter four",

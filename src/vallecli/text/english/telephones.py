@@ -21,25 +21,8 @@ NAMED = (
     *("postcode", "account", "Account", "acct", "acct.", "a/c", "reference", "Reference", "confirmation", "order"),
     *("Order", "invoice", "Invoice", "ticket", "Ticket", "booking", "extension", "ext", "ext.", "Ext.", "card", "Card"),
     *("phone", "Phone", "tel", "Tel", "tel.", "Tel.", "fax", "Fax", "mobile", "Mobile", "license", "passport", "SSN"),
-    *(
-        "flight",
-        "Flight",
-        "Box",
-        "box number",
-        "routing",
-        "tracking",
-        "serial",
-        "case",
-        "Case",
-        "ID",
-        "customer",
-        "plate",
-        "VIN",
-        "IMEI",
-        "PNR",
-        "model",
-        "Model",
-    ),
+    *("flight", "Flight", "Box", "box number", "routing", "tracking", "serial", "case", "Case", "ID", "customer"),
+    *("plate", "VIN", "IMEI", "PNR", "model", "Model"),
 )
 AFTER_NAME = rf"\b{any_of(NAMED)}:?\s(?:[Nn]umber:? |[Nn]o\. |ID:? )?(?:is:? |was )?[#:]?\s?"
 
@@ -125,7 +108,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         number_then("-. "),
-        rf"(?:1{SEPARATOR})?(?:\(\d{{3}}\)\s?|\d{{3}}{SEPARATOR})\d{{3}}{SEPARATOR}\d{{4}}(?:-\d{{1,4}})?{NOT_LONGER}{EXTENSION}",
+        rf"(?:1{SEPARATOR})?(?:\(\d{{3}}\)\s?|\d{{3}}{SEPARATOR})"
+        rf"\d{{3}}{SEPARATOR}\d{{4}}(?:-\d{{1,4}})?{NOT_LONGER}{EXTENSION}",
         _telephone,
         {
             "Call 555-123-4567.": "Call five five five, one two three, four five six seven.",
@@ -159,7 +143,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         number_then(" "),
-        r"(?:911|999|112)(?=\s(?:calls?|callers?|operators?|dispatch|dispatchers?|emergency)\b)|911(?=[.;!?)]|,(?!\d)|$)",
+        r"(?:911|999|112)(?=\s(?:calls?|callers?|operators?|dispatch|dispatchers?|emergency)\b)"
+        r"|911(?=[.;!?)]|,(?!\d)|$)",
         _code,
         {"a 911 operator": "a nine one one operator"},
     ),
