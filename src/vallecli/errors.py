@@ -36,6 +36,7 @@ VallecliError                       1  a bug, or nothing more specific is known
 │   ├── MissingCheckpoint              known, but not on this machine
 │   ├── UnknownFormat                  of no family that valle reads
 │   ├── DamagedCheckpoint
+│   ├── NotFinite                      its numbers overflow
 │   └── SourceError                    a server that did not deliver the files
 │       ├── SourceGone
 │       ├── AccessDenied
@@ -341,6 +342,16 @@ class UnknownFormat(CheckpointError):
 
 class DamagedCheckpoint(CheckpointError):
     """A checkpoint whose files are incomplete, damaged or malicious."""
+
+
+class NotFinite(CheckpointError):
+    """A model that computes NaN or infinity: its numbers overflow."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} has values that are NaN or infinite",
+            "Compute in float32. If that does not help, the checkpoint is damaged.",
+        )
 
 
 class SourceError(CheckpointError):

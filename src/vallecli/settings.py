@@ -23,6 +23,7 @@ FILE_NAME = "valle.toml"
 ENVIRONMENT_PREFIX = "VALLE_"
 HUB_OFFLINE = "HF_HUB_OFFLINE"  # read by huggingface_hub, too
 DEFAULT = "default"
+MAX_FRAMES = 2**31  # of speech: more than any model makes
 
 SamplingT = TypeVar("SamplingT", bound="DataclassInstance")  # decoding.sampling.Sampling; its import needs torch
 
@@ -54,7 +55,7 @@ class Settings:
         """Return the checkpoint's default sampling, with the settings that were given."""
         values: dict[str, Any] = {name: getattr(self, name) for name in SAMPLING}
         if self.max_seconds is not None:
-            values["max_frames"] = max(1, int(self.max_seconds * frame_rate))
+            values["max_frames"] = max(1, int(min(self.max_seconds * frame_rate, MAX_FRAMES)))
         given = {name: value for name, value in values.items() if value is not None}
         return replace(defaults, seed=seed, **given)
 
@@ -207,7 +208,7 @@ def value_of(name: str, raw: Any) -> Any:
     check, expected = CHECKS[name]
     try:
         return check(raw)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise ValueError(f"It should be {expected}.") from error
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import soundfile
 
 from vallecli.audio.formats import G711, TELEPHONE_RATE
-from vallecli.errors import VallecliError
+from vallecli.errors import NotFinite
 
 Wav = npt.NDArray[np.float32]
 """Mono float audio (N,), full scale is -1..1."""
@@ -50,10 +50,10 @@ class Encoder(Writer, Protocol):
 def pcm16(wav_N: Wav) -> npt.NDArray[np.int16]:
     """Given float audio (N,), return little-endian 16-bit samples (N,), clipped to full scale.
 
-    Raises VallecliError for NaN and infinite samples, which come from overflows in a model.
+    Raises NotFinite for NaN and infinite samples, which come from overflows in a model.
     """
     if not np.isfinite(wav_N).all():
-        raise VallecliError("the generated audio has samples that are NaN or infinite", "Compute in float32.")
+        raise NotFinite("the generated audio")
     samples: npt.NDArray[np.int16] = np.clip(np.rint(wav_N * float(FULL_SCALE)), -32768, 32767).astype("<i2")
     return samples
 

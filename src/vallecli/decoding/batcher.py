@@ -26,6 +26,7 @@ class RowState(NamedTuple):
     row: int
     frames: int
     stop_reason: StopReason | None  # None while it is running
+    finite: bool = True  # whether the logits of all its codes are
 
 
 class ContinuousBatcher:
@@ -55,6 +56,7 @@ class ContinuousBatcher:
         self.frames_B = torch.zeros_like(self.codes_B)
         self.min_B, self.max_B = torch.zeros_like(self.codes_B), torch.zeros_like(self.codes_B)
         self.eos_B = torch.zeros_like(self.codes_B, dtype=torch.bool)
+        self.logits_B = torch.zeros(rows, device=device)  # sum of those of the codes: not finite once one is not
         self.output_BT = self.codes_B.new_zeros(rows, 1)
         self.sampling = SamplingTable(rows, device)
         self.cache = model.new_cache(rows, block=self.block)
@@ -78,7 +80,7 @@ class ContinuousBatcher:
         generator = self._generators[row] = torch.Generator().manual_seed(sampling.seed)
         self.sampling.set(row, sampling)
         self.min_B[row], self.max_B[row] = sampling.min_frames, request.limit
-        self.frames_B[row], self.eos_B[row] = 0, False
+        self.frames_B[row], self.eos_B[row], self.logits_B[row] = 0, False, 0.0
         logits_1V = self.model.prefill(request.prefix, self.cache, row)
         uniform_1V = torch.rand(1, self.model.classes, generator=generator).to(logits_1V.device)
         self._sample(slice(row, row + 1), logits_1V, uniform_1V)
@@ -112,6 +114,8 @@ class ContinuousBatcher:
         frames_B, live_B = self.frames_B[rows], self.cache.live_B[rows]
         logits_BV[:, eos].masked_fill_(frames_B < self.min_B[rows], -torch.inf)
         codes_B = sample(logits_BV, self.sampling, uniform_BV, rows)
+        # NaN and infinity are chosen whenever there are any: they count as the largest.
+        self.logits_B[rows] += logits_BV.gather(-1, codes_B[:, None])[:, 0].masked_fill(~live_B, 0.0)
         if self.model.stop_on_argmax:
             codes_B = codes_B.masked_fill(logits_BV.argmax(-1) == eos, eos)
         ended_B = codes_B == eos
@@ -131,10 +135,11 @@ class ContinuousBatcher:
 
     def poll(self) -> list[RowState]:
         """Return the progress of each busy row; this waits for the device."""
-        numbers = torch.stack([self.frames_B, self.cache.live_B.long(), self.eos_B.long()]).tolist()
+        flags = [self.cache.live_B.long(), self.eos_B.long(), self.logits_B.isfinite().long()]
+        numbers = torch.stack([self.frames_B, *flags]).tolist()
         return [
-            RowState(row, frames, None if live else StopReason.EOS if eos else StopReason.MAX_FRAMES)
-            for row, (frames, live, eos) in enumerate(zip(*numbers, strict=True))
+            RowState(row, frames, None if live else StopReason.EOS if eos else StopReason.MAX_FRAMES, bool(finite))
+            for row, (frames, live, eos, finite) in enumerate(zip(*numbers, strict=True))
             if self._generators[row] is not None
         ]
 

@@ -11,6 +11,7 @@ import torch
 from vallecli.decoding.batcher import ContinuousBatcher
 from vallecli.decoding.overlap import overlap
 from vallecli.decoding.request import CausalOutput, CausalRequest
+from vallecli.errors import NotFinite
 
 Tag = TypeVar("Tag")  # the caller's identification of a request
 Finished = TypeVar("Finished")
@@ -27,7 +28,8 @@ def decode(
     """Yield the output of each request as it ends; the next request is fetched when a row is free for it.
 
     `on_frame` receives the number of frames of a request whenever it grows. `on_error` receives the error of a request
-    that could not be started, and may raise it; the others continue. Without it, the error is raised here.
+    that could not be started, or whose logits are not finite, and may raise it; the others continue. Without it, the
+    error is raised here.
     """
     waiting = iter(requests)
     running: dict[int, Tag] = {}
@@ -42,13 +44,20 @@ def decode(
         states = batcher.poll()
         for state in states:
             tag = running[state.row]
+            if not state.finite:
+                del running[state.row]
+                batcher.free(state.row)
+                if on_error is None:
+                    raise NotFinite("what the model predicts")
+                on_error(tag, NotFinite("what the model predicts"))
+                continue
             if on_frame is not None and state.frames > reported[state.row]:
                 on_frame(tag, state.frames)
             reported[state.row] = state.frames
             if state.stop_reason is not None:
                 del running[state.row]
                 yield tag, CausalOutput(batcher.collect(state), state.stop_reason)
-        if all(state.stop_reason is None for state in states):
+        if all(state.stop_reason is None and state.finite for state in states):
             batcher.step()
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from numbers import Integral, Real
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vallecli.errors import short
+
 KEEP_ALL = 2**31  # codes: more than any codebook has
+LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 1e-8, 1e8
+MOST_SIGMAS = 1e6  # standard deviations: more than there are between any two of some thousand logits
 SMALLEST_UNIFORM = 2.0**-26  # below the smallest positive random number, so that the noise is finite
 
 
@@ -33,7 +38,11 @@ class Sampling:
     """Decoding stops at this number of frames; None leaves the limit to the model."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a parameter outside its range."""
+        """Raise ValueError for a parameter of another type or outside its range; they may come from a file."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, TYPES[field.name]) or (isinstance(value, bool) and field.name != "greedy"):
+                raise ValueError(f"{field.name} cannot be {short(value)}")
         if not 0 < self.temperature < math.inf:
             raise ValueError(
                 f"temperature is {self.temperature:g}, it must be a number above 0 (use greedy instead of 0)"
@@ -46,6 +55,22 @@ class Sampling:
             raise ValueError(f"top_n_sigma is {self.top_n_sigma:g}, it must be 0 (off) or more")
         if self.min_frames < 0 or (self.max_frames is not None and self.max_frames < max(self.min_frames, 1)):
             raise ValueError(f"{self.min_frames} to {self.max_frames} frames is not a range of lengths")
+
+    @property
+    def finite_temperature(self) -> float:
+        """Return the temperature, at least so high and so low that scores divided by it are finite in float32.
+
+        At both ends the limit is reached: the most likely code, and codes that are all equally likely.
+        """
+        return min(max(self.temperature, LOWEST_TEMPERATURE), HIGHEST_TEMPERATURE)
+
+
+TYPES: dict[str, tuple[type, ...]] = {  # of the parameters
+    "greedy": (bool,),
+    **dict.fromkeys(("temperature", "top_p", "top_n_sigma"), (Real,)),
+    **dict.fromkeys(("top_k", "seed", "min_frames"), (Integral,)),
+    "max_frames": (Integral, type(None)),
+}
 
 
 class SamplingTable:
@@ -65,10 +90,12 @@ class SamplingTable:
     def set(self, row: int, sampling: Sampling) -> None:
         """Set the parameters of a row."""
         greedy = sampling.greedy
-        self.temperature_B1[row] = 1.0 if greedy else sampling.temperature
-        self.top_k_B1[row] = KEEP_ALL if greedy or not sampling.top_k else sampling.top_k
+        self.temperature_B1[row] = 1.0 if greedy else sampling.finite_temperature
+        self.top_k_B1[row] = KEEP_ALL if greedy or not sampling.top_k else min(sampling.top_k, KEEP_ALL)
         self.top_p_B1[row] = torch.inf if greedy or sampling.top_p == 1 else sampling.top_p
-        self.sigmas_B1[row] = torch.inf if greedy or not sampling.top_n_sigma else sampling.top_n_sigma
+        self.sigmas_B1[row] = (
+            torch.inf if greedy or not sampling.top_n_sigma else min(sampling.top_n_sigma, MOST_SIGMAS)
+        )
         self.noise_B1[row] = 0.0 if greedy else 1.0
         self._rows[row] = sampling
 

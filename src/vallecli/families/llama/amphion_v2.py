@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vallecli.decoding.cache import KVCache
+from vallecli.decoding.finite import FiniteLogits
 from vallecli.decoding.linear import Linear
 from vallecli.decoding.request import PrefixSize
 from vallecli.errors import short
@@ -162,19 +163,21 @@ class AmphionV2NAR(nn.Module):
 def refine(model: AmphionV2NAR, inputs: Sequence[NarInput]) -> list[Tensor]:
     """Return all codes (T, 8) of each input by argmax, one pass a level over all inputs.
 
-    Raises ValueError for a prompt that is too short.
+    Raises ValueError for a prompt that is too short, and NotFinite.
     """
     for item in inputs:
         check_prompt(item.prompt_PQ)
     spoken = [item for item in inputs if len(item.codes_T)]
     known = [item.codes_T[:, None] for item in spoken]
+    finite = FiniteLogits()
     for level in range(1, NUM_CODEBOOKS if spoken else 1):
         read = [(item.phones_S, item.prompt_PQ, codes_TQ) for item, codes_TQ in zip(spoken, known, strict=True)]
         logits = model(read, level)
         known = [
-            torch.cat([codes_TQ, logits_TV.argmax(-1, keepdim=True)], 1)
+            torch.cat([codes_TQ, finite.argmax(logits_TV)[:, None]], 1)
             for codes_TQ, logits_TV in zip(known, logits, strict=True)
         ]
+    finite.check()
     done = iter(known)
     return [next(done) if len(item.codes_T) else item.codes_T.new_zeros(0, NUM_CODEBOOKS) for item in inputs]
 

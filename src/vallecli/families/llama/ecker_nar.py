@@ -13,6 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from vallecli.decoding.finite import FiniteLogits
 from vallecli.decoding.sampling import SMALLEST_UNIFORM, Sampling
 from vallecli.families.llama.ecker import MASK, Conditions, Ecker
 from vallecli.families.llama.ecker_config import NUM_CODEBOOKS
@@ -44,18 +45,21 @@ class NarInput:
 def refine(model: Ecker, inputs: Sequence[NarInput], *, strength: float = 0.0) -> list[Tensor]:
     """Return all codes (T, 8) of each input by argmax, one pass a level over all inputs.
 
-    A `strength` above 0 is that of classifier-free guidance, which needs a second sequence for each input.
+    A `strength` above 0 is that of classifier-free guidance, which needs a second sequence for each input. Raises
+    NotFinite.
     """
     spoken = [item for item in inputs if len(item.codes_T)]
     conditions = [item.conditions for item in spoken]
     known = [item.codes_T[:, None] for item in spoken]
+    finite = FiniteLogits()
     for level in range(1, NUM_CODEBOOKS if spoken else 1):
         pairs = list(zip(conditions, known, strict=True))
         logits = _guided(partial(model.nar_logits, level=level), pairs, strength=strength, rescale=RESCALE)
         known = [
-            torch.cat([known_TQ, logits_TV.argmax(-1, keepdim=True)], 1)
+            torch.cat([known_TQ, finite.argmax(logits_TV)[:, None]], 1)
             for known_TQ, logits_TV in zip(known, logits, strict=True)
         ]
+    finite.check()
     done = iter(known)
     return [next(done) if len(item.codes_T) else item.codes_T.new_zeros(0, NUM_CODEBOOKS) for item in inputs]
 
@@ -113,7 +117,7 @@ class _Row:
         kept_TV = logits_TV.masked_fill(logits_TV < lowest_T1, -torch.inf)
         choice_TV = kept_TV
         if not self.item.sampling.greedy:
-            temperature = self.item.sampling.temperature * (1 - noise)
+            temperature = self.item.sampling.finite_temperature * (1 - noise)
             uniform_TV = torch.rand(logits_TV.shape, generator=self._generator).to(logits_TV.device)
             gumbel_TV = -(-uniform_TV.clamp(min=SMALLEST_UNIFORM).log()).log()
             choice_TV = kept_TV + temperature * gumbel_TV  # the argmax is a sample at this temperature
@@ -135,8 +139,9 @@ def demask(
 
     Each pass predicts the frames that are masked; the next masks again those that the model was least sure of, fewer
     each time (MaskGIT, arXiv 2202.04200). Greedy inputs are deterministic; for others, the temperature falls to 0.
+    Raises NotFinite.
     """
-    rows = [_Row(item) for item in inputs]
+    rows, finite = [_Row(item) for item in inputs], FiniteLogits()
     strength = max(strength, MASKED_STRENGTH)
     for step in range(steps):
         noise = step / max(steps - 1, 1)
@@ -146,7 +151,9 @@ def demask(
         for row, logits_TV in zip(
             rows, _guided(model.masked_logits, pairs, strength=strength, rescale=MASKED_RESCALE), strict=True
         ):
+            finite.note(logits_TV.amax(-1))
             row.predict(logits_TV, noise)
         if on_step is not None:
             on_step(step)
+    finite.check()
     return [row.codes_T for row in rows]

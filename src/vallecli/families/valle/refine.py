@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from vallecli.decoding.finite import FiniteLogits
 from vallecli.families.valle.config import NUM_CODEBOOKS, ModelConfig
 from vallecli.families.valle.layers import key_mask
 from vallecli.families.valle.nar import NAR
@@ -59,7 +60,7 @@ def refine(
 def refine_many(
     model: NAR, inputs: Sequence[NarInput], *, on_stage: Callable[[int], None] | None = None
 ) -> list[Tensor]:
-    """Return the codes (T, 8) of each input, as `refine`, by passes over all inputs at once."""
+    """Return the codes (T, 8) of each input, as `refine`, by passes over all inputs at once. Raises NotFinite."""
     read = [without_prompt(model.config, item.text_S, item.languages_S, item.prompt_tokens) for item in inputs]
     known = [(text_S, languages_S) for text_S, languages_S in read if languages_S is not None]
     text_BS = pad_sequence([text_S for text_S, _ in read], batch_first=True)
@@ -73,6 +74,7 @@ def refine_many(
     positions = codes_BAQ.shape[1]
     speech_BA = key_mask(positions, audio_len_B) & ~key_mask(positions, prompt_len_B)
     spans = [slice(prompt, end) for _, prompt, end in lengths]
+    finite = FiniteLogits()
     guidance = model.config.guidance or (0.0,) * (NUM_CODEBOOKS - 1)
     for stage in range(1, NUM_CODEBOOKS if any(len(item.codes_T) for item in inputs) else 1):
         logits_BAV = model(
@@ -92,9 +94,10 @@ def refine_many(
             for logits_AV, alone_TV, span in zip(logits_BAV, alone_BTV, spans, strict=True):
                 prompted_TV = logits_AV[span]
                 prompted_TV += weight * (prompted_TV - alone_TV[: len(prompted_TV)])
-        codes_BAQ[..., stage] = torch.where(speech_BA, logits_BAV.argmax(-1), codes_BAQ[..., stage])
+        codes_BAQ[..., stage] = torch.where(speech_BA, finite.argmax(logits_BAV), codes_BAQ[..., stage])
         if on_stage is not None:
             on_stage(stage)
+    finite.check()
     return [codes_AQ[span] for codes_AQ, span in zip(codes_BAQ, spans, strict=True)]
 
 
