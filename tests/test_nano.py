@@ -47,6 +47,14 @@ def test_a_sentence_ends_by_itself_and_depends_on_the_seed(nano: Synthesizer) ->
     assert not np.array_equal(codes(1), codes(2))
 
 
+@pytest.mark.parametrize("text", ["Hello", "A", "One", "5", "dog"])
+def test_one_word_ends_by_itself(nano: Synthesizer, text: str) -> None:
+    [piece] = nano.speak(text, nano.voice(REFERENCE), replace(nano.sampling, seed=1))
+    assert piece.text[-1] == "."
+    assert piece.stop_reason == "eos"
+    assert piece.frames > 40  # half a second
+
+
 def test_its_codes_are_the_frozen_ones(valle: Valle) -> None:
     frozen = json.loads(FROZEN.read_text())
     plain = ("--device", "cpu", "--dtype", "float32", "--save-codes", "codes.npy", "-o", "a.wav")

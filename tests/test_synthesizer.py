@@ -161,6 +161,16 @@ def test_a_sentence_that_does_not_stop_is_reported(tiny: Synthesizer, voice: Voi
     assert (piece.stop_reason, piece.frames) == ("max_frames", 1)
 
 
+def test_speech_may_last_two_seconds_however_few_tokens_it_has(tiny: Synthesizer, reference: Path) -> None:
+    voice, sampling = tiny.voice(reference), Sampling(min_frames=1000, max_frames=1000)
+    [short, long] = tiny.backend.requests("A. What a long sentence, with many words.", voice, sampling)
+    limits = [tiny.backend.causal_request(request).max_frames for request in (short, long)]
+    assert limits == [150, 16 * len(long.tokens.ids)]  # 75 frames a second; the published limit
+    assert 16 * len(short.tokens.ids) < 150
+    codes = tiny.backend.generate_codes([1, 2], np.zeros((5, 8), int), exclude_eos=True)
+    assert len(codes) == 32  # computations on token ids have the published limit
+
+
 def test_a_long_sentence_is_split_to_the_limit_of_the_checkpoint(tiny: Synthesizer, voice: Voice) -> None:
     pieces = list(tiny.speak("the cat sat on the mat and " * 20, voice, replace(SHORT, max_frames=1)))
     assert len(pieces) > 1
