@@ -29,6 +29,7 @@ VallecliError                       1  a bug, or nothing more specific is known
 │       ├── OutputExists
 │       ├── OutputNotWritable
 │       ├── FolderInUse                    of a batch, by another run
+│       ├── ForeignResults                 results.jsonl of another program
 │       ├── FolderGone                     removed during the run
 │       └── FolderNotWritable
 ├── CheckpointError                 4  missing, damaged or offline
@@ -292,6 +293,15 @@ class FolderInUse(OutputError):
     def __init__(self, folder: Path, results: str) -> None:
         super().__init__(
             f"another run is writing {results} in {folder}", "Wait for it, or choose another output folder."
+        )
+
+
+class ForeignResults(OutputError):
+    """A file under the name of a results file that no batch has written, or that is a link."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"{path} is not the results of a batch: {reason}", "Choose another output folder, or move this file away."
         )
 
 

@@ -65,7 +65,7 @@ TWO = [{"id": "a", "text": "One is here. Two is there."}, {"id": "b", "text": "H
 def test_each_row_has_a_file_and_a_record(batch, tiny_checkpoint: Path) -> None:
     ran = batch(TWO)
     assert (ran.code, ran.out) == (0, b"out/results.jsonl\n")
-    assert files_in("out") == [".results.jsonl.lock", "a.wav", "results.jsonl", "sub/b.flac"]
+    assert files_in("out") == [".results.jsonl.lock", ".results.jsonl.writing", "a.wav", "results.jsonl", "sub/b.flac"]
     for name, output in [("a", "a.wav"), ("b", "sub/b.flac")]:
         record = records()[name]
         info = soundfile.info(f"out/{output}")

@@ -13,12 +13,9 @@ from typing import Any
 import pytest
 
 from vallecli.errors import FolderGone, FolderInUse, FolderNotWritable, InputError
-from vallecli.jobs import results
+from vallecli.jobs.ownership import RESULTS
+from vallecli.jobs.records import FAILED, OK, Failure, Record
 from vallecli.jobs.results import (
-    FAILED,
-    OK,
-    Failure,
-    Record,
     file_name,
     latest_records,
     merge,
@@ -27,8 +24,19 @@ from vallecli.jobs.results import (
     read_results,
 )
 
-ONE = Record(id="a", row=1, status=OK, output="a.wav", seed=7, notes=("left out: (",), fingerprint="f", finished="1")
-TWO = Record(id="é\ud800", row=2, status=FAILED, error=Failure("EmptyText", "no words", "more"), finished="2")
+ONE = Record(
+    id="a",
+    row=1,
+    status=OK,
+    output="a.wav",
+    seed=7,
+    notes=("left out: (",),
+    fingerprint="f",
+    finished="2020-01-01T00:00:01",
+)
+TWO = Record(
+    id="é\ud800", row=2, status=FAILED, error=Failure("EmptyText", "no words", "more"), finished="2020-01-01T00:00:02"
+)
 
 
 def test_a_record_round_trips_through_its_line() -> None:
@@ -161,11 +169,11 @@ def test_the_hint_is_about_the_reason_that_a_folder_cannot_be_written(
 
 def test_file_names_of_shards() -> None:
     assert [file_name(shard) for shard in [(1, 1), (2, 3)]] == ["results.jsonl", "results-2-of-3.jsonl"]
-    assert all(Path(file_name(shard)).match(results.PATTERN) for shard in [(1, 1), (10, 11)])
+    assert all(RESULTS.fullmatch(file_name(shard)) for shard in [(1, 1), (10, 11)])
 
 
 def test_the_last_record_of_each_output_counts() -> None:
-    again = replace(ONE, fingerprint="g", finished="3")
+    again = replace(ONE, fingerprint="g", finished=THIRD)
     elsewhere = replace(ONE, id="b", row=3, output="b.wav")
     accepted = replace(ONE, id=TWO.id, row=TWO.row, output="c.wav")
     assert latest_records([ONE, elsewhere, again]) == [again, elsewhere]
@@ -174,12 +182,12 @@ def test_the_last_record_of_each_output_counts() -> None:
 
 
 def test_a_refused_duplicate_does_not_hide_the_first_row() -> None:
-    duplicate = Record(id="a", row=5, status=FAILED, error=TWO.error, finished="4")
+    duplicate = Record(id="a", row=5, status=FAILED, error=TWO.error, finished=FOURTH)
     assert latest_records([ONE, duplicate]) == [ONE, duplicate]
 
 
 def test_merge_reads_shards_in_order_of_time(tmp_path: Path) -> None:
-    again = replace(ONE, fingerprint="g", finished="3")
+    again = replace(ONE, fingerprint="g", finished=THIRD)
     (tmp_path / "results-1-of-2.jsonl").write_bytes(again.to_line())
     (tmp_path / "results-2-of-2.jsonl").write_bytes(TWO.to_line())
     (tmp_path / "results.jsonl").write_bytes(ONE.to_line())

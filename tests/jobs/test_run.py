@@ -19,7 +19,8 @@ from vallecli.jobs.engine import Job, JobResult
 from vallecli.jobs.fingerprint import revision
 from vallecli.jobs.plan import Defaults, Plan, Row, make_plan
 from vallecli.jobs.prompts import PromptChecker
-from vallecli.jobs.results import FAILED, Failure, Record, Results, open_results, read_folder, read_results
+from vallecli.jobs.records import FAILED, Failure, Record
+from vallecli.jobs.results import Results, open_results, read_folder, read_results
 from vallecli.jobs.resume import plan_status
 from vallecli.jobs.run import Run, longest_first
 from vallecli.jobs.table import Line

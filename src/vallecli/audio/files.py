@@ -111,9 +111,14 @@ class _NamedWriter:
 
 @contextmanager
 def open_output(
-    path: str | os.PathLike[str], *, sample_rate: int, format: str | None = None, force: bool = False
+    path: str | os.PathLike[str],
+    *,
+    sample_rate: int,
+    format: str | None = None,
+    force: bool = False,
+    follow_links: bool = True,
 ) -> Iterator[Writer]:
-    """Yield a writer to a file that appears when the body has succeeded; see `atomic.replace_file`.
+    """Yield a writer to a file that appears when the body has succeeded; see `atomic.replace_file`, also for links.
 
     `sample_rate` is in Hz. The format is `format` (a name in formats.FORMATS) or that of the file's ending; ulaw and
     alaw have a WAV header in a file that ends in .wav. The finished file is decoded before it appears. Raises
@@ -126,7 +131,7 @@ def open_output(
     check_writable(path, force=force)
     body_error: BaseException | None = None
     try:
-        with replace_file(path, overwrite=force) as file:
+        with replace_file(path, overwrite=force, follow_links=follow_links) as file:
             encoder = new_encoder(file, format, sample_rate=sample_rate, header=has_header(format, path))
             try:
                 yield _NamedWriter(encoder, path)

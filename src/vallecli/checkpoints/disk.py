@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from vallecli.atomic import check_own
 from vallecli.errors import CheckpointError
 from vallecli.printable import printable
 
@@ -111,10 +112,7 @@ def locked(path: Path, what: str, report: Callable[[str], object]) -> Iterator[N
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if os.path.lexists(path):
-            status = path.lstat()
-            if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
-                raise OSError(errno.EINVAL, "it is a link or no regular file", str(path))
+        check_own(path)
         lock = FileLock(path, mode=0o664)  # as the hub's client makes it: users may share its cache
         try:
             lock.acquire(blocking=False)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vallecli.cli.hints import hint_of
 from vallecli.cli.reporter import Reporter, write_json, write_line
 from vallecli.jobs.plan import Plan, Row
-from vallecli.jobs.results import FAILED, Failure, Record
+from vallecli.jobs.records import FAILED, Failure, Record
 from vallecli.jobs.resume import PlanStatus
 
 if TYPE_CHECKING:

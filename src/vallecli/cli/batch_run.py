@@ -15,15 +15,17 @@ from typing import Any
 
 import typer
 
+from vallecli.atomic import sweep
 from vallecli.checkpoints import lookup
-from vallecli.cli import engines
+from vallecli.cli import engines, signals
 from vallecli.cli.batch_report import Tally, print_plan
 from vallecli.cli.engines import Cluster
 from vallecli.cli.output import STDOUT
 from vallecli.cli.reporter import Reporter, write_json, write_line
 from vallecli.errors import InputError, RowsFailed, UsageError
-from vallecli.jobs import plan, results, resume
+from vallecli.jobs import ownership, plan, results, resume
 from vallecli.jobs.plan import Defaults, Plan, make_plan
+from vallecli.jobs.records import FAILED, Record
 from vallecli.jobs.resume import PlanStatus
 from vallecli.jobs.run import Run
 from vallecli.jobs.table import Columns, read_table
@@ -54,35 +56,37 @@ class BatchRequest:
 def run(request: BatchRequest, reporter: Reporter) -> None:
     """Read, check, speak and record. Raises RowsFailed if any row failed, now or before."""
     out = Path(request.out_dir)
+    fresh = not ownership.results_files(out)
     planned = read_plan(request, out, reporter)
-    fresh = not any(out.glob(results.PATTERN))
     if fresh:
         if not request.force:
-            resume.check_outputs_absent(planned, out)
+            ownership.check_absent(planned, out)
         check_checkpoint(request, planned)  # before the folder is created
     if request.dry_run:
-        records, status = compare(request, planned, out, reporter)
-        if not fresh and (status.todo or planned.refused):
-            check_checkpoint(request, planned)
-        print_plan(planned, status, records, reporter, as_json=request.json)
-        return conclude(request, planned, len(planned.refused) + len(status.failed))
+        found = compare(request, planned, out, reporter)
+        if not fresh and (found.status.todo or found.plan.refused):
+            check_checkpoint(request, found.plan)
+        print_plan(found.plan, found.status, found.records, reporter, as_json=request.json)
+        return conclude(request, found.plan, len(found.plan.refused) + len(found.status.failed))
     with results.open_results(out, request.defaults.shard) as file:
         if file.torn:
             reporter.info(f"the last line of {file.path} was incomplete and is removed; its row is made again")
-        _, status = compare(request, planned, out, reporter)
-        if not fresh and (status.todo or planned.refused):
-            check_checkpoint(request, planned)
-        for record in status.refused:
+        found = compare(request, planned, out, reporter, torn=file.torn)
+        if not fresh and (found.status.todo or found.plan.refused):
+            check_checkpoint(request, found.plan)
+        for folder in {(out / row.output).parent for row in found.status.todo} - {out}:
+            sweep(folder, min_age=0)
+        for record in found.status.refused:
             file.append(record)
-        tally = Tally(planned, status, reporter)
-        if status.todo and not (request.fail_fast and planned.refused):
-            speak(request, status, file, out, tally, reporter)
+        tally = Tally(found.plan, found.status, reporter)
+        if found.status.todo and not (request.fail_fast and found.plan.refused):
+            speak(request, found, file, out, tally, reporter)
     if request.json:
         write_json({"results": os.fspath(file.path), **tally.summary()})
     else:
         write_line(os.fspath(file.path))
     tally.conclude()
-    return conclude(request, planned, tally.failed)
+    return conclude(request, found.plan, tally.failed)
 
 
 def read_plan(request: BatchRequest, out: Path, reporter: Reporter) -> Plan:
@@ -119,18 +123,33 @@ def check_checkpoint(request: BatchRequest, planned: Plan) -> None:
         family.describe(contents)
 
 
-def compare(
-    request: BatchRequest, planned: Plan, out: Path, reporter: Reporter
-) -> tuple[list[results.Record], PlanStatus]:
-    """Return the existing records, and the rows that are left."""
+@dataclass(frozen=True)
+class Comparison:
+    """A plan and the existing results: without rows that would overwrite other files, and what is left to do."""
+
+    plan: Plan
+    records: list[Record]
+    status: PlanStatus
+    overwritable: set[str] | None
+    """Outputs that may exist; None: all."""
+
+
+def compare(request: BatchRequest, planned: Plan, out: Path, reporter: Reporter, *, torn: bool = False) -> Comparison:
+    """Compare a plan with the results in the folder; `torn` is whether an incomplete line was removed from them."""
     records, bad = results.read_folder(out)
     if bad:
         reporter.info(f"{bad} lines of {out / results.PATTERN} are not records; their rows are made again")
-    return records, resume.plan_status(planned, records, out, retry_failed=request.retry_failed, verify=request.verify)
+    written = None
+    if not request.force:
+        complete = not torn and not (bad and ownership.is_damaged(out))
+        written = ownership.written_outputs(out, records, complete=complete)
+        planned = ownership.refuse_existing(planned, out, written)
+    status = resume.plan_status(planned, records, out, retry_failed=request.retry_failed, verify=request.verify)
+    return Comparison(planned, records, status, written)
 
 
 def speak(
-    request: BatchRequest, status: PlanStatus, file: results.Results, out: Path, tally: Tally, reporter: Reporter
+    request: BatchRequest, found: Comparison, file: results.Results, out: Path, tally: Tally, reporter: Reporter
 ) -> None:
     """Speak the rows that are left. Raises KeyboardInterrupt after a Ctrl-C."""
     with ExitStack() as stack:
@@ -143,11 +162,13 @@ def speak(
             slots=request.slots,
             on_record=tally.add,
             stop=stop,
+            check_signals=signals.check,
+            overwritable=found.overwritable,
             transcribe=request.defaults.transcribe,
             fail_fast=request.fail_fast,
         )
         with tally.bar():
-            rows.speak(status.todo)
+            rows.speak(found.status.todo)
     if stop.is_set():
         raise KeyboardInterrupt
 
@@ -155,14 +176,14 @@ def speak(
 @contextmanager
 def stopping(reporter: Reporter) -> Iterator[Event]:
     """Yield an event that the first Ctrl-C sets; the second interrupts at once."""
-    stop = Event()
+    stop, before = Event(), signal.getsignal(signal.SIGINT)
 
     def ask(*_: Any) -> None:
         stop.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, before)
         reporter.info("finishing the rows in progress; press Ctrl-C again to stop at once")
 
-    before = signal.signal(signal.SIGINT, ask)
+    signal.signal(signal.SIGINT, ask)
     try:
         yield stop
     finally:
@@ -179,10 +200,10 @@ def conclude(request: BatchRequest, planned: Plan, failed: int) -> None:
 def merge(out_dir: str, reporter: Reporter, *, as_json: bool) -> None:
     """Merge the results of all shards into one results.jsonl. Raises RowsFailed if any row failed."""
     out = Path(out_dir)
-    if not any(out.glob(results.PATTERN)):
+    if not ownership.results_files(out):
         raise InputError(f"{out} has no {results.PATTERN}", "Give the folder of the shards by --out-dir.")
     records = results.merge(out)
-    failed = sum(record.status == results.FAILED for record in records)
+    failed = sum(record.status == FAILED for record in records)
     path = os.fspath(out / results.NAME)
     cut_off = sum(bool(record.cut_off) for record in records)
     reporter.info(f"{len(records)} rows, {failed} failed" + (f", {cut_off} cut off" if cut_off else ""))

@@ -15,7 +15,7 @@ from vallecli.families.catalog import known_options
 from vallecli.jobs.engine import Engine, LocalEngine
 from vallecli.jobs.plan import Defaults
 from vallecli.settings import Settings
-from vallecli.text.lexicon import Lexicon, read_lexicon
+from vallecli.text.lexicon import Lexicon
 
 # On a CPU, torch caches what oneDNN compiles for each shape, a third of a megabyte each, and a thousand of them by
 # default: rows differ in length, so the memory of a batch would grow for a long time. It reads these at its start.
@@ -35,7 +35,7 @@ class Cluster:
 @contextmanager
 def loader(defaults: Defaults, cluster: Cluster | None, reporter: Reporter) -> Iterator[Callable[[str], Engine]]:
     """Yield a function that loads a checkpoint as an engine. Raises DeviceError for an unreachable cluster."""
-    lexicon = None if defaults.settings.lexicon is None else read_lexicon(defaults.settings.lexicon)
+    lexicon = defaults.lexicon
     if cluster is None:
 
         def load_here(checkpoint: str) -> Engine:

@@ -24,7 +24,7 @@ from vallecli.errors import DeviceError, VallecliError, WorkerLost
 from vallecli.extras import extra
 from vallecli.families.base import Preset
 from vallecli.jobs.engine import Engine, Job, JobResult
-from vallecli.jobs.results import Failure
+from vallecli.jobs.records import Failure
 
 RETRIES = 3  # of jobs whose worker died; a job that ends every worker is then recorded as failed
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from vallecli.audio.prompt import PreparedPrompt
 from vallecli.audio.stream import Wav
 from vallecli.families.base import Preset
-from vallecli.jobs.results import Failure
+from vallecli.jobs.records import Failure
 
 
 class Piece(Protocol):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path, PurePath
 from typing import Any
 
 from vallecli.audio.formats import FORMATS, G711, check_rate, fits, format_of
 from vallecli.checkpoints.local import sha256
-from vallecli.errors import RowError, UnsafeName, UsageError, VallecliError
+from vallecli.errors import RowError, UnsafeName, UsageError
 from vallecli.families.catalog import known_accents, known_languages, known_options
 from vallecli.jobs.cells import setting_of
 from vallecli.jobs.fingerprint import derive_seed, digest, in_shard, revision
@@ -19,7 +20,7 @@ from vallecli.jobs.prompts import PromptChecker
 from vallecli.jobs.table import Line
 from vallecli.settings import Settings, suggest
 from vallecli.text.base import AUTO
-from vallecli.text.lexicon import read_lexicon
+from vallecli.text.lexicon import Lexicon, read_lexicon
 from vallecli.text.normalize import check_words
 
 REQUIRED = ("text", "prompt")
@@ -41,21 +42,45 @@ class Row:
     id: str
     text: str
     prompt: Path
-    prompt_sha256: str
     prompt_text: str | None
     output: str  # relative to the output folder
     language: str
     accent: str | None
     settings: Settings
-    seed: int
     revision: str
-    fingerprint: str
+    content: Mapping[str, Any]
+    """What the fingerprint is a hash of, except for the seed and the format."""
     format: str
 
     @property
     def seconds(self) -> float:
         """Return the estimated duration of the audio."""
         return len(self.text) / CHARACTERS_PER_SECOND
+
+    @property
+    def prompt_sha256(self) -> str:
+        """Return the hash of the prompt."""
+        return str(self.content["prompt"])
+
+    @cached_property
+    def seed(self) -> int:
+        """Return the seed, derived from the content if none was given."""
+        return derive_seed(digest(self.content)) if self.settings.seed is None else self.settings.seed
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Return the hash of everything that the audio depends on."""
+        # Other formats are known from the ending of the output.
+        form = {"format": self.format} if self.format in G711 else {}
+        return digest({**self.content, "seed": self.seed, **form})
+
+    def with_prompt(self, sha256: str, transcript: str | None) -> Row:
+        """Return the row that a plan makes if its prompt and the transcript next to it are these."""
+        if (sha256, transcript) == (self.prompt_sha256, self.prompt_text):
+            return self
+        transcribe = bool(self.content["transcribe"]) and transcript is None
+        prompt = {"prompt": sha256, "prompt_text": transcript, "transcribe": transcribe}
+        return replace(self, prompt_text=transcript, content={**self.content, **prompt})
 
 
 @dataclass(frozen=True)
@@ -64,7 +89,7 @@ class RefusedRow:
 
     number: int
     id: str
-    error: VallecliError
+    error: Exception
 
 
 @dataclass(frozen=True)
@@ -75,6 +100,10 @@ class Plan:
     refused: list[RefusedRow] = field(default_factory=list)
     uses_default: bool = False
     """Whether a row, possibly a refused one, has the default checkpoint."""
+
+    def with_rows(self, rows: list[Row], refused: list[RefusedRow]) -> Plan:
+        """Return the plan with other rows, and refused ones in any order."""
+        return replace(self, rows=rows, refused=sorted(refused, key=lambda row: row.number))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +124,11 @@ class Defaults:
     transcribe: bool = False
     shard: tuple[int, int] = (1, 1)
 
+    @cached_property
+    def lexicon(self) -> Lexicon | None:
+        """Return the pronunciation lexicon of the settings, which is read once. Raises InputError."""
+        return None if self.settings.lexicon is None else read_lexicon(self.settings.lexicon)
+
 
 def make_plan(lines: Sequence[Line], defaults: Defaults, *, base: Path, out: Path, table: Path | None = None) -> Plan:
     """Check each line and return the rows of this shard; prompts in lines are relative to `base`, outputs to `out`.
@@ -112,7 +146,7 @@ def make_plan(lines: Sequence[Line], defaults: Defaults, *, base: Path, out: Pat
     for line in lines:
         try:
             name, output = planner.claim(line)
-        except VallecliError as error:
+        except Exception as error:
             name = str(line.values.get("id", default_id(line.number)))
             if in_shard(name, defaults.shard):
                 refused.append(RefusedRow(line.number, name, error))
@@ -128,7 +162,7 @@ def make_plan(lines: Sequence[Line], defaults: Defaults, *, base: Path, out: Pat
     for line, name, output in claimed:
         try:
             plan.rows.append(planner.row(line, name, output))
-        except VallecliError as error:
+        except Exception as error:
             plan.refused.append(RefusedRow(line.number, name, error))
     return _refuse_overwriting(plan, out, input_files(lines, base, [table, defaults.prompt]))
 
@@ -148,18 +182,26 @@ def input_files(lines: Sequence[Line], base: Path, others: Sequence[Path | None]
     """Return the prompts of all lines, including those of other shards and of refused rows, and the other inputs."""
     prompts = {value for line in lines if isinstance(value := line.values.get("prompt"), str) and "\0" not in value}
     paths = [*(base / name.strip() for name in prompts), *(path for path in others if path is not None)]
-    return {path.resolve() for path in paths}
+    return {real_path(path) for path in paths}
+
+
+def real_path(path: Path) -> Path:
+    """Return a path with all links followed; a loop of links ends at itself."""
+    try:
+        return Path(os.path.realpath(path))
+    except (OSError, ValueError):  # a name that no file can have
+        return path
 
 
 def _refuse_overwriting(plan: Plan, out: Path, inputs: set[Path]) -> Plan:
     """Return the plan; rows that would overwrite an input are refused."""
-    rows = []
+    rows, refused = [], list(plan.refused)
     for row in plan.rows:
-        if (out / row.output).resolve() in inputs:
-            plan.refused.append(RefusedRow(row.number, row.id, UnsafeName(row.output, "it is one of the inputs")))
+        if real_path(out / row.output) in inputs:
+            refused.append(RefusedRow(row.number, row.id, UnsafeName(row.output, "it is one of the inputs")))
         else:
             rows.append(row)
-    return replace(plan, rows=rows, refused=sorted(plan.refused, key=lambda refused: refused.number))
+    return plan.with_rows(rows, refused)
 
 
 class _Planner:
@@ -169,8 +211,7 @@ class _Planner:
         self.prompts = PromptChecker()
         self.revision = cache(partial(revision, offline=defaults.settings.offline))
         self.loading = loading_content(defaults)
-        lexicon = defaults.settings.lexicon
-        self.lexicon = None if lexicon is None else read_lexicon(lexicon).sha256
+        self.lexicon = None if defaults.lexicon is None else defaults.lexicon.sha256
 
     def claim(self, line: Line) -> tuple[str, str]:
         """Return the id and the output of a line, and reserve them for it. Raises InputError and UsageError."""
@@ -216,22 +257,18 @@ class _Planner:
             **{knob: value for knob in LATER_KNOBS if (value := getattr(settings, knob)) is not None},
             **({} if self.lexicon is None else {"lexicon": self.lexicon}),
         }
-        seed = derive_seed(digest(content)) if settings.seed is None else settings.seed
         return Row(
             number=line.number,
             id=name,
             text=text,
             prompt=prompt,
-            prompt_sha256=prompt_sha256,
             prompt_text=prompt_text,
             output=output,
             language=language,
             accent=accent,
             settings=settings,
-            seed=seed,
             revision=version,
-            # Other formats are known from the ending of the output.
-            fingerprint=digest({**content, "seed": seed, **({"format": format} if format in G711 else {})}),
+            content=content,
             format=format,
         )
 

@@ -1,4 +1,4 @@
-"""The prompts of a batch: each file is hashed and checked once, however many rows use it."""
+"""The prompts of a batch. Each is hashed together with its decoding: what is heard is what is recorded."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from pathlib import Path
 
 from vallecli.audio import prompt
 from vallecli.audio.prompt import PreparedPrompt
+from vallecli.checkpoints import disk
 from vallecli.checkpoints.local import sha256
-from vallecli.errors import AudioNotFound, VallecliError
+from vallecli.errors import AudioError, AudioNotFound, VallecliError, shortage
 from vallecli.families.base import Preset
 from vallecli.families.catalog import is_preset, read_preset
+
+TRIES = 5  # to read a file that is being written to
 
 
 def read_prompt(path: str | PathLike[str], sample_rate: int = prompt.DEFAULT_RATE) -> PreparedPrompt | Preset:
@@ -19,28 +22,42 @@ def read_prompt(path: str | PathLike[str], sample_rate: int = prompt.DEFAULT_RAT
     return read_preset(path) if is_preset(path) else prompt.load(path, sample_rate=sample_rate)
 
 
+def read_hashed_prompt(path: Path, sample_rate: int = prompt.DEFAULT_RATE) -> tuple[PreparedPrompt | Preset, str]:
+    """Return a prompt and the sha256 of the bytes that were decoded. Raises InputError, also for what is no file.
+
+    The file is hashed before and after it is decoded, and read again if it has changed in between.
+    """
+    if disk.exists(path) and not disk.is_file(path):  # reading a pipe would block, and a device is endless
+        raise AudioNotFound(path, "it is not a file")
+    try:
+        after = sha256(path)
+        for _ in range(TRIES):
+            before, found = after, read_prompt(path, sample_rate)
+            if (after := sha256(path)) == before:
+                return found, before
+    except (OSError, ValueError) as error:  # a name that is too long, or that contains a zero byte
+        if (known := shortage(error)) is not None:
+            raise known from error
+        raise AudioNotFound(path, str(getattr(error, "strerror", None) or error).lower()) from error
+    raise AudioError(f"{path} changes while it is read", "Wait until it is complete.")
+
+
 class PromptChecker:
-    """Checks prompts; all results are cached."""
+    """Checks prompts; all results are cached, errors too."""
 
     def __init__(self) -> None:
-        self.sha256 = cache(sha256)
         self.transcript = cache(prompt.read_transcript)
-        self._error = cache(self._find_error)
+        self._checked = cache(self._check)
 
     def check(self, path: Path) -> str:
         """Return the sha256 of a prompt. Raises InputError for a file that cannot be used."""
-        if (error := self._error(path)) is not None:
-            raise error
-        return self.sha256(path)
+        checked = self._checked(path)
+        if isinstance(checked, VallecliError):
+            raise checked
+        return checked
 
-    def _find_error(self, path: Path) -> VallecliError | None:
+    def _check(self, path: Path) -> str | VallecliError:
         try:
-            if path.exists() and not path.is_file():  # reading a pipe would block, and a device is endless
-                raise AudioNotFound(path, "it is not a file")
-            read_prompt(path)
-            self.sha256(path)
+            return read_hashed_prompt(path)[1]
         except VallecliError as error:
             return error
-        except (OSError, ValueError) as error:  # a name that is too long, or that contains a zero byte
-            return AudioNotFound(path, str(getattr(error, "strerror", None) or error).lower())
-        return None

@@ -3,92 +3,21 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from filelock import FileLock, Timeout
 
-from vallecli.atomic import replace_file
-from vallecli.errors import FolderGone, FolderInUse, FolderNotWritable, explain
+from vallecli.atomic import check_own, open_own, replace_file, sweep
+from vallecli.errors import FolderGone, FolderInUse, FolderNotWritable
+from vallecli.jobs.ownership import Marker, is_torn, results_files
+from vallecli.jobs.records import Record, is_record, timestamp
 
 NAME = "results.jsonl"
-PATTERN = "results*.jsonl"  # of all shards
-OK, FAILED = "ok", "failed"
-CUT_OFF = "max_frames"  # stop reason of a sentence that did not end by itself
-CUT_NOTE = "did not end by itself and was cut off"
-
-
-@dataclass(frozen=True)
-class Failure:
-    """An error as a record stores it: the name of its class in errors.py, the message and the hint."""
-
-    code: str
-    message: str
-    hint: str
-
-    @classmethod
-    def of(cls, error: Exception) -> Self:
-        """Return the meaning of any library's error."""
-        known = explain(error)
-        if known is not None:
-            return cls(type(known).__name__, known.message, known.hint)
-        return cls(type(error).__name__, f"this is a bug in valle: {error}", "Please report it together with the row.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """The result of a row. A record without a fingerprint is of a row that was refused by the plan."""
-
-    id: str
-    row: int
-    status: str
-    output: str | None = None
-    sha256: str | None = None
-    seconds: float | None = None  # of audio
-    sample_rate: int | None = None  # Hz
-    real_time_factor: float | None = None  # with the row's share of the computing time
-    frames: int | None = None
-    stop_reason: str | None = None  # "max_frames" if any sentence did not end by itself
-    seed: int | None = None
-    checkpoint: str | None = None
-    revision: str | None = None
-    notes: tuple[str, ...] = ()
-    error: Failure | None = None
-    fingerprint: str | None = None
-    finished: str = ""  # UTC, ISO 8601
-
-    @property
-    def cut_off(self) -> str:
-        """Return a note on the sentences that did not end by themselves, "" if there are none."""
-        if self.status != OK or self.stop_reason != CUT_OFF:
-            return ""
-        first, *more = [note for note in self.notes if CUT_NOTE in note] or [f"it {CUT_NOTE}"]
-        return f"{first} (and {len(more)} more)" if more else first
-
-    @classmethod
-    def parse(cls, line: bytes) -> Self:
-        """Return the record in a line. Raises ValueError, TypeError or KeyError for any other line."""
-        values = json.loads(line)
-        known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
-        if known["error"] is not None:
-            known["error"] = Failure(**known["error"])
-        known["notes"] = tuple(known["notes"])
-        return cls(**known)
-
-    def to_line(self) -> bytes:
-        """Return the record as one line of JSON."""
-        return json.dumps(asdict(self), ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
-
-
-def timestamp() -> str:
-    """Return the current time for `Record.finished`."""
-    return datetime.now(UTC).isoformat(timespec="microseconds")
+PATTERN = "results*.jsonl"  # of all shards, in messages
 
 
 def file_name(shard: tuple[int, int]) -> str:
@@ -100,28 +29,40 @@ def file_name(shard: tuple[int, int]) -> str:
 def read_results(path: Path) -> tuple[list[Record], int]:
     """Return the records of a file, and the number of lines that are not records, such as an incomplete last one."""
     records, bad = [], 0
-    for line in path.read_bytes().split(b"\n"):
-        if line:
+    with path.open("rb") as file:
+        for line in file:
             try:
                 records.append(Record.parse(line))
-            except (ValueError, TypeError, KeyError):
-                bad += 1
+            except ValueError:
+                bad += line != b"\n"
     return records, bad
 
 
 def read_folder(folder: Path) -> tuple[list[Record], int]:
-    """Return the same as `read_results` for all results files of a folder, with the records in order of time."""
-    files = [read_results(path) for path in sorted(folder.glob(PATTERN))]
-    records = sorted((record for in_file, _ in files for record in in_file), key=lambda record: record.finished)
-    return records, sum(bad for _, bad in files)
+    """Return the same as `read_results` for all results files of a folder, the last written record last.
+
+    Records of one file are in the order of its lines, and those of several files in order of time. A time in the
+    future, by a wrong clock, does not count: such a record follows the one before it. Raises ForeignResults.
+    """
+    now, numbered, bad = timestamp(), [], 0
+    for number, path in enumerate(results_files(folder)):
+        records, bad_here = read_results(path)
+        bad += bad_here
+        time = ""
+        for place, record in enumerate(records):
+            time = max(time, record.finished) if record.finished <= now else time
+            numbered.append((time, number, place, record))
+    numbered.sort(key=lambda entry: entry[:3])
+    return [record for *_, record in numbered], bad
 
 
 class Results:
     """The results file of a run; see `open_results`."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.file = path.open("ab", buffering=0)
+    def __init__(self, path: Path, marker: Marker) -> None:
+        """Raises OSError."""
+        self.path, self.marker = path, marker
+        self.file = os.fdopen(open_own(path, os.O_RDWR | os.O_APPEND), "ab", buffering=0)
         self.torn = self._repair()
         """Whether the last line was incomplete, and was removed."""
 
@@ -149,15 +90,22 @@ class Results:
             raise FolderGone(self.path)
         return opened.st_size
 
-    def _repair(self) -> bool:
-        """End the last line, or remove it if it is not a record; return whether it was removed."""
-        content = self.path.read_bytes()
-        begin = content.rfind(b"\n") + 1
-        if begin == len(content):
-            return False
+    def begin(self, output: str) -> None:
+        """Store that an output is written next, which may then be overwritten. Raises OutputError."""
         try:
-            Record.parse(content[begin:])
-        except (ValueError, TypeError, KeyError):
+            self.marker.begin(output)
+        except OSError as error:
+            raise FolderNotWritable(self.path, error) from error
+
+    def _repair(self) -> bool:
+        """End the last line, or remove it if its rest was not written; return whether it was removed."""
+        last, begin = b"", 0
+        with self.path.open("rb") as file:
+            for line in file:
+                begin, last = begin + len(last), line
+        if last.endswith(b"\n") or not last:
+            return False
+        if is_torn(last):
             self.file.truncate(begin)
             return True
         self.file.write(b"\n")
@@ -168,20 +116,25 @@ class Results:
 def open_results(folder: Path, shard: tuple[int, int] = (1, 1)) -> Iterator[Results]:
     """Create the folder if necessary, and yield its results file, locked for this process.
 
-    The lock ends with the process. Raises FolderInUse if another run has it, and OutputError for a folder that is not
-    writable.
+    Temporary files of killed processes are removed. The lock ends with the process. Raises FolderInUse if another run
+    has it, ForeignResults before anything is written, and OutputError for a folder that is not writable.
     """
+    results_files(folder)
     path = folder / file_name(shard)
+    lock = folder / f".{path.name}.lock"
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(FileLock(folder / f".{path.name}.lock", blocking=False))
-            results = Results(path)
+            check_own(lock)
+            stack.enter_context(FileLock(lock, blocking=False))
+            results_files(folder)  # again: now nobody else writes to it
+            results = Results(path, stack.enter_context(Marker(path)))
         except Timeout as error:
             raise FolderInUse(folder, path.name) from error
         except OSError as error:
             raise FolderNotWritable(path, error) from error
         stack.callback(results.file.close)
+        sweep(folder, min_age=0)
         yield results
 
 
@@ -200,12 +153,16 @@ def latest_records(records: Iterable[Record]) -> list[Record]:
 
 
 def merge(folder: Path) -> list[Record]:
-    """Write results.jsonl with one line per row of all shards, and return its records. Raises OutputError."""
+    """Write results.jsonl with one line per row of all shards, and return its records.
+
+    Lines that are not records are kept at its end. Raises ForeignResults and OutputError.
+    """
     with open_results(folder) as results:
         records = sorted(latest_records(read_folder(folder)[0]), key=lambda record: (record.row, record.id))
         try:
-            with replace_file(results.path) as file:
+            with replace_file(results.path, follow_links=False) as file, results.path.open("rb") as before:
                 file.writelines(record.to_line() for record in records)
+                file.writelines(line for line in before if line.strip() and not is_record(line))
         except OSError as error:
             raise FolderNotWritable(results.path, error) from error
     return records

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vallecli.checkpoints.local import sha256
-from vallecli.errors import OutputExists
 from vallecli.jobs.plan import Plan, RefusedRow, Row
-from vallecli.jobs.results import FAILED, OK, Failure, Record, timestamp
+from vallecli.jobs.records import FAILED, OK, Failure, Record, timestamp
 
 
 @dataclass(frozen=True)
@@ -58,10 +57,3 @@ def refusal_record(refused: RefusedRow) -> Record:
     """Return the record of a row that was refused."""
     error = Failure.of(refused.error)
     return Record(id=refused.id, row=refused.number, status=FAILED, error=error, finished=timestamp())
-
-
-def check_outputs_absent(plan: Plan, out: Path) -> None:
-    """Raise OutputExists for an output that exists before any run: no batch has written it."""
-    for row in plan.rows:
-        if (out / row.output).exists():
-            raise OutputExists(out / row.output)

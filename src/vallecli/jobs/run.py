@@ -1,10 +1,15 @@
-"""Speaks rows, and writes and records their audio in a second thread; a row is recorded after its audio is on disk."""
+"""Speaks rows, and writes and records their audio in a second thread; a row is recorded after its audio is on disk.
+
+An error is recorded with the rows that it affects. Only errors of the output folder and of the default checkpoint end
+the run.
+"""
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -13,12 +18,14 @@ from typing import Any
 from vallecli.audio import effects
 from vallecli.audio.files import open_output
 from vallecli.audio.formats import output_rate
+from vallecli.audio.prompt import read_transcript
 from vallecli.checkpoints.local import sha256
-from vallecli.errors import DISK, FolderNotWritable, VallecliError
+from vallecli.errors import DISK, FolderNotWritable, OutputError, OutputExists, UnsafeName, VallecliError
 from vallecli.jobs.engine import Engine, Job, JobResult, Piece
 from vallecli.jobs.plan import Row
-from vallecli.jobs.prompts import read_prompt
-from vallecli.jobs.results import CUT_NOTE, CUT_OFF, FAILED, OK, Failure, Record, Results, timestamp
+from vallecli.jobs.prompts import read_hashed_prompt
+from vallecli.jobs.records import CUT_NOTE, CUT_OFF, FAILED, OK, Failure, Record, timestamp
+from vallecli.jobs.results import Results
 
 SORT_WINDOW = 256  # rows that are sorted by length, longest first: a long row at the end would be decoded alone
 MAX_UNWRITTEN = 8  # rows that can wait for the disk before the models wait, too
@@ -37,25 +44,29 @@ class Run:
         slots: int,
         on_record: Callable[[Record, Row], None],
         stop: Event,
+        check_signals: Callable[[], None] = lambda: None,
+        overwritable: Collection[str] | None = (),
         transcribe: bool = False,
         fail_fast: bool = False,
     ) -> None:
         """`load` returns the engine of a checkpoint; `default` is the checkpoint of all rows that name none.
 
         `on_record` is called in the writer's thread after each record. When `stop` is set, rows in progress are
-        finished and no others are started.
+        finished and no others are started. `check_signals` is called for each row, and may raise. `overwritable` are
+        the outputs that may exist; None: all.
         """
         self.results, self.out, self.load, self.default = results, out, load, default
-        self.slots, self.on_record, self.stop = slots, on_record, stop
-        self.transcribe, self.fail_fast = transcribe, fail_fast
+        self.slots, self.on_record, self.stop, self.check_signals = slots, on_record, stop, check_signals
+        self.overwritable, self.transcribe, self.fail_fast = overwritable, transcribe, fail_fast
         self.any_failed = False
+        self.broken = False  # whether the writer's thread has ended by an error
         self.unwritten: deque[Future[None]] = deque()
 
     def speak(self, rows: Sequence[Row]) -> None:
         """Speak the rows, one checkpoint after the other. Raises OutputError when nothing more can be written.
 
         The error of a row is recorded. Raises CheckpointError and DeviceError if the default checkpoint cannot be
-        loaded; for another checkpoint, the error is recorded with each of its rows.
+        loaded; for another checkpoint, the error is recorded with each of its rows that is not done yet.
         """
         groups: dict[str, list[Row]] = {}
         for row in rows:
@@ -64,16 +75,19 @@ class Run:
             for checkpoint, group in groups.items():
                 if self.stopping:
                     break
+                left = {row.id: row for row in group}
                 try:
                     engine = self.load(checkpoint)
-                except VallecliError as error:
+                    self.check_signals()
+                    self._speak_group(engine, left)
+                    del engine  # frees its memory before the next one is loaded
+                except OutputError:
+                    raise
+                except Exception as error:
                     if checkpoint == self.default:
                         raise
-                    for row in group:
+                    for row in list(left.values()):
                         self._submit(row, JobResult(row.id, (), Failure.of(error)), 0)
-                    continue
-                self._speak_group(engine, group)
-                del engine  # frees its memory before the next one is loaded
             self._wait(0)
 
     @property
@@ -81,20 +95,26 @@ class Run:
         """Return whether no more rows are started."""
         return self.stop.is_set() or (self.fail_fast and self.any_failed)
 
-    def _speak_group(self, engine: Engine, rows: Sequence[Row]) -> None:
+    def _speak_group(self, engine: Engine, left: dict[str, Row]) -> None:
+        """Speak rows of one checkpoint, and remove each from `left` when it is done."""
         times = _RowTimes()
-        for result in engine.speak_many(self._jobs(engine, rows, times), slots=self.slots):
+        for result in engine.speak_many(self._jobs(engine, left, times), slots=self.slots):
             row, seconds = times.end(result.key)
+            del left[row.id]
             self._submit(row, result, seconds)
+            self.check_signals()
 
-    def _jobs(self, engine: Engine, rows: Sequence[Row], times: _RowTimes) -> Iterator[Job]:
+    def _jobs(self, engine: Engine, left: dict[str, Row], times: _RowTimes) -> Iterator[Job]:
         """Yield the jobs as the engine has free slots; `times` starts to count."""
+        rows = list(left.values())
         voices = _VoiceCache(engine, rows, transcribe=self.transcribe)
-        for row in longest_first(rows):
+        for planned in longest_first(rows):
+            self.check_signals()
             if self.stopping:
                 return
-            voice = voices.pop(row)
+            row, voice = voices.pop(planned)
             if isinstance(voice, Failure):
+                del left[row.id]
                 self._submit(row, JobResult(row.id, (), voice), 0)
                 continue
             times.begin(row)
@@ -118,7 +138,16 @@ class Run:
             self.unwritten.popleft().result()
 
     def _finish(self, row: Row, result: JobResult, seconds: float) -> None:
-        """Write the audio of a row, then record the row."""
+        """Write the audio of a row, then record the row. After an error, no more rows are written."""
+        if self.broken:
+            return
+        try:
+            self._write_and_record(row, result, seconds)
+        except BaseException:
+            self.broken = True
+            raise
+
+    def _write_and_record(self, row: Row, result: JobResult, seconds: float) -> None:
         self.results.check()
         outcome: dict[str, Any] = {"error": result.error}
         if result.error is None:
@@ -151,9 +180,15 @@ class Run:
         path = self.out / row.output
         for folder in reversed(Path(row.output).parents[:-1]):  # not the output folder itself, if it was removed
             (self.out / folder).mkdir(exist_ok=True)
+        if not Path(os.path.realpath(path.parent)).is_relative_to(os.path.realpath(self.out)):  # since the plan
+            raise UnsafeName(row.output, "a link in it points outside the output folder")
+        overwrite = self.overwritable is None or row.output in self.overwritable
+        if not overwrite and os.path.lexists(path):  # since the plan
+            raise OutputExists(path)
+        self.results.begin(row.output)
         rate = output_rate(row.format, row.settings.sample_rate, result.pieces[0].sample_rate)
         samples = 0
-        with open_output(path, sample_rate=rate, format=row.format, force=True) as file:
+        with open_output(path, sample_rate=rate, format=row.format, force=overwrite, follow_links=False) as file:
             for piece in result.pieces:
                 wav_N = effects.resample(piece.audio, piece.sample_rate, rate)
                 file.write(wav_N)
@@ -215,21 +250,36 @@ class _VoiceCache:
     def _key(row: Row) -> tuple[str, str | None]:
         return row.prompt_sha256, row.prompt_text
 
-    def pop(self, row: Row) -> Any:
-        """Return the voice of a row, or a Failure if it cannot be made. Call it once for each row."""
-        key = self._key(row)
+    def pop(self, planned: Row) -> tuple[Row, Any]:
+        """Return a row and its voice, or a Failure if it cannot be made. Call it once for each row.
+
+        If the prompt has changed since the plan, the row that is returned has the hash of what is heard.
+        """
+        row, key = planned, self._key(planned)
         if key not in self.made:
             try:
-                self.made[key] = self.engine.voice(
-                    read_prompt(row.prompt, self.engine.sample_rate),
-                    row.prompt_text,
-                    name=str(row.prompt),
-                    transcribe=self.transcribe,
-                )
+                row = self._make(planned)
             except Exception as error:
                 self.made[key] = Failure.of(error)
+        voice = self.made[self._key(row)]
         self.left[key] -= 1
-        return self.made[key] if self.left[key] else self.made.pop(key)
+        if not self.left[key]:
+            self.made.pop(key, None)
+        return row, voice
+
+    def _make(self, planned: Row) -> Row:
+        """Make the voice of a row and return the row as it is heard. Raises any error of prompt, transcript and voice.
+
+        A transcript next to the prompt is read now if the plan has found none.
+        """
+        prompt, sha256 = read_hashed_prompt(planned.prompt, self.engine.sample_rate)
+        transcript = planned.prompt_text
+        if transcript is None and not self.transcribe:
+            transcript = read_transcript(planned.prompt)
+        row = planned.with_prompt(sha256, transcript)
+        if (key := self._key(row)) not in self.made:
+            self.made[key] = self.engine.voice(prompt, transcript, name=str(planned.prompt), transcribe=self.transcribe)
+        return row
 
 
 def longest_first(rows: Sequence[Row]) -> Iterator[Row]:
