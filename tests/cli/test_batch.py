@@ -21,7 +21,6 @@ import soundfile
 from vallecli.checkpoints.local import sha256
 from vallecli.cli.batch_run import parse_shard
 from vallecli.errors import UsageError
-from vallecli.families import detect
 
 if TYPE_CHECKING:
     from conftest import Ran, Valle
@@ -336,7 +335,8 @@ def test_a_default_checkpoint_that_no_row_uses_need_not_exist(batch, tiny_checkp
 
 def test_a_run_with_nothing_to_do_does_not_read_the_checkpoint(batch, monkeypatch: pytest.MonkeyPatch) -> None:
     batch(TWO)
-    monkeypatch.setattr(detect, "detect", lambda *_, **__: pytest.fail("the checkpoint was read"))
+    for reader in ("vallecli.checkpoints.weights.read", "vallecli.families.valle.native.read_safetensors"):
+        monkeypatch.setattr(reader, lambda *_, **__: pytest.fail("the checkpoint was read"))
     assert batch(TWO).code == batch(TWO, "--dry-run").code == 0
 
 
@@ -582,7 +582,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [  # row, code, message
     ({"accent": "auto"}, "RowError", "accent is 'auto'"),
     ({"checkpoint": "vallexx"}, "UnknownCheckpoint", "there is no checkpoint called 'vallexx'"),
     ({"checkpoint": "vallex"}, "MissingCheckpoint", "vallex is not on this machine"),
-    ({"checkpoint": "folder"}, "DamagedCheckpoint", "folder has no files"),
+    ({"checkpoint": "folder"}, "UnknownFormat", "folder is not a checkpoint in a known format: it is empty"),
     ({"checkpoint": "text.wav"}, "UnknownFormat", "text.wav is not a weight file"),
     ({"seed": "-1"}, "RowError", "seed is '-1'"),
     ({"seed": "1.5"}, "RowError", "seed is '1.5'"),

@@ -24,19 +24,9 @@ from vallecli.jobs.results import (
     read_results,
 )
 
-ONE = Record(
-    id="a",
-    row=1,
-    status=OK,
-    output="a.wav",
-    seed=7,
-    notes=("left out: (",),
-    fingerprint="f",
-    finished="2020-01-01T00:00:01",
-)
-TWO = Record(
-    id="é\ud800", row=2, status=FAILED, error=Failure("EmptyText", "no words", "more"), finished="2020-01-01T00:00:02"
-)
+FIRST, SECOND, THIRD, FOURTH = (f"2020-01-01T00:00:0{n}" for n in range(4))
+ONE = Record(id="a", row=1, status=OK, output="a.wav", seed=7, notes=("left out: (",), fingerprint="f", finished=FIRST)
+TWO = Record(id="é\ud800", row=2, status=FAILED, error=Failure("EmptyText", "no words", "more"), finished=SECOND)
 
 
 def test_a_record_round_trips_through_its_line() -> None:

@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from vallecli.errors import AudioNotFound, CheckpointError, DamagedCheckpoint, DeviceError, OutputError, UsageError
+from vallecli.errors import AudioNotFound, CheckpointError, DeviceError, OutputError, UsageError
 from vallecli.jobs import run
 from vallecli.jobs.engine import Job, JobResult
-from vallecli.jobs.fingerprint import revision
 from vallecli.jobs.plan import Defaults, Plan, Row, make_plan
 from vallecli.jobs.prompts import PromptChecker
 from vallecli.jobs.records import FAILED, Failure, Record
@@ -93,8 +92,10 @@ class SequentialEngine:
 
 
 @pytest.fixture
-def checkpoint(own_folder: Path) -> str:
+def checkpoint(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A file that counts as a checkpoint."""
     (own_folder / "model.bin").write_bytes(b"weights")
+    monkeypatch.setattr("vallecli.families.detect.files", lambda path: [path])
     return "model.bin"
 
 
@@ -382,29 +383,6 @@ def test_seeds_and_fingerprints_are_those_of_earlier_versions(
     monkeypatch.setattr(PromptChecker, "check", lambda self, path: "5" * 64)
     rows = plan_of(*ROWS, **defaults).rows
     assert [(row.seed, row.fingerprint[:16]) for row in rows] == expected
-
-
-def test_the_revision_of_a_folder_depends_on_its_files_but_not_on_documents(own_folder: Path) -> None:
-    folder = own_folder / "checkpoint"
-    (folder / "sub").mkdir(parents=True)
-    with pytest.raises(DamagedCheckpoint, match="has no files"):
-        revision("checkpoint")
-    (folder / "sub" / "model.bin").write_bytes(b"weights")
-    first = revision("checkpoint")
-    (folder / "README.md").write_text("What it is.")
-    assert revision("checkpoint") == first
-    (folder / "sub" / "model.bin").write_bytes(b"other weights")
-    changed = revision("checkpoint")
-    (folder / "sub" / "model.bin").rename(folder / "model.bin")
-    assert len({first, changed, revision("checkpoint")}) == 3
-
-
-def test_the_revision_of_a_file_depends_on_its_content_only(own_folder: Path) -> None:
-    for name in ("a.bin", "b.bin", "c.txt"):
-        (own_folder / name).write_bytes(b"weights")
-    assert revision("a.bin") == revision("b.bin") == revision("c.txt")
-    (own_folder / "b.bin").write_bytes(b"other weights")
-    assert revision("a.bin") != revision("b.bin")
 
 
 @pytest.mark.parametrize("column", [{"top_n_sigma": "1.5"}, {"sample_rate": "16000"}])

@@ -31,6 +31,8 @@ class Contents:
             raise DamagedCheckpoint(f"{path} does not exist", "Give the file or the folder of a checkpoint.")
         self.path = path.parent if path.name in CONFIGURATIONS and path.is_file() else path
         self.verify = verify
+        self.used: set[Path] = set()
+        """Files of the folder that were found by their names or read, so far."""
         self._raw: dict[Path, Any] = {}
 
     @property
@@ -70,7 +72,10 @@ class Contents:
     def beside(self, name: str) -> Path | None:
         """Return a file of that name in the folder, None if there is none. Only the last part of the name counts."""
         path = self.folder / Path(name).name
-        return path if os.path.isfile(path) else None  # noqa: PTH113 - Path.is_file raises for a name that is too long
+        if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a name that is too long
+            return None
+        self.used.add(path)
+        return path
 
     def json(self, name: str) -> dict[str, Any] | None:
         """Return the JSON object in a file of the folder, None without that file. Raises DamagedCheckpoint."""
@@ -81,6 +86,7 @@ class Contents:
         """Return the contents of a weight file. Raises CheckpointError."""
         from vallecli.checkpoints import weights
 
+        self.used.add(path)
         if path not in self._raw:
             self._raw[path] = weights.read(path, verify=self.verify)
         return self._raw[path]

@@ -274,6 +274,9 @@ class Family(Protocol):
     def describe(self, contents: Contents) -> Description:
         """Return what the checkpoint is, without reading the values of its tensors. Raises CheckpointError."""
 
+    def files(self, contents: Contents) -> set[Path]:
+        """Return the files that the speech depends on, without those of loader options. Raises CheckpointError."""
+
     def text_reader(self, contents: Contents, options: Options) -> TextReader:
         """Return what the backend of the checkpoint uses to read texts, without reading the values of its tensors.
 

@@ -47,6 +47,12 @@ def describe(path: Path) -> Description:
     return family.describe(contents)
 
 
+def files(path: Path) -> list[Path]:
+    """Return the files that the speech of a checkpoint depends on, sorted. Raises CheckpointError."""
+    family, contents = detect(path, verify=False)
+    return sorted(family.files(contents))
+
+
 def load(path: Path, options: Mapping[str, Any], *, device: torch.device, dtype: str, codecs: Codecs) -> Backend:
     """Return the checkpoint in a file or folder, its checksums verified. Raises CheckpointError and UsageError.
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from vallecli.checkpoints import local, lookup
-from vallecli.errors import DamagedCheckpoint
+from vallecli.checkpoints import digests, lookup
+from vallecli.checkpoints.small_files import unreadable
+from vallecli.families import detect
 
 VERSION = 1  # incremented when the same row should give other audio than before
 SEED_BITS = 31  # short enough to type
-DOCUMENTS = (".md", ".txt")  # not part of a checkpoint
 
 
 def digest(content: Mapping[str, Any]) -> str:
@@ -29,15 +31,16 @@ def derive_seed(fingerprint: str) -> int:
 def revision(checkpoint: str, *, offline: bool = False) -> str:
     """Return 16 hexadecimal digits that identify a checkpoint, given by name or path.
 
-    They are a hash of its files, without documents. Raises CheckpointError for a checkpoint that is not on this
-    machine, or that has no files.
+    They are a hash of the files that its family reads; other files in its folder do not count. Raises CheckpointError
+    for a checkpoint that is not on this machine, or that no family recognises: that is known before files are hashed.
     """
     path = lookup.find(checkpoint, offline=offline)
-    inside = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix not in DOCUMENTS)
-    files = [path] if path.is_file() else inside
-    if not files:
-        raise DamagedCheckpoint(f"{path} has no files", "Give a complete checkpoint folder.")
-    hashes = [(file.relative_to(path).as_posix(), local.sha256(file)) for file in files]
+    hashes = []
+    for file in detect.files(path):
+        try:
+            hashes.append((Path(os.path.relpath(file, path)).as_posix(), digests.digest(file)))
+        except OSError as error:
+            raise unreadable(file, error) from error
     return digest({"files": hashes})[:16]
 
 

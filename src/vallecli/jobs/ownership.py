@@ -134,7 +134,7 @@ def _is_json(line: bytes) -> bool:
 def check_absent(plan: Plan, out: Path) -> None:
     """Raise OutputExists for an output that exists before any run: no batch has written it."""
     for row in plan.rows:
-        if os.path.lexists(out / row.output):
+        if (out / row.output).exists():
             raise OutputExists(out / row.output)
 
 

@@ -256,6 +256,8 @@ class _Planner:
             "greedy": bool(settings.greedy),  # "not set" counts as false, as when it was the only default
             **{knob: value for knob in LATER_KNOBS if (value := getattr(settings, knob)) is not None},
             **({} if self.lexicon is None else {"lexicon": self.lexicon}),
+            # The precision that auto chooses on a machine does not count, like its device: shards may run on several.
+            **({} if settings.dtype == "auto" else {"dtype": settings.dtype}),
         }
         return Row(
             number=line.number,

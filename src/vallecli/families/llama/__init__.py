@@ -46,6 +46,11 @@ class LlamaFamily:
         description: Description = self._import("files").describe(contents)
         return description
 
+    def files(self, contents: Contents) -> set[Path]:
+        """Return the files that the speech depends on. Raises CheckpointError."""
+        self.describe(contents)
+        return contents.used
+
     def text_reader(self, contents: Contents, options: Options) -> TextReader:
         """Return what the backend uses to read texts. Raises CheckpointError, UsageError and DependencyMissing."""
         reader: TextReader = self._import("backend").text_reader(contents, options)

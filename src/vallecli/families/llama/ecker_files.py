@@ -147,7 +147,9 @@ def find_tokenizer(contents: Contents, weight_file: Path, options: Options) -> P
     if (given := options.get("tokenizer")) is not None:
         return Path(given)
     candidates = (weight_file.with_name(TOKENIZER), contents.folder / TOKENIZER)
-    return next((path for path in candidates if path.is_file()), None)
+    found = [path for path in candidates if path.is_file()][:1]
+    contents.used.update(found)
+    return found[0] if found else None
 
 
 def read_tokenizer(path: Path) -> str:

@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vallecli.errors import DamagedCheckpoint
 from vallecli.families.base import Backend, Description, Export, Option, Options, Preset
 
 if TYPE_CHECKING:
@@ -61,6 +62,17 @@ class ValleFamily:
         from vallecli.families.valle.describe import describe
 
         return describe(self.name, self._function("open_contents")(contents), self._function("read"))
+
+    def files(self, contents: Contents) -> set[Path]:
+        """Return the files that the speech depends on. Raises CheckpointError."""
+        from vallecli.families import native
+        from vallecli.families.valle import native_config
+
+        if self.name != native_config.NAME:
+            self.describe(contents)
+        elif contents.beside(native.TENSORS) is None:  # without torch
+            raise DamagedCheckpoint(f"{contents.folder} has no {native.TENSORS}", "Give a complete checkpoint folder.")
+        return contents.used
 
     def text_reader(self, contents: Contents, options: Options) -> TextReader:
         """Return what the backend uses to read texts. Raises CheckpointError and UsageError."""

@@ -55,6 +55,8 @@ def open_contents(contents: Contents) -> Stored:
         raise CheckpointError(f"{folder} uses codes of {name}, which valle cannot decode")
     table = preprocess.get("symbols_dict", SYMBOLS)
     home_contents = Contents(folder)
+    symbols = home_contents.beside(table if isinstance(table, str) else SYMBOLS)  # only the name counts
+    contents.used |= {folder / ARGS, *home_contents.used}
     tensors = contents.tensors(file)
     if lifeiteng.TEXT_KEY not in tensors and lifeiteng.LEGACY_TEXT_KEY not in tensors:
         raise UnknownFormat(f"{file} has {ARGS} of Amphion, but its {len(tensors)} tensors are of another model")
@@ -62,7 +64,7 @@ def open_contents(contents: Contents) -> Stored:
         path=path,
         tensors=tensors,
         options={**_table(folder, args, "model"), "phone_extractor": preprocess.get("phone_extractor", "espeak")},
-        symbols=home_contents.beside(table if isinstance(table, str) else SYMBOLS),  # only the name counts
+        symbols=symbols,
     )
 
 
