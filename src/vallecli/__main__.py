@@ -1,5 +1,6 @@
 """The entry point: `valle` and `python -m vallecli`."""
 
+import signal
 import sys
 
 
@@ -7,11 +8,16 @@ def main() -> int:
     """Run the command line and return its exit code. Ctrl-C during the imports ends it like later."""
     try:
         from vallecli.cli.app import main as run
+        from vallecli.cli.signals import end_quietly
         from vallecli.cli.streams import secure_standard_streams
 
         secure_standard_streams()
-        return run()
+        try:
+            return run()
+        finally:
+            end_quietly()
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # once more: it ends at once
         print("interrupted", file=sys.stderr)
         return 130
 

@@ -16,15 +16,15 @@ from typing import Annotated
 import typer
 
 from vallecli import __version__, errors
-from vallecli.cli import batch, bench, checkpoints, speak, text
+from vallecli.cli import batch, bench, checkpoints, signals, speak, text
 from vallecli.cli.hints import hint_for
 from vallecli.cli.reporter import Reporter
-from vallecli.cli.signals import exit_on_signals
+from vallecli.cli.signals import EXIT_INTERRUPTED, exit_on_signals
 from vallecli.errors import UsageError, VallecliError
 from vallecli.settings import suggest
 
 COMPLETE = "_VALLE_COMPLETE"  # variable that the completion scripts of shells set
-EXIT_BUG, EXIT_INTERRUPTED, EXIT_CLOSED_PIPE = 1, 130, 141
+EXIT_BUG, EXIT_CLOSED_PIPE = 1, 141
 
 app = typer.Typer(
     add_completion=True,
@@ -75,13 +75,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except typer.Exit as wish:
         return wish.exit_code
     except KeyboardInterrupt:
-        reporter.error("interrupted")
-        return EXIT_INTERRUPTED
+        return _left(reporter, EXIT_INTERRUPTED)
     except BrokenPipeError:
         # Python flushes stdout once more at exit; discard that.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_CLOSED_PIPE
     except Exception as error:
+        if (code := signals.received()) is not None:  # libraries turn an interrupt into other errors, at import
+            return _left(reporter, code)
         known = explain(error)
         if known is not None:
             reporter.error(f"error: {known.message}", hint_for(known))
@@ -94,6 +95,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return EXIT_BUG
     return 0
+
+
+def _left(reporter: Reporter, code: int) -> int:
+    """Return the exit code of a command that was ended by a signal; an interrupt is reported."""
+    if code == EXIT_INTERRUPTED:
+        reporter.error("interrupted")
+    return code
 
 
 def explain(error: Exception) -> VallecliError | None:

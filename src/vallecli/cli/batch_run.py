@@ -58,6 +58,7 @@ def run(request: BatchRequest, reporter: Reporter) -> None:
     out = Path(request.out_dir)
     fresh = not ownership.results_files(out)
     planned = read_plan(request, out, reporter)
+    signals.check()  # before errors that are due to a signal are recorded
     if fresh:
         if not request.force:
             ownership.check_absent(planned, out)

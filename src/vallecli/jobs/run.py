@@ -84,6 +84,7 @@ class Run:
                 except OutputError:
                     raise
                 except Exception as error:
+                    self.check_signals()  # libraries turn an interrupt into other errors
                     if checkpoint == self.default:
                         raise
                     for row in list(left.values()):
@@ -99,20 +100,20 @@ class Run:
         """Speak rows of one checkpoint, and remove each from `left` when it is done."""
         times = _RowTimes()
         for result in engine.speak_many(self._jobs(engine, left, times), slots=self.slots):
+            self.check_signals()
             row, seconds = times.end(result.key)
             del left[row.id]
             self._submit(row, result, seconds)
-            self.check_signals()
 
     def _jobs(self, engine: Engine, left: dict[str, Row], times: _RowTimes) -> Iterator[Job]:
         """Yield the jobs as the engine has free slots; `times` starts to count."""
         rows = list(left.values())
         voices = _VoiceCache(engine, rows, transcribe=self.transcribe)
         for planned in longest_first(rows):
-            self.check_signals()
             if self.stopping:
                 return
             row, voice = voices.pop(planned)
+            self.check_signals()
             if isinstance(voice, Failure):
                 del left[row.id]
                 self._submit(row, JobResult(row.id, (), voice), 0)
