@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from vallecli.errors import AudioNotFound, CheckpointError, DeviceError, OutputError, UsageError
-from vallecli.jobs import run
+from vallecli.checkpoints.local import sha256
+from vallecli.errors import AudioError, AudioNotFound, CheckpointError, DeviceError, OutputError, UsageError
+from vallecli.jobs import prompts, run
 from vallecli.jobs.engine import Job, JobResult
 from vallecli.jobs.plan import Defaults, Plan, Row, make_plan
 from vallecli.jobs.prompts import PromptChecker
@@ -354,6 +355,51 @@ def test_inputs_are_not_overwritten(plan_of: Any) -> None:
         assert "one.wav" not in [row.output for row in plan_of(*rows, shard=shard).rows]
 
 
+# Prompts that change between the plan and their use
+
+
+def test_a_replaced_prompt_is_recorded_under_the_hash_of_what_was_heard(plan_of: Any) -> None:
+    rows = [{"text": "a"}, {"text": "b"}, {"text": "c", "prompt": "two.wav"}]
+    before = plan_of(*rows).rows
+    kept = Path("one.wav").read_bytes()
+    Path("one.wav").write_bytes(Path("two.wav").read_bytes())
+    records = {record.id: record for record in speak(before, WordSynthesizer())}
+    heard = plan_of(*rows)
+    assert [records[row.id].fingerprint for row in heard.rows] == [row.fingerprint for row in heard.rows]
+    assert [records[row.id].seed for row in heard.rows] == [row.seed for row in heard.rows]
+    assert not plan_status(heard, read_folder(Path("out"))[0], Path("out")).todo
+    Path("one.wav").write_bytes(kept)
+    status = plan_status(plan_of(*rows), read_folder(Path("out"))[0], Path("out"), verify=True)
+    assert [row.id for row in status.todo] == ["00001", "00002"]
+
+
+def test_a_transcript_that_appears_after_the_plan_is_recorded(plan_of: Any) -> None:
+    before = plan_of({"text": "a"}).rows
+    Path("one.txt").write_text("What I said.")
+    [record] = speak(before, WordSynthesizer())
+    assert record.fingerprint == plan_of({"text": "a"}).rows[0].fingerprint != before[0].fingerprint
+
+
+def test_a_prompt_that_changes_while_it_is_read_is_read_again(
+    own_folder: Path, reference: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = own_folder / "one.wav"
+    path.write_bytes(reference.read_bytes())
+    changes = iter([b"1", b"2"])
+
+    def change(*arguments: Any) -> str:
+        with path.open("ab") as file:
+            file.write(next(changes, b""))
+        return path.read_bytes()[-2:].decode("latin-1")
+
+    monkeypatch.setattr(prompts, "read_prompt", change)
+    heard, digest = prompts.read_hashed_prompt(path)
+    assert (heard, digest) == ("12", sha256(path))
+    changes = itertools.repeat(b"3")
+    with pytest.raises(AudioError, match="changes while it is read"):
+        prompts.read_hashed_prompt(path)
+
+
 # Fingerprints
 
 ROWS = [
@@ -383,6 +429,15 @@ def test_seeds_and_fingerprints_are_those_of_earlier_versions(
     monkeypatch.setattr(PromptChecker, "check", lambda self, path: "5" * 64)
     rows = plan_of(*ROWS, **defaults).rows
     assert [(row.seed, row.fingerprint[:16]) for row in rows] == expected
+
+
+def test_a_precision_that_was_chosen_changes_the_fingerprint(plan_of: Any, checkpoint: str) -> None:
+    found = {
+        plan_of({"text": "a"}, settings=Settings(checkpoint=checkpoint, dtype=dtype)).rows[0].fingerprint
+        for dtype in ("auto", "float32", "bfloat16")
+    }
+    assert len(found) == 3
+    assert plan_of({"text": "a"}).rows[0].fingerprint in found
 
 
 @pytest.mark.parametrize("column", [{"top_n_sigma": "1.5"}, {"sample_rate": "16000"}])

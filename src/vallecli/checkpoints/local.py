@@ -76,9 +76,14 @@ def locked(name: str, report: Callable[[str], object]) -> Iterator[None]:
     `report` receives a message if another process holds it. Leftovers of killed processes are removed.
     """
     with disk.locked(folder().with_name("locks") / f"{name}.lock", name, report):
-        sweep(folder())
-        sweep_partial(folder())
+        remove_leftovers()
         yield
+
+
+def remove_leftovers() -> None:
+    """Remove what killed processes have left in the folder, such as half a copy of a checkpoint."""
+    sweep(folder())
+    sweep_partial(folder())
 
 
 def sweep_partial(place: Path) -> None:

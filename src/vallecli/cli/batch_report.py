@@ -22,15 +22,15 @@ CUT_OFF_HINT = "try another seed, or a longer --max-seconds"
 
 
 class Tally:
-    """Numbers of rows that are done, that failed and that did not end by themselves, and the speed."""
+    """Numbers of rows that are done, failed, cut off, and spoken without some of their words, and the speed."""
 
     def __init__(self, plan: Plan, status: PlanStatus, reporter: Reporter) -> None:
-        """Start with the results of earlier runs, and report rows that are refused, had failed or were cut off."""
+        """Start with the results of earlier runs, and report rows that are refused, had failed or are not whole."""
         self.reporter, self.status = reporter, status
         self.rows = len(plan.rows) + len(plan.refused)
         self.made = 0
         self.failed = len(plan.refused) + len(status.failed)
-        self.cut_off = 0
+        self.cut_off = self.left_out = 0
         self.seconds = 0.0  # of audio made by this run
         self.started = time.perf_counter()
         self._bar: tuple[Progress, TaskID] | None = None
@@ -40,7 +40,7 @@ class Tally:
             if record.error is not None:
                 self._report_failure(record.row, record.id, record.error)
         for record in status.done:
-            self._check_end(record)
+            self._check_text(record)
         if status.done:
             reporter.info(f"{len(status.done)} of {self.rows} rows are already done")
 
@@ -53,7 +53,7 @@ class Tally:
             self.made += 1
             self.seconds += record.seconds or 0.0
             self.reporter.detail(f"  row {record.row} ({record.id}): {record.seconds:.1f} s, {record.stop_reason}")
-            self._check_end(record)
+            self._check_text(record)
             for note in record.notes:
                 self.reporter.detail(f"    {note}")
         if self._bar is not None:
@@ -63,18 +63,21 @@ class Tally:
     def _report_failure(self, number: int, name: str, error: Failure) -> None:
         self.reporter.error(f"{_label(number, name)}: {error.message}", hint_of(error.code, error.hint))
 
-    def _check_end(self, record: Record) -> None:
-        """Count and report a row that did not end by itself."""
-        if record.cut_off:
-            self.cut_off += 1
-            self.reporter.info(f"{_label(record.row, record.id)}: {record.cut_off}")
+    def _check_text(self, record: Record) -> None:
+        """Count and report a row of which words were left out, or that did not end by itself."""
+        self.left_out += bool(record.left_out)
+        self.cut_off += bool(record.cut_off)
+        for note in (record.left_out, record.cut_off):
+            if note:
+                self.reporter.info(f"{_label(record.row, record.id)}: {note}")
 
     def _line(self) -> str:
         factor = (time.perf_counter() - self.started) / self.seconds if self.seconds else 0.0
         done = self.made + len(self.status.done)
         spoken = f"{self.seconds:.0f} s of audio, real-time factor {factor:.2f}"
-        cut_off = f", {self.cut_off} cut off" if self.cut_off else ""
-        return f"{done} of {self.rows} rows, {self.failed} failed{cut_off}, {spoken}"
+        counted = {"cut off": self.cut_off, "with words left out": self.left_out}
+        notes = "".join(f", {count} {what}" for what, count in counted.items() if count)
+        return f"{done} of {self.rows} rows, {self.failed} failed{notes}, {spoken}"
 
     @contextmanager
     def bar(self) -> Iterator[None]:
@@ -106,6 +109,7 @@ class Tally:
             "done_before": len(self.status.done),
             "failed": self.failed,
             "cut_off": self.cut_off,
+            "left_out": self.left_out,
             "seconds": round(self.seconds, 3),
             "elapsed": round(time.perf_counter() - self.started, 3),
         }

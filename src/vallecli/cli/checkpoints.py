@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vallecli.checkpoints import lookup, registry
+from vallecli.checkpoints import local, lookup, registry
 from vallecli.checkpoints.spec import CheckpointSpec
 from vallecli.cli import checkpoint_files, checkpoint_formats
 from vallecli.cli.checkpoint_files import UNKNOWN, Json
@@ -36,6 +36,7 @@ app = typer.Typer(epilog=EPILOG)
 @app.callback(invoke_without_command=True)
 def root(context: typer.Context) -> None:
     """List, download, check and convert checkpoints."""
+    local.remove_leftovers()
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vallecli.atomic import sweep
 from vallecli.errors import UsageError
 from vallecli.settings import suggest
 
@@ -68,6 +69,7 @@ def target(
     form = form or format_of(path)
     check_rate(form, sample_rate)
     check_writable(path, force=force)
+    sweep(path.parent)
     return Target(path, form, force, sample_rate)
 
 

@@ -63,6 +63,12 @@ class Record:
         first, *more = [note for note in self.notes if CUT_NOTE in note] or [f"it {CUT_NOTE}"]
         return f"{first} (and {len(more)} more)" if more else first
 
+    @property
+    def left_out(self) -> str:
+        """Return a note on words that were left out, "" if there are none."""
+        first, *more = [note for note in self.notes if CUT_NOTE not in note] or [""]
+        return f"{first} (and {len(more)} more)" if more else first
+
     @classmethod
     def parse(cls, line: bytes) -> Self:
         """Return the record in a line. Raises ValueError for any other line."""

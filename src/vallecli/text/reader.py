@@ -54,7 +54,8 @@ class TextReader:
             self._mark(text, prompt) if front_end.normalizes else Marked(text, prompt.written, prompt.pronunciations)
         )
         sentences = front_end.sentences(whole.text, self.max_chars, language=language)
-        empty = True
+        left_out: list[str] = []  # notes
+        last = None  # it gets the notes on sentences after it
         for index, sentence in enumerate(sentences):
             marked = replace(whole, text=sentence.text) if front_end.normalizes else self._mark(sentence.text, prompt)
             try:
@@ -66,18 +67,24 @@ class TextReader:
                     pronunciations=marked.pronunciations,
                 )
             except EmptyText:  # one sentence without words does not silence the others
+                if any(char.isalnum() for char in sentence.text):
+                    left_out.append(f"left out of the text, as it has no words for this checkpoint: {sentence.text}")
                 continue
-            empty = False
-            yield Reading(
+            if last is not None:
+                yield last
+            notes = (*left_out, *sentence.notes, *tokens.notes)
+            left_out.clear()
+            last = Reading(
                 text=marked.unmark(marked.text),
                 language=sentence.language,
                 spoken=marked.unmark(front_end.spoken(marked.text, language=sentence.language)),
-                tokens=replace(tokens, notes=(*sentence.notes, *tokens.notes)) if sentence.notes else tokens,
+                tokens=replace(tokens, notes=notes),
                 index=index,
                 sentences=len(sentences),
             )
-        if empty:
+        if last is None:
             raise EmptyText
+        yield replace(last, tokens=replace(last.tokens, notes=(*last.tokens.notes, *left_out)))
 
     def _mark(self, text: str, before: Marked | None = None) -> Marked:
         if self.lexicon is None:

@@ -99,7 +99,7 @@ class VallexFrontEnd:
         check_language(self, accent)
         if accent == MIX:
             raise UsageError(f"{MIX!r} is not an accent", f"Accents: {', '.join(LANGUAGES)}.")
-        target = _encode(text, language, pronunciations)
+        target, unknown = _encode(text, language, pronunciations)
         if not target:
             raise EmptyText
         prompt = () if prompt_words is None else _encode_prompt(prompt_words, pronunciations)
@@ -110,6 +110,7 @@ class VallexFrontEnd:
                 *(LANGUAGES[own if accent in (None, AUTO) else accent] for _, own in target),
             ],
             prompt_tokens=len(prompt),
+            notes=(f"this checkpoint has no symbols for: {' '.join(unknown)}",) if unknown else (),
         )
 
     def spoken(self, text: str, *, language: str = AUTO) -> str:
@@ -139,7 +140,7 @@ def _encode_prompt(
     """Return the ids of a prompt's words, each with its language. Raises EmptyTranscript if there are none."""
     if isinstance(prompt_words, Phonemes):
         return [(index, prompt_words.language) for index in prompt_words.ids]
-    symbols = _encode(prompt_words, AUTO, pronunciations)
+    symbols, _ = _encode(prompt_words, AUTO, pronunciations)
     if not symbols:
         raise EmptyTranscript
     return symbols
@@ -147,12 +148,14 @@ def _encode_prompt(
 
 def _encode(
     text: str, language: str, pronunciations: Mapping[str, Pronunciation] | None = None
-) -> list[tuple[int, str]]:
-    """Return the ids of a text, each with its language; [] for a text without words."""
+) -> tuple[list[tuple[int, str]], list[str]]:
+    """Return the ids of a text, each with its language, and the letters without an id; [] for a text without words."""
     parts = list(_parts(text, language, pronunciations))
-    if not any(char.isalpha() for ipa, _ in parts for char in ipa):
-        return []
-    return [(IDS.get(re.sub(r"\s", "_", char), UNKNOWN_ID), own) for ipa, own in parts for char in ipa]
+    chars = [(char, own) for ipa, own in parts for char in ipa]
+    unknown = sorted({char for char, _ in chars if char.isalpha() and char not in IDS})
+    if not any(char.isalpha() and char in IDS for char, _ in chars):
+        return [], unknown
+    return [(IDS.get(re.sub(r"\s", "_", char), UNKNOWN_ID), own) for char, own in chars], unknown
 
 
 def _tagged(text: str, language: str) -> list[tuple[str, str]]:
