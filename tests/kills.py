@@ -21,6 +21,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import vallecli
+from vallecli.checkpoints.local import sha256
+
 NUMBERS = ("One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
 OWN = {"results.jsonl", ".results.jsonl.lock", ".results.jsonl.writing"}
 
@@ -46,7 +49,9 @@ def write_table(path: Path, rows: int, prompt: Path, max_seconds: float) -> None
 def start(table: Path, out: Path, options: Sequence[str]) -> subprocess.Popen[bytes]:
     """Start a batch whose messages are lines on stderr, one for each recorded row."""
     command = [sys.executable, "-m", "vallecli", "batch", str(table), "--out-dir", str(out), "-v", *options]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    path = os.pathsep.join([str(Path(vallecli.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def records(out: Path) -> list[dict[str, object]]:
@@ -58,12 +63,10 @@ def records(out: Path) -> list[dict[str, object]]:
 
 def outcome(out: Path) -> Outcome:
     """Check a folder whose batch is done."""
-    import hashlib
-
     found = records(out)
     counts = Counter(str(record["id"]) for record in found)
     last = {str(record["id"]): record for record in found}
-    hashes = {name: hashlib.sha256((out / f"{name}.wav").read_bytes()).hexdigest() for name in last}
+    hashes = {name: sha256(out / f"{name}.wav") for name in last}
     wrong = [f"{name} has another hash than its record" for name in last if last[name]["sha256"] != hashes[name]]
     wrong += [f"{name} is {record['status']}" for name, record in last.items() if record["status"] != "ok"]
     expected = OWN | {f"{name}.wav" for name in last}
@@ -106,7 +109,7 @@ def main() -> int:
             begin = time.perf_counter()
             process = start(work / "jobs.jsonl", work / "killed", given.options)
             try:
-                process.communicate(timeout=chosen.uniform(0.1, 2 * whole / given.kills))
+                process.communicate(timeout=chosen.uniform(0.1, whole / 3))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()

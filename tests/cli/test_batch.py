@@ -493,6 +493,15 @@ def test_rows_that_do_not_end_by_themselves_are_reported(batch) -> None:
     assert batch(rows, "-q").err == ""
 
 
+def test_words_that_are_left_out_are_reported(batch) -> None:
+    rows = [{"id": "a", "text": "Hello, Привет."}, {"id": "b", "text": "Hello."}]
+    for _ in range(2):  # also when they are done
+        ran = batch(rows, "--json")
+        assert "row 1 (a): left out of the text, as this checkpoint speaks English: Привет" in ran.err
+        assert "with words left out" in ran.err
+        assert json.loads(ran.out)["left_out"] == 1
+
+
 def test_rows_that_end_by_themselves_are_not_reported(batch) -> None:
     ended = batch([{"text": "Hello."}], "--max-seconds", "60", "--json")
     assert records()["00001"]["stop_reason"] == "eos"

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import kills
 import pytest
 
 import vallecli
@@ -142,6 +143,22 @@ def test_a_killed_run_can_be_resumed(table: Path, tiny_checkpoint: Path, finish:
     assert sorted(finish()) == sorted(IDS)
 
 
+def test_rows_that_were_killed_three_times_are_those_of_an_uninterrupted_run(
+    tiny_checkpoint: Path, reference: Path, own_folder: Path
+) -> None:
+    """See tests/kills.py for more rows and kills, and for kills at any moment."""
+    table, options = own_folder / "jobs.jsonl", ["--checkpoint", str(tiny_checkpoint)]
+    kills.write_table(table, 30, reference, 0.05)
+    kills.start(table, Path("whole"), options).communicate()
+    for rows in (0, 5, 9):
+        kills.kill_after_rows(kills.start(table, OUT, options), rows)
+    kills.start(table, OUT, options).communicate()
+    expected, found = kills.outcome(Path("whole")), kills.outcome(OUT)
+    assert len(expected.hashes) == 30
+    assert found.hashes == expected.hashes
+    assert (expected.wrong, found.wrong, found.respoken) == ([], [], 0)
+
+
 def test_the_first_interrupt_finishes_rows_in_progress(table: Path, tiny_checkpoint: Path, finish: Any) -> None:
     shorten(table)
     with started(tiny_checkpoint) as running:
@@ -168,11 +185,14 @@ def test_the_second_interrupt_stops_at_once(table: Path, tiny_checkpoint: Path, 
     assert sorted(finish()) == sorted(IDS)
 
 
-def test_a_terminated_run_can_be_resumed(table: Path, tiny_checkpoint: Path, finish: Any) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_terminated_run_can_be_resumed(
+    table: Path, tiny_checkpoint: Path, finish: Any, number: int, code: int
+) -> None:
     with started(tiny_checkpoint) as running:
         wait_for_the_endless_row(running)
-        running.terminate()
-    assert running.returncode == 143
+        running.send_signal(number)
+    assert running.returncode == code
     assert sorted(check_records()) == IDS[:QUICK]
     assert sorted(finish()) == sorted(IDS)
 
