@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -75,8 +75,7 @@ class Tally:
         factor = (time.perf_counter() - self.started) / self.seconds if self.seconds else 0.0
         done = self.made + len(self.status.done)
         spoken = f"{self.seconds:.0f} s of audio, real-time factor {factor:.2f}"
-        counted = {"cut off": self.cut_off, "with words left out": self.left_out}
-        notes = "".join(f", {count} {what}" for what, count in counted.items() if count)
+        notes = notes_on({"cut off": self.cut_off, "with words left out": self.left_out})
         return f"{done} of {self.rows} rows, {self.failed} failed{notes}, {spoken}"
 
     @contextmanager
@@ -113,6 +112,11 @@ class Tally:
             "seconds": round(self.seconds, 3),
             "elapsed": round(time.perf_counter() - self.started, 3),
         }
+
+
+def notes_on(counted: Mapping[str, int]) -> str:
+    """Return the end of a summary: numbers of rows that are not whole, without zeros."""
+    return "".join(f", {count} {what}" for what, count in counted.items() if count)
 
 
 def _label(number: int, name: str) -> str:

@@ -18,7 +18,7 @@ import typer
 from vallecli.atomic import sweep
 from vallecli.checkpoints import lookup
 from vallecli.cli import engines, signals
-from vallecli.cli.batch_report import Tally, print_plan
+from vallecli.cli.batch_report import Tally, notes_on, print_plan
 from vallecli.cli.engines import Cluster
 from vallecli.cli.output import STDOUT
 from vallecli.cli.reporter import Reporter, write_json, write_line
@@ -75,7 +75,7 @@ def run(request: BatchRequest, reporter: Reporter) -> None:
         found = compare(request, planned, out, reporter, torn=file.torn)
         if not fresh and (found.status.todo or found.plan.refused):
             check_checkpoint(request, found.plan)
-        for folder in {(out / row.output).parent for row in found.status.todo} - {out}:
+        for folder in {(out / row.output).parent for row in found.plan.rows} - {out}:
             sweep(folder, min_age=0)
         for record in found.status.refused:
             file.append(record)
@@ -184,7 +184,8 @@ def stopping(reporter: Reporter) -> Iterator[Event]:
         signal.signal(signal.SIGINT, before)
         reporter.info("finishing the rows in progress; press Ctrl-C again to stop at once")
 
-    signal.signal(signal.SIGINT, ask)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, ask)
     try:
         yield stop
     finally:
@@ -206,10 +207,15 @@ def merge(out_dir: str, reporter: Reporter, *, as_json: bool) -> None:
     records = results.merge(out)
     failed = sum(record.status == FAILED for record in records)
     path = os.fspath(out / results.NAME)
-    cut_off = sum(bool(record.cut_off) for record in records)
-    reporter.info(f"{len(records)} rows, {failed} failed" + (f", {cut_off} cut off" if cut_off else ""))
+    counted = {
+        "cut off": sum(bool(record.cut_off) for record in records),
+        "with words left out": sum(bool(record.left_out) for record in records),
+    }
+    reporter.info(f"{len(records)} rows, {failed} failed{notes_on(counted)}")
     if as_json:
-        write_json({"results": path, "rows": len(records), "failed": failed, "cut_off": cut_off})
+        cut_off, left_out = counted.values()
+        summary = {"rows": len(records), "failed": failed, "cut_off": cut_off, "left_out": left_out}
+        write_json({"results": path, **summary})
     else:
         write_line(path)
     if failed:

@@ -91,7 +91,8 @@ class Marker:
     def begin(self, output: str) -> None:
         """Store the output that is written next. All earlier ones have been recorded. Raises OSError."""
         os.ftruncate(self.descriptor, 0)
-        os.pwrite(self.descriptor, json.dumps(output).encode(), 0)
+        os.lseek(self.descriptor, 0, os.SEEK_SET)
+        os.write(self.descriptor, json.dumps(output).encode())
         os.fsync(self.descriptor)
 
 

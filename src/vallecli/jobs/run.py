@@ -85,7 +85,7 @@ class Run:
                     raise
                 except Exception as error:
                     self.check_signals()  # libraries turn an interrupt into other errors
-                    if checkpoint == self.default:
+                    if checkpoint == self.default or self.broken:
                         raise
                     for row in list(left.values()):
                         self._submit(row, JobResult(row.id, (), Failure.of(error)), 0)
