@@ -9,7 +9,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -571,10 +572,16 @@ def test_ten_thousand_words(speak, tiny_checkpoint: Path, tmp_path: Path) -> Non
 # In a separate process
 
 
-def start(*options: str | Path, **pipes: Any) -> subprocess.Popen[bytes]:
+@contextmanager
+def start(*options: str | Path, **pipes: Any) -> Iterator[subprocess.Popen[bytes]]:
     source = str(Path(vallecli.__file__).parent.parent)  # absolute: tests run in other folders
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([source, os.environ.get("PYTHONPATH", "")])}
-    return subprocess.Popen([sys.executable, "-m", "vallecli", "speak", *options], env=environment, **pipes)
+    with subprocess.Popen([sys.executable, "-m", "vallecli", "speak", *options], env=environment, **pipes) as process:
+        try:
+            yield process
+        except BaseException:  # else it would be waited for
+            process.kill()
+            raise
 
 
 def test_a_closed_pipe_ends_it_without_message(tiny_checkpoint: Path, reference: Path) -> None:
