@@ -62,6 +62,8 @@ def target(
         check_rate(form or "wav", sample_rate)
         return Target(None, form or "wav", force, sample_rate)
     path = Path(default_name(prompt, text, FORMATS[form or "wav"].ending) if output is None else output)
+    if path.is_dir():
+        check_writable(path, force=force)
     if form is not None and not fits(form, path):
         by_ending = ENDINGS[path.suffix.lower()]
         raise UsageError(f"{path} is {by_ending} by its ending, but --format is {form}", "Leave one of them out.")
