@@ -276,7 +276,7 @@ class OutputExists(OutputError):
     """An output that already exists."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(f"{path} already exists", "Choose another name, or allow it to be overwritten.")
+        super().__init__(f"{path} already exists", "Choose another name.")
 
 
 class OutputNotWritable(OutputError):

@@ -14,13 +14,17 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
+from vallecli import inputs
 from vallecli.atomic import replace_file
-from vallecli.errors import FolderGone, FolderInUse, FolderNotWritable, explain
+from vallecli.errors import FolderGone, FolderInUse, FolderNotWritable, InputError, explain
+from vallecli.printable import mask_credentials
 
 NAME = "results.jsonl"
 PATTERN = "results*.jsonl"  # of all shards
 OK, FAILED = "ok", "failed"
 CUT_OFF = "max_frames"  # stop reason of a sentence that did not end by itself
+MAX_LINE = 2**24  # bytes of a record; longer lines are none
+MAX_INTEGER = 2**63 - 1
 CUT_NOTE = "did not end by itself and was cut off"
 
 
@@ -37,8 +41,9 @@ class Failure:
         """Return the meaning of any library's error."""
         known = explain(error)
         if known is not None:
-            return cls(type(known).__name__, known.message, known.hint)
-        return cls(type(error).__name__, f"this is a bug in valle: {error}", "Please report it together with the row.")
+            return cls(type(known).__name__, mask_credentials(known.message), mask_credentials(known.hint))
+        message = mask_credentials(f"this is a bug in valle: {error}")
+        return cls(type(error).__name__, message, "Please report it together with the row.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +78,17 @@ class Record:
 
     @classmethod
     def parse(cls, line: bytes) -> Self:
-        """Return the record in a line. Raises ValueError, TypeError or KeyError for any other line."""
-        values = json.loads(line)
+        """Return the record in a line. Raises ValueError for any other line, also for values of other types."""
+        try:
+            values = json.loads(line)
+        except RecursionError:
+            raise ValueError("it has too many lists or objects in each other") from None
+        if not isinstance(values, dict) or not {"id", "row", "status", "error", "notes"} <= values.keys():
+            raise ValueError("it is no record")
         known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
+        for field in fields(cls):
+            if field.name in known and not _is_of(known[field.name], str(field.type)):
+                raise ValueError(f"{field.name} is no {field.type}")
         if known["error"] is not None:
             known["error"] = Failure(**known["error"])
         known["notes"] = tuple(known["notes"])
@@ -84,6 +97,25 @@ class Record:
     def to_line(self) -> bytes:
         """Return the record as one line of JSON."""
         return json.dumps(asdict(self), ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
+
+
+def _is_of(value: Any, annotation: str) -> bool:
+    """Return whether a value of JSON is of the type of a field of Record."""
+    kind, *optional = annotation.split(" | ")
+    if value is None:
+        return bool(optional)
+    match kind:
+        case "str":
+            return isinstance(value, str)
+        case "int":
+            return type(value) is int and abs(value) <= MAX_INTEGER
+        case "float":
+            return type(value) in (int, float) and abs(value) <= MAX_INTEGER
+        case "Failure":
+            names = {field.name for field in fields(Failure)}
+            return isinstance(value, dict) and value.keys() == names and all(isinstance(v, str) for v in value.values())
+        case _:
+            return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def timestamp() -> str:
@@ -98,14 +130,22 @@ def file_name(shard: tuple[int, int]) -> str:
 
 
 def read_results(path: Path) -> tuple[list[Record], int]:
-    """Return the records of a file, and the number of lines that are not records, such as an incomplete last one."""
+    """Return the records of a file, and the number of lines that are not records, such as an incomplete last one.
+
+    Raises InputError for a file that cannot be read.
+    """
     records, bad = [], 0
-    for line in path.read_bytes().split(b"\n"):
-        if line:
-            try:
-                records.append(Record.parse(line))
-            except (ValueError, TypeError, KeyError):
-                bad += 1
+    try:
+        with inputs.open_regular(path) as file:
+            while line := file.readline(MAX_LINE):
+                try:
+                    if line.rstrip(b"\n"):
+                        records.append(Record.parse(line))
+                except ValueError:
+                    bad += 1
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(f"cannot read {path}: {reason}", "Move it away, or choose another output folder.") from error
     return records, bad
 
 
@@ -121,6 +161,8 @@ class Results:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        if os.path.lexists(path):
+            inputs.open_regular(path).close()  # a pipe would block
         self.file = path.open("ab", buffering=0)
         self.torn = self._repair()
         """Whether the last line was incomplete, and was removed."""
@@ -157,7 +199,7 @@ class Results:
             return False
         try:
             Record.parse(content[begin:])
-        except (ValueError, TypeError, KeyError):
+        except ValueError:
             self.file.truncate(begin)
             return True
         self.file.write(b"\n")
