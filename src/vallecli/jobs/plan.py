@@ -10,7 +10,7 @@ from typing import Any
 
 from vallecli.audio.formats import FORMATS, G711, check_rate, fits, format_of
 from vallecli.checkpoints.local import sha256
-from vallecli.errors import RowError, UnsafeName, UsageError, VallecliError
+from vallecli.errors import RowError, UnsafeName, UsageError, VallecliError, short
 from vallecli.families.catalog import known_accents, known_languages, known_options
 from vallecli.jobs.cells import setting_of
 from vallecli.jobs.fingerprint import derive_seed, digest, in_shard, revision
@@ -141,7 +141,7 @@ def default_id(number: int) -> str:
 def check_choice(name: str, value: str, known: Sequence[str]) -> None:
     """Raise UsageError for an option whose value is not one of the known ones."""
     if value not in known:
-        raise UsageError(f"{name} is {value!r}", suggest(value, known))
+        raise UsageError(f"{name} is {short(value)}", suggest(value, known))
 
 
 def input_files(lines: Sequence[Line], base: Path, others: Sequence[Path | None]) -> set[Path]:
@@ -251,7 +251,7 @@ class _Planner:
                 try:
                     values[name] = setting_of(name, line.values[name])
                 except ValueError as error:
-                    raise RowError(f"{name} is {line.values[name]!r}", str(error)) from error
+                    raise RowError(f"{name} is {short(line.values[name])}", str(error)) from error
         return replace(self.defaults.settings, **values)
 
 
@@ -294,9 +294,9 @@ def _text(line: Line, name: str, *, whole_numbers: bool = False) -> str | None:
         value = int(value)
     if whole_numbers and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    raise RowError(f"{name} is {value!r}", "It should be text.")
+    raise RowError(f"{name} is {short(value)}", "It should be text.")
 
 
 def _check_column(name: str, value: str, known: Sequence[str]) -> None:
     if value not in known:
-        raise RowError(f"{name} is {value!r}", suggest(value, known))
+        raise RowError(f"{name} is {short(value)}", suggest(value, known))

@@ -164,7 +164,8 @@ def read_lexicon(path: str | os.PathLike[str]) -> Lexicon:
         with inputs.open_regular(Path(path)) as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError)
+        reason = "there is no such file" if missing else (error.strerror or str(error)).lower()
         raise InputError(f"cannot read the lexicon {name}: {reason}", "Check its name and permissions.") from error
     if len(content) > MAX_BYTES:
         raise InputError(f"{name} is too long for a lexicon", EXAMPLE)
