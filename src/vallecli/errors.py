@@ -465,6 +465,12 @@ def explain(error: Exception) -> VallecliError | None:
         return short
     if isinstance(error, OSError) and error.errno in DISK:
         return OutputError(f"cannot write: {os.strerror(error.errno).lower()}", writing_hint(error.errno))
+    if is_near_limit():
+        first_line = (str(error).splitlines() or [""])[0]
+        return OutOfMemory(
+            f"there is not enough memory ({type(error).__name__}: {first_line})",
+            "The memory of this process is limited; raise the limit, for example: ulimit -v unlimited",
+        )
     return None
 
 
@@ -473,6 +479,7 @@ NO_MEMORY = (
     *("can't allocate memory", "Cannot allocate memory", "failed to map segment", "std::bad_alloc", "bad allocation"),
     *("(os error 12)", "[Errno 12]"),
 )
+NEAR_LIMIT = 0.8  # of the address space; a large allocation that failed is not part of what was used
 NO_HANDLES = ("Too many open files", "(os error 24)", "[Errno 24]")
 NO_THREADS = ("can't start new thread", "Resource temporarily unavailable", "pthread_create")
 
@@ -490,6 +497,21 @@ def shortage(error: Exception) -> DeviceError | None:
     if any(phrase in text for phrase in NO_THREADS):
         return DeviceError("no more threads can be started", "Raise the limit of processes: ulimit -u")
     return None
+
+
+def is_near_limit() -> bool:
+    """Return whether this process has used most of its address space, if that is limited: then libraries fail oddly."""
+    try:
+        import resource  # not on Windows
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit == resource.RLIM_INFINITY:
+            return False
+        with open("/proc/self/status", encoding="ascii", errors="replace") as status:  # noqa: PTH123  # Linux only
+            peak = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmPeak:"))
+    except (ImportError, OSError, StopIteration, ValueError):
+        return False
+    return peak > NEAR_LIMIT * limit
 
 
 def _is_safetensors(error: Exception) -> bool:

@@ -23,7 +23,8 @@ NAME = "results.jsonl"
 PATTERN = "results*.jsonl"  # of all shards
 OK, FAILED = "ok", "failed"
 CUT_OFF = "max_frames"  # stop reason of a sentence that did not end by itself
-MAX_LINE = 2**24  # bytes of a record; longer lines are none
+MAX_BYTES = 2**31  # of a file: some million records
+MAX_LINE = 2**20  # bytes of a record; longer lines are none
 MAX_INTEGER = 2**63 - 1
 CUT_NOTE = "did not end by itself and was cut off"
 
@@ -137,6 +138,8 @@ def read_results(path: Path) -> tuple[list[Record], int]:
     records, bad = [], 0
     try:
         with inputs.open_regular(path) as file:
+            if os.fstat(file.fileno()).st_size > MAX_BYTES:
+                raise OSError(errno.EFBIG, f"Larger than {MAX_BYTES} bytes")
             while line := file.readline(MAX_LINE):
                 try:
                     if line.rstrip(b"\n"):
@@ -193,14 +196,19 @@ class Results:
 
     def _repair(self) -> bool:
         """End the last line, or remove it if it is not a record; return whether it was removed."""
-        content = self.path.read_bytes()
-        begin = content.rfind(b"\n") + 1
-        if begin == len(content):
+        with inputs.open_regular(self.path) as file:
+            size = file.seek(0, os.SEEK_END)
+            start = file.seek(max(0, size - MAX_LINE))
+            content = file.read()
+        last = content[content.rfind(b"\n") + 1 :]
+        if not last:
             return False
+        if len(last) == len(content) and start:
+            raise OSError(errno.EFBIG, f"its last line has more than {MAX_LINE} bytes")
         try:
-            Record.parse(content[begin:])
+            Record.parse(last)
         except ValueError:
-            self.file.truncate(begin)
+            self.file.truncate(size - len(last))
             return True
         self.file.write(b"\n")
         return False
