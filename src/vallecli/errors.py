@@ -454,7 +454,10 @@ _shortener.maxlevel, _shortener.maxstring, _shortener.maxother, _shortener.maxlo
 
 def short(value: object) -> str:
     """Return the repr of a value that came from a file, shortened: it may have any length."""
-    return _shortener.repr(value)
+    try:
+        return _shortener.repr(value)
+    except ValueError:  # Python writes no integer of more than 4300 digits
+        return "a number of thousands of digits"
 
 
 def explain(error: Exception) -> VallecliError | None:
@@ -465,11 +468,17 @@ def explain(error: Exception) -> VallecliError | None:
         return short
     if isinstance(error, OSError) and error.errno in DISK:
         return OutputError(f"cannot write: {os.strerror(error.errno).lower()}", writing_hint(error.errno))
+    if isinstance(error, FileNotFoundError) and "No usable temporary directory" in str(error):  # of tempfile
+        return OutputError("no temporary file can be written", "Set TMPDIR to a folder on a disk with free space.")
+    if isinstance(error, UnicodeEncodeError) and error.encoding == sys.getfilesystemencoding() != "utf-8":
+        return InputError(
+            f"a name has a character that this locale does not have ({error.encoding})", "Set LC_ALL=C.UTF-8."
+        )
     if is_near_limit():
         first_line = (str(error).splitlines() or [""])[0]
         return OutOfMemory(
             f"there is not enough memory ({type(error).__name__}: {first_line})",
-            "The memory of this process is limited; raise the limit, for example: ulimit -v unlimited",
+            "The memory of this process is limited (ulimit -v). Raise the limit.",
         )
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -13,13 +14,20 @@ from vallecli.errors import InputError, TextEncodingError, UsageError
 MAX_TEXT_BYTES = 2**26  # twenty times a long novel
 
 
+def _checked(argument: str) -> str:
+    """Return an argument that is Unicode. Raises UnicodeError."""
+    if not any("\udc80" <= character <= "\udcff" for character in argument):
+        return argument.encode().decode()
+    return os.fsencode(argument).decode()  # in a locale without Unicode, bytes above 127 are lone surrogates
+
+
 def read_text(text: str | None, text_file: str | None) -> str:
     """Return the text from the one place where it was given. Raises UsageError and InputError."""
     if text is not None and text_file is not None:
         raise UsageError("--text and --text-file both give a text", "Leave one of them out.")
     try:
         if text is not None:
-            return text.encode().decode()  # arguments that are not UTF-8 have lone surrogates
+            return _checked(text)
         if text_file is not None and text_file != STDOUT:
             return decode(inputs.read_input(Path(text_file), MAX_TEXT_BYTES), text_file)
         if text_file is None and sys.stdin.isatty():

@@ -74,7 +74,11 @@ def write_line(line: str) -> None:
     if sys.stdout.isatty():
         line = printable(line, keep="\t")
     sys.stdout.flush()
-    sys.stdout.buffer.write(os.fsencode(line) + b"\n")
+    try:
+        data = os.fsencode(line)
+    except UnicodeEncodeError:  # a locale without Unicode
+        data = line.encode("utf-8", errors="surrogateescape")
+    sys.stdout.buffer.write(data + b"\n")
     sys.stdout.buffer.flush()
 
 

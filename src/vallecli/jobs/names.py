@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from pathlib import Path, PurePosixPath
 
@@ -22,7 +23,7 @@ class UsedNames:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.resolved_folder = folder.resolve()
+        self.resolved_folder = Path(os.path.realpath(folder))
         self.ids: dict[str, int] = {}  # id -> row
         self.outputs: dict[str, int] = {}  # folded path of an output -> row
         self.subfolders: dict[str, int] = {}  # folded path of a folder -> first row with an output in it
@@ -51,7 +52,7 @@ class UsedNames:
         self.outputs[folded] = row
         for location in parents:
             self.subfolders.setdefault(location, row)
-        if not (self.folder / path).resolve().is_relative_to(self.resolved_folder):
+        if not Path(os.path.realpath(self.folder / path)).is_relative_to(self.resolved_folder):
             raise UnsafeName(output, "a link in it points outside the output folder")
         if (self.folder / path).is_dir():
             raise UnsafeName(output, "a folder of that name exists")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -144,18 +145,18 @@ def check_choice(name: str, value: str, known: Sequence[str]) -> None:
         raise UsageError(f"{name} is {short(value)}", suggest(value, known))
 
 
-def input_files(lines: Sequence[Line], base: Path, others: Sequence[Path | None]) -> set[Path]:
-    """Return the prompts of all lines, including those of other shards and of refused rows, and the other inputs."""
+def input_files(lines: Sequence[Line], base: Path, others: Sequence[Path | None]) -> set[str]:
+    """Return the real paths of all prompts, also of other shards and of refused rows, and of the other inputs."""
     prompts = {value for line in lines if isinstance(value := line.values.get("prompt"), str) and "\0" not in value}
     paths = [*(base / name.strip() for name in prompts), *(path for path in others if path is not None)]
-    return {path.resolve() for path in paths}
+    return {os.path.realpath(path) for path in paths}
 
 
-def _refuse_overwriting(plan: Plan, out: Path, inputs: set[Path]) -> Plan:
+def _refuse_overwriting(plan: Plan, out: Path, inputs: set[str]) -> Plan:
     """Return the plan; rows that would overwrite an input are refused."""
     rows = []
     for row in plan.rows:
-        if (out / row.output).resolve() in inputs:
+        if os.path.realpath(out / row.output) in inputs:
             plan.refused.append(RefusedRow(row.number, row.id, UnsafeName(row.output, "it is one of the inputs")))
         else:
             rows.append(row)
