@@ -221,6 +221,22 @@ class Homographs:
         return float(weights[at][known[at] == features].sum())
 
 
+def mark(text: str) -> tuple[str, dict[str, Pronunciation]]:
+    """Return a written text with placeholders for its homographs, and their pronunciations; see text.placeholders."""
+    tokens = list(TOKEN.finditer(text.replace("’", "'")))
+    limit = "zq"
+    while limit in text.lower():
+        limit += "q"
+    pronunciations: dict[str, Pronunciation] = {}
+    parts, at = [], 0
+    for index, pronunciation in homographs().find([token[0] for token in tokens]).items():
+        placeholder = limit + "".join("abcdefghij"[int(digit)] for digit in str(index)) + limit
+        pronunciations[placeholder] = pronunciation
+        parts += [text[at : tokens[index].start()], placeholder]
+        at = tokens[index].end()
+    return "".join([*parts, text[at:]]), pronunciations
+
+
 @functools.cache
 def homographs() -> Homographs:
     """Return the homographs, which are loaded once; that takes about 0.03 s."""
