@@ -5,22 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from vallecli.text.amphion_v2 import AmphionV2FrontEnd
 from vallecli.text.arpabet import ArpabetFrontEnd
-from vallecli.text.english.homographs import (
-    SHARED,
-    TABLE,
-    WEIGHTS,
-    Homographs,
-    compiled,
-    hashes,
-    homographs,
-    mark,
-    parse,
-)
+from vallecli.text.english.homographs import TOKEN, homographs, mark, parse
 from vallecli.text.normalize import normalize
 from vallecli.text.vallex import VallexFrontEnd
 
@@ -90,3 +79,65 @@ def check(front_end: ArpabetFrontEnd, annotated: str) -> None:
         at = next(index for index, (other, _) in enumerate(words) if other == word.lower())
         assert words[at] == (word.lower(), " ".join(symbols)), annotated
         words = words[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("We refuse, the refuse. They live! A live show", [1, 4, 7, 10]),
+        ("no such word", []),
+        ("", []),
+        ("The record's end", [1]),
+    ],
+)
+def test_homographs_are_found_in_each_sentence(text: str, places: list[int]) -> None:
+    assert list(homographs().find(TOKEN.findall(text))) == places
+
+
+def test_capitals_distinguish_names(front_end: ArpabetFrontEnd) -> None:
+    assert dict(said(front_end, "I will polish it."))["polish"] == "P AA1 L IH0 SH"
+    assert dict(said(front_end, "I will buy Polish bread."))["polish"] == "P OW1 L IH0 SH"
+
+
+def test_without_homographs_words_are_read_as_in_the_dictionary() -> None:
+    assert ArpabetFrontEnd(homographs=False).words("I live here")[1] == ["L", "AY1", "V"]
+
+
+def test_the_transcript_keeps_its_tokens_when_the_text_changes_its_homographs(front_end: ArpabetFrontEnd) -> None:
+    tokens = front_end.encode("and they play it.", prompt_words="We record")
+    alone = front_end.encode("We record")
+    words = [front_end.vocabulary[index] for index in tokens.ids]
+    assert words[tokens.prompt_tokens : tokens.prompt_tokens + 3] == [" ", "AH0", "N"]
+    assert tokens.ids[: len(alone.ids)] == alone.ids
+
+
+def test_amphion_v2_reads_homographs_by_the_sentence() -> None:
+    phones = AmphionV2FrontEnd().phones("I can't live here. A live show, though.")
+    words = [word.split() for word in " ".join(phones[1:-1]).split("|")]
+    assert [phone[:-1] for phone in words[2]] == ["L", "IH1", "V"]
+    assert [phone[:-1] for phone in words[5]] == ["L", "AY1", "V"]
+
+
+def test_vallex_reads_homographs_by_the_sentence_only_if_asked() -> None:
+    published, chosen = VallexFrontEnd(), VallexFrontEnd(homographs=True)
+    text = "They live here, and it's live music!"
+    assert published.phonemes(text).split()[1] == published.phonemes(text).split()[5]
+    assert chosen.phonemes(text).split()[1] == "lɪv"
+    assert chosen.phonemes(text).split()[5] == "laɪv"
+    assert chosen.phonemes("A dog barks, twice.") == published.phonemes("A dog barks, twice.")
+    assert "lɪv." in chosen.phonemes("[EN]We live[EN][ZH]苹果[ZH]")
+
+
+def test_marked_texts_keep_everything_else() -> None:
+    text = "“We live”, zqa; don’t LIVE, the record’s 5 live-streams."
+    marked, pronunciations = mark(text)
+    for placeholder in pronunciations:
+        assert marked.count(placeholder) == 1
+        marked = marked.replace(placeholder, "*")
+    assert marked == "“We *”, zqa; don’t *, the * 5 *-streams."
+
+
+def test_rules_that_cannot_be_read_are_refused() -> None:
+    assert parse("bow | knot B OW1 | bend B AW1\n  knot: long _").entries["bow"].rules == [("knot", "long _")]
+    with pytest.raises(ValueError, match="bow"):
+        parse("bow | knot B OW1 | bend B AW1\n  arrow: long _")

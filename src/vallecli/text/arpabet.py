@@ -11,7 +11,7 @@ import re
 import sys
 import unicodedata
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import groupby
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -48,7 +48,9 @@ def _g2p() -> Any:
     # if it is missing. So it is imported with replacements of NLTK's modules, which are removed afterwards: other code
     # in this process may import the real NLTK and g2p-en.
     replacements = {name: ModuleType(name) for name in ("nltk", "nltk.corpus", "nltk.tokenize")}
-    vars(replacements["nltk"]).update(pos_tag=lambda words: [(word, "") for word in words], data=SimpleNamespace(find=lambda _name: None))
+    vars(replacements["nltk"]).update(
+        pos_tag=lambda words: [(word, "") for word in words], data=SimpleNamespace(find=lambda _name: None)
+    )
     vars(replacements["nltk.corpus"]).update(cmudict=SimpleNamespace(dict=pronunciations))
     vars(replacements["nltk.tokenize"]).update(TweetTokenizer=lambda: SimpleNamespace(tokenize=str.split))
     originals = _remove_modules("nltk", "g2p_en")

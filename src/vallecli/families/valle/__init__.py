@@ -28,7 +28,7 @@ OPTIONS = {
     "homographs": Option(
         kind="choice",
         choices=("on", "off"),
-        help='Pronounce English homographs such as "live" by their sentence. Off by default where phonemes are published.',
+        help='Whether the sentence decides how English words such as "live" are read; off by default for IPA.',
     ),
 }
 

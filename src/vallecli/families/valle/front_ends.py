@@ -18,9 +18,10 @@ FRONT_ENDS = (ArpabetFrontEnd.name, VallexFrontEnd.name, EspeakFrontEnd.name)
 def front_end_of(
     name: str, symbols: Sequence[str] | None, config: ModelConfig, path: Path, *, homographs: str | None = None
 ) -> FrontEnd:
-    """Return the front end of that name. Raises CheckpointError if its table of symbols is missing.
+    """Return the front end of that name; `homographs` is the loader option, None for the default of the front end.
 
-    `homographs` is the loader option, None for the default of the front end. Raises DamagedCheckpoint for an unknown name, and for a model without rows for all ids and languages.
+    Raises CheckpointError if its table of symbols is missing, and DamagedCheckpoint for an unknown name, and for a
+    model without rows for all ids and languages.
     """
     check_name(name, path)
     if name == ArpabetFrontEnd.name:

@@ -28,7 +28,7 @@ ENDS = frozenset(".?!")  # tokens that end a sentence
 MARKS = ENDS | {","}
 VERB = "verb"
 NOMINAL = frozenset({"noun", "adj"})
-SHARED = "*"  # name of the weights of verb against noun or adjective
+SHARED = "*"  # name of the rules and weights of verb against noun or adjective
 HASH_BITS = 22  # of the name of a feature
 BEFORE, AFTER = 8, 4  # words before and after a homograph that are tagged
 NEAR = 5  # words before and after a homograph that have a feature of their own
@@ -180,9 +180,10 @@ class Homographs:
 
     def choose(self, context: Context) -> str:
         """Return the name of the reading."""
-        if context.entry.rules:
+        rules = self._rules(context)
+        if rules:
             line = context.line()
-            for reading, pattern in context.entry.rules:
+            for reading, pattern in rules:
                 if compiled(pattern).search(line):
                     return reading
         scores = self.scores(context)
@@ -202,6 +203,15 @@ class Homographs:
             for reading in trained:
                 scores[reading] += self._sum(group(entry, reading), features)
         return scores
+
+    def _rules(self, context: Context) -> list[tuple[str, str]]:
+        """Return the rules of the word, and those for all verbs unless it is inflected."""
+        entry = context.entry
+        if context.inflected or not entry.has_verb:
+            return entry.rules
+        nominal = next(name for name in entry.readings if name in NOMINAL)
+        shared = self.table.entries[SHARED].rules
+        return [*entry.rules, *((VERB if reading == VERB else nominal, pattern) for reading, pattern in shared)]
 
     def _entry(self, word: str) -> Entry | None:
         return self.table.entries.get(word) or self.table.entries.get(word.removesuffix("'s"))
@@ -300,30 +310,30 @@ def compiled(pattern: str) -> re.Pattern[str]:
 
 
 def _item(item: str) -> str:
-    if item in ("_", "_Aa", "_aa"):
-        return {"_": "_[Aa] ", "_Aa": "_A ", "_aa": "_a "}[item]
-    if item in ("^", "$"):
-        return item
+    if item in ("_", "_Aa", "_aa", "^"):
+        return {"_": "_[Aa] ", "_Aa": "_A ", "_aa": "_a ", "^": "^"}[item]
     if item in ("..", "..."):
         return r"(?:[Aa][a-z']\S* ){0,3}" if item == ".." else r"(?:\S+ )*"
     match = ITEM.fullmatch(item)
-    negated, alternatives, optional = match.groups() if match else ("", item, "")
-    options = "|".join(_alternative(word) for word in alternatives.split("|"))
+    negated, words, optional = match.groups() if match else ("", item, "")
+    options = "|".join(_alternative(word) for word in words.split("|"))
     if negated:
         return rf"(?:^|$|(?<!\S)(?!{options})\S+ )"
-    return rf"(?:(?<!\S)(?:{options}) ){optional}"
+    return rf"(?:(?<!\S)(?:{options})){optional}"
 
 
 def _alternative(word: str) -> str:
+    if word == "$":
+        return r"(?:a[.?!]/\S* )?$"
     if word == "*":
-        return r"\S+"
+        return r"\S+ "
     if word == "Aa":
-        return r"A\S+"
+        return r"A\S+ "
     if word[0] == "@":
-        return rf"\S+{word}(?!\S)"
+        return rf"\S+{word} "
     if word.isupper():
-        return r"[^/ ]+/" + re.escape(word).replace(r"\*", r"[^@ ]*") + r"@\S*"
-    return rf"[Aa]{re.escape(word.lower())}/\S*"
+        return r"[^/ ]+/" + re.escape(word).replace(r"\*", r"[^@ ]*") + r"@\S* "
+    return rf"[Aa]{re.escape(word.lower())}/\S* "
 
 
 def _tags(words: Sequence[str], first: int, last: int) -> list[str]:
