@@ -342,7 +342,7 @@ def main() -> None:
     parser.add_argument("--cross-validate", action="store_true", help="write nothing, print the accuracy")
     parser.add_argument("--misses", type=int, default=0, help="sentences to print that are not read as annotated")
     options = parser.parse_args()
-    homographs = Homographs(parse(TABLE.read_text(encoding="utf-8")), {})
+    homographs = Homographs(parse(TABLE.read_text(encoding="utf-8")))
     samples = read_samples(options.sentences, read_wordids(options.wordids), homographs)
     examples = read_examples(homographs)
     if options.cross_validate:

@@ -156,9 +156,14 @@ class Context:
 class Homographs:
     """Chooses the readings of homographs by rules and weights."""
 
-    def __init__(self, table: Table, groups: dict[str, Weights]) -> None:
-        """`groups` are the weights by SHARED or `group(entry, reading)`."""
-        self.table, self.groups = table, groups
+    def __init__(self, table: Table) -> None:
+        """Without weights, which are loaded for the first word that no rule decides."""
+        self.table = table
+
+    @functools.cached_property
+    def groups(self) -> dict[str, Weights]:
+        """Return the weights by SHARED or `group(entry, reading)`."""
+        return load_weights()
 
     def find(self, tokens: Sequence[str]) -> dict[int, Pronunciation]:
         """Return the pronunciation of each homograph by its index; `tokens` are as of TOKEN, in written case."""
@@ -249,8 +254,8 @@ def mark(text: str) -> tuple[str, dict[str, Pronunciation]]:
 
 @functools.cache
 def homographs() -> Homographs:
-    """Return the homographs, which are loaded once; that takes about 0.03 s."""
-    return Homographs(parse(TABLE.read_text(encoding="utf-8")), load_weights())
+    """Return the homographs, which are loaded once."""
+    return Homographs(parse(TABLE.read_text(encoding="utf-8")))
 
 
 def parse(text: str) -> Table:
