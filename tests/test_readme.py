@@ -49,10 +49,12 @@ def test_the_readme_has_commands_and_python() -> None:
 def test_command(command: str, folder: Path) -> None:
     done = run(["bash", "-euo", "pipefail", "-c", command], folder)
     assert done.returncode == 0, done.stderr
-    made = [file for file in folder.rglob("*") if file.suffix in (".wav", ".flac") and "examples" not in file.parts]
+    made = [
+        file for file in folder.rglob("*") if file.suffix in (".wav", ".flac", ".mp3") and "examples" not in file.parts
+    ]
     if "valle speak" in command or ("valle batch" in command and "--dry-run" not in command):
         assert made
-        assert all(file.stat().st_size > 10_000 for file in made)
+        assert all(file.stat().st_size > 5_000 for file in made)
     else:
         assert not made
         assert done.stdout or "verify" in command  # nothing is installed in a test

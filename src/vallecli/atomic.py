@@ -25,6 +25,7 @@ except ImportError:  # Windows
 
 PART = re.compile(r"\.valle-[0-9a-f]{16}\.part")
 NEW, OLD = "new", "old"  # in the temporary folder of replace_folder
+ALL_MAY = 0o777  # the permission bits; the others, such as set-user-ID, are not kept
 STALE = 60  # seconds from which a temporary file without a lock is a leftover; a new one is not locked yet
 
 
@@ -38,14 +39,16 @@ def replace_file(path: Path, *, overwrite: bool = True, follow_links: bool = Tru
     """Yield an empty file, open for reading, writing and seeking, that replaces `path` when the body has succeeded.
 
     On any exception, including Ctrl-C, nothing changes. A link at `path` stays a link, and its target is replaced;
-    without `follow_links`, the link is replaced and its target stays. Raises OSError, and FileExistsError if there is
-    a file by then and `overwrite` is false.
+    without `follow_links`, the link is replaced and its target stays. The permissions of a replaced file are kept, and
+    its owner if that is allowed; those of a new file depend on the umask. Raises OSError, and FileExistsError if there
+    is a file by then and `overwrite` is false.
     """
     target = Path(os.path.realpath(path)) if follow_links else path
     temporary = part_name(target)
     try:
         file = _open_locked(temporary)
         try:
+            keep_permissions(target, file.fileno())
             yield file
             file.flush()
             os.fsync(file.fileno())  # a power failure must not leave an empty file under this name
@@ -90,6 +93,24 @@ def replace_folder(path: Path) -> Iterator[Path]:
         if os.path.lexists(old) and not os.path.lexists(path):
             old.rename(path)
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def keep_permissions(target: Path, descriptor: int) -> None:
+    """Give an open file the permissions of the file that it will replace, if any, and its owner if possible."""
+    try:
+        old, new = target.lstat(), os.fstat(descriptor)
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(old.st_mode):  # a link that is replaced
+        return
+    mode = stat.S_IMODE(old.st_mode) & ALL_MAY
+    if hasattr(os, "fchown") and (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
+        try:
+            os.fchown(descriptor, old.st_uid, old.st_gid)
+        except OSError:
+            mode &= ~stat.S_IRWXG | (mode & stat.S_IRWXO) << 3  # another group gets what everybody gets
+    if hasattr(os, "fchmod"):
+        os.fchmod(descriptor, mode)
 
 
 def sweep(folder: Path, *, min_age: float = STALE) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 
 from vallecli.errors import DeviceError, UsageError
@@ -20,7 +22,7 @@ def pick(name: str) -> torch.device:
     if name == "auto":  # mps is used on request only: it has not been measured
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     kind, colon, index = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (colon and not (kind == "cuda" and index.isdecimal())):
+    if kind not in ("cpu", "cuda", "mps") or (colon and not (kind == "cuda" and re.fullmatch(r"[0-9]{1,4}", index))):
         raise UsageError(f"there is no kind of device called {name!r}", "Give auto, cpu, cuda, cuda:N or mps.")
     if kind == "cuda" and int(index or 0) >= _cuda_count():
         raise DeviceError(

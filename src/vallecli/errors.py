@@ -277,7 +277,7 @@ class OutputExists(OutputError):
     """An output that already exists."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(f"{path} already exists", "Choose another name, or allow it to be overwritten.")
+        super().__init__(f"{path} already exists", "Choose another name.")
 
 
 class OutputNotWritable(OutputError):
@@ -464,7 +464,10 @@ _shortener.maxlevel, _shortener.maxstring, _shortener.maxother, _shortener.maxlo
 
 def short(value: object) -> str:
     """Return the repr of a value that came from a file, shortened: it may have any length."""
-    return _shortener.repr(value)
+    try:
+        return _shortener.repr(value)
+    except ValueError:  # Python writes no integer of more than 4300 digits
+        return "a number of thousands of digits"
 
 
 def explain(error: Exception) -> VallecliError | None:
@@ -475,6 +478,18 @@ def explain(error: Exception) -> VallecliError | None:
         return short
     if isinstance(error, OSError) and error.errno in DISK:
         return OutputError(f"cannot write: {os.strerror(error.errno).lower()}", writing_hint(error.errno))
+    if isinstance(error, FileNotFoundError) and "No usable temporary directory" in str(error):  # of tempfile
+        return OutputError("no temporary file can be written", "Set TMPDIR to a folder on a disk with free space.")
+    if isinstance(error, UnicodeEncodeError) and error.encoding == sys.getfilesystemencoding() != "utf-8":
+        return InputError(
+            f"a name has a character that this locale does not have ({error.encoding})", "Set LC_ALL=C.UTF-8."
+        )
+    if is_near_limit():
+        first_line = (str(error).splitlines() or [""])[0]
+        return OutOfMemory(
+            f"there is not enough memory ({type(error).__name__}: {first_line})",
+            "The memory of this process is limited (ulimit -v). Raise the limit.",
+        )
     return None
 
 
@@ -483,6 +498,7 @@ NO_MEMORY = (
     *("can't allocate memory", "Cannot allocate memory", "failed to map segment", "std::bad_alloc", "bad allocation"),
     *("(os error 12)", "[Errno 12]"),
 )
+NEAR_LIMIT = 0.8  # of the address space; a large allocation that failed is not part of what was used
 NO_HANDLES = ("Too many open files", "(os error 24)", "[Errno 24]")
 NO_THREADS = ("can't start new thread", "Resource temporarily unavailable", "pthread_create")
 
@@ -500,6 +516,21 @@ def shortage(error: Exception) -> DeviceError | None:
     if any(phrase in text for phrase in NO_THREADS):
         return DeviceError("no more threads can be started", "Raise the limit of processes: ulimit -u")
     return None
+
+
+def is_near_limit() -> bool:
+    """Return whether this process has used most of its address space, if that is limited: then libraries fail oddly."""
+    try:
+        import resource  # not on Windows
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit == resource.RLIM_INFINITY:
+            return False
+        with open("/proc/self/status", encoding="ascii", errors="replace") as status:  # noqa: PTH123  # Linux only
+            peak = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmPeak:"))
+    except (ImportError, OSError, StopIteration, ValueError):
+        return False
+    return peak > NEAR_LIMIT * limit
 
 
 def _is_safetensors(error: Exception) -> bool:

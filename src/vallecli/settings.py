@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import difflib
 import os
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vallecli.errors import UsageError
+from vallecli import inputs
+from vallecli.errors import UsageError, short
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -120,14 +120,13 @@ def _candidates(
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {error}", "Correct the file or move it away.") from error
+        table = inputs.read_toml(path, optional=True)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot read {path}: {reason}", "Correct the file or move it away.") from error
     for name in table:
         if name not in NAMES:
-            raise UsageError(f'{path} has an unknown setting "{name}"', suggest(name, NAMES))
+            raise UsageError(f"{path} has an unknown setting {short(name)}", suggest(name, NAMES))
     return table
 
 
@@ -216,4 +215,4 @@ def _checked(name: str, raw: Any, source: str) -> Any:
     try:
         return value_of(name, raw)
     except ValueError as error:
-        raise UsageError(f"{source}: {name.replace('_', ' ')} is {raw!r}", str(error)) from error
+        raise UsageError(f"{source}: {name.replace('_', ' ')} is {short(raw)}", str(error)) from error

@@ -16,6 +16,7 @@ import pytest
 from hub_server import COMMIT, HubServer, Served
 from huggingface_hub import constants
 
+from vallecli import inputs
 from vallecli.checkpoints import cache, disk, download, hub, imports, local, verify
 from vallecli.checkpoints.spec import CheckpointSpec, File, Source
 from vallecli.errors import CheckpointError, DamagedCheckpoint, InputError, Unreachable
@@ -430,7 +431,7 @@ def test_the_hash_of_what_is_no_file_is_an_error_at_once(tmp_path: Path, what: s
 def test_add_of_a_file_that_grows_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "log"
     path.write_bytes(b"1" * 100)
-    opened = disk.open_regular
+    opened = inputs.open_regular
 
     class Growing:
         """A file that is never at its end."""
@@ -450,7 +451,7 @@ def test_add_of_a_file_that_grows_ends(tmp_path: Path, monkeypatch: pytest.Monke
         def read(self, size: int) -> bytes:
             return b"1" * 60
 
-    monkeypatch.setattr(disk, "open_regular", lambda path: Growing(opened(path)))
+    monkeypatch.setattr(inputs, "open_regular", lambda path: Growing(opened(path)))
     with pytest.raises(InputError, match="grows"):
         imports.add(path, SPEC, report=quiet, describe=lambda path: pytest.fail("nothing to describe"))
     assert list(local.folder().iterdir()) == []

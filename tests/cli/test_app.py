@@ -17,7 +17,6 @@ import vallecli
 from vallecli import __version__
 from vallecli.cli import speak_run
 from vallecli.cli.app import explain
-from vallecli.cli.hints import HINTS, hint_for
 from vallecli.errors import DeviceError, EmptyText, EspeakMissing, ExtraMissing, InputError, OutputError, PlayerMissing
 
 if TYPE_CHECKING:
@@ -115,19 +114,6 @@ def test_without_a_command_the_help_is_printed(valle: Valle) -> None:
     ran = valle()
     assert ran.code == 0
     assert b"speak" in ran.out
-
-
-def test_hints_of_the_command_line_name_options_that_exist(valle: Valle) -> None:
-    helps = (valle("speak", "--help").out + valle("batch", "--help").out).decode()
-    for hint in HINTS.values():
-        for flag in (word.strip(".,") for word in hint.split() if word.startswith("--")):
-            assert flag in helps
-
-
-def test_hints_of_the_library_come_before_those_of_the_command_line() -> None:
-    error = vallecli.errors.OutputExists("a.wav")
-    assert hint_for(error) == f"{error.hint} {HINTS[type(error)]}"
-    assert hint_for(InputError("no", "do this")) == "do this"
 
 
 # Shell completion

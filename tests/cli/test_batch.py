@@ -503,10 +503,12 @@ def test_words_that_are_left_out_are_reported(batch) -> None:
 
 
 def test_rows_that_end_by_themselves_are_not_reported(batch) -> None:
-    ended = batch([{"text": "Hello."}], "--max-seconds", "60", "--json")
-    assert records()["00001"]["stop_reason"] == "eos"
-    assert json.loads(ended.out)["cut_off"] == 0
-    assert "cut off" not in ended.err
+    rows = [{"text": "Hello.", "seed": seed} for seed in range(1, 9)]
+    ended = batch(rows, "--max-seconds", "60", "--json")
+    reasons = [record["stop_reason"] for record in records().values()]
+    assert set(reasons) == {"eos", "max_frames"}
+    assert json.loads(ended.out)["cut_off"] == reasons.count("max_frames")
+    assert f"{reasons.count('max_frames')} cut off" in ended.err
 
 
 def test_merged_results_count_rows_that_are_cut_off(batch, valle: Valle) -> None:

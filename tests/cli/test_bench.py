@@ -132,7 +132,7 @@ def test_random_codecs_return_audio() -> None:
     [
         (["--random-weights", "full", "--checkpoint", "nano"], "Leave one of them out"),
         (["--random-weights", "huge"], "nano, full"),
-        (["--frames", "1000", "--phonemes", "9"], "at most 144 frames"),
+        (["--frames", "1000", "--phonemes", "9"], "at most 150 frames"),
         (["--batch", "0"], "--batch"),
         (["--option", "haeds=16"], "Did you mean heads?"),
         (["--dtype", "float8"], "int8"),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vallecli.errors import UsageError
+from vallecli.errors import UsageError, short
 from vallecli.families.base import Option, parse_options
 from vallecli.families.catalog import FAMILIES, known_options
 
@@ -71,7 +71,7 @@ def test_a_value_is_returned_in_its_type(name: str, written: Any, expected: Any)
 def test_a_value_of_another_type_is_refused(name: str, written: Any, hint: str) -> None:
     with pytest.raises(UsageError) as caught:
         OPTIONS[name].parse(name, written)
-    assert caught.value.message == f"option {name} is {written!r}"
+    assert caught.value.message == f"option {name} is {short(written)}"
     assert caught.value.hint == hint
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vallecli import inputs
 from vallecli.atomic import replace_file
 from vallecli.audio.decode import Decoded, decode
 from vallecli.audio.effects import resample
@@ -41,7 +42,7 @@ def read_recording(path: str | os.PathLike[str], *, sample_rate: int, max_second
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
+        with inputs.open_input(path) as file:
             source = file if file.seekable() else io.BytesIO(file.read(MAX_PIPE_BYTES))
             decoded = decode(source, max_seconds=max_seconds)
     except OSError as error:

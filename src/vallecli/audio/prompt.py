@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from vallecli import inputs
 from vallecli.audio.files import read_recording
 from vallecli.audio.pcm import Wav
 from vallecli.encoding import decode
@@ -43,6 +44,7 @@ NOISE_DB = 6.0  # speech is at least this much above the noise,
 HEADROOM_DB = 12.0  # or, in loud noise, at most this much below its maximum
 
 TARGET_RMS = 0.1  # of the speech without pauses: -20 dB
+MAX_TRANSCRIPT_BYTES = 2**20  # of the words of a minute
 PEAK = 0.95  # maximum of the absolute value; takes precedence over TARGET_RMS
 FADE_SECONDS = 0.005  # at each cut
 
@@ -143,11 +145,12 @@ def read_transcript(recording: str | PathLike[str]) -> str | None:
     """Return the transcript next to a recording, None if there is none. Raises InputError and TextEncodingError."""
     path = transcript_file(recording)
     try:
-        written = decode(path.read_bytes(), path)
+        written = decode(inputs.read_small(path, MAX_TRANSCRIPT_BYTES), path)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}", "Give the transcript.") from error
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(f"cannot read {path}: {reason}", "Give the transcript.") from error
     return written.replace("\r\n", "\n").replace("\r", "\n").strip()  # fingerprints depend on it
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-from vallecli import atomic
+from vallecli import atomic, inputs
 from vallecli.checkpoints import disk, local
 from vallecli.checkpoints.spec import COMMIT, DIGEST, File, Source
 from vallecli.errors import CheckpointError
@@ -67,7 +67,7 @@ def _commit(source: Source) -> str | None:
     if not _is_in(ref, repo / "refs"):
         return None
     with suppress(OSError, ValueError):
-        commit = disk.read_small(ref, MAX_REF).decode("ascii").strip()
+        commit = inputs.read_small(ref, MAX_REF).decode("ascii").strip()
         return commit if COMMIT.fullmatch(commit) else None
     return None
 

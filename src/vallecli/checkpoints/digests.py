@@ -17,8 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from vallecli import inputs
 from vallecli.atomic import check_own, replace_file
-from vallecli.checkpoints import disk
 from vallecli.checkpoints.local import sha256
 
 NAME = "digests.json"
@@ -34,7 +34,7 @@ def digest(path: Path) -> str:
 
     Raises OSError. A cache that cannot be read or written is not used.
     """
-    with disk.open_regular(path) as file:
+    with inputs.open_regular(path) as file:
         before = _stamp(os.fstat(file.fileno()))
     if before["size"] < MIN_SIZE:
         return sha256(path)
@@ -67,7 +67,7 @@ def _read() -> dict[str, dict[str, Any]]:
     try:
         path = cache_file()
         check_own(path)
-        entries = json.loads(disk.read_small(path, MAX_BYTES))
+        entries = json.loads(inputs.read_small(path, MAX_BYTES))
     except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(entries, dict):

@@ -1,15 +1,13 @@
-"""Files that others may have prepared: only regular files are read, links are followed inside a folder only.
+"""Files and folders of checkpoints on the disk: locks, free space, and links, which are followed inside a folder only.
 
-A FIFO or a device would block or never end, and a link in a shared cache may lead to any file of the user.
+A link in a shared cache may lead to any file of the user.
 """
 
 from __future__ import annotations
 
 import errno
-import io
 import os
 import shutil
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,29 +18,6 @@ from vallecli.printable import printable
 
 LOCK_WAIT = 6 * 3600  # seconds to wait for another process: a large file over a slow connection
 RESERVE = 500_000_000  # bytes of the disk that stay free when the size of a download is not known
-
-
-def open_regular(path: Path) -> io.BufferedReader:
-    """Open a regular file for reading. Raises OSError for any other, without waiting for a writer."""
-    try:
-        _check_regular(path.stat(), path)  # first: opening a device can have effects
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        file: io.BufferedReader = io.BufferedReader(io.FileIO(os.open(path, flags), "rb"))
-    except ValueError as error:  # a NUL in the name
-        raise OSError(errno.EINVAL, str(error), str(path)) from error
-    try:
-        _check_regular(os.fstat(file.fileno()), path)
-    except OSError:
-        file.close()
-        raise
-    return file
-
-
-def _check_regular(status: os.stat_result, path: Path) -> None:
-    if stat.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "Not a regular file", str(path))
 
 
 def exists(path: Path) -> bool:
@@ -57,15 +32,6 @@ def is_file(path: Path) -> bool:
     with suppress(OSError, ValueError):
         return path.is_file()
     return False
-
-
-def read_small(path: Path, limit: int) -> bytes:
-    """Return the content of a regular file of at most `limit` bytes. Raises OSError."""
-    with open_regular(path) as file:
-        content = file.read(limit + 1)
-    if len(content) > limit:
-        raise OSError(errno.EINVAL, f"Larger than {limit} bytes", str(path))
-    return content
 
 
 def is_inside(path: Path, folder: Path) -> bool:

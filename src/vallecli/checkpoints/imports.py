@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
+from vallecli import inputs
 from vallecli.checkpoints import disk, local
 from vallecli.checkpoints.local import InstalledCheckpoint, LocalFile
 from vallecli.checkpoints.spec import CheckpointSpec, File
@@ -83,7 +84,7 @@ def _copy(path: Path, stage: Path, file: File) -> Path:
 def _read(path: Path, stage: Path) -> Iterator[bytes]:
     """Yield the content of a file. Raises InputError, and CheckpointError if the disk of `stage` is too full."""
     try:
-        with disk.open_regular(path) as file:
+        with inputs.open_regular(path) as file:
             size = left = os.fstat(file.fileno()).st_size
             disk.check_space(stage, size)
             while piece := file.read(PIECE):

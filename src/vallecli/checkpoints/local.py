@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from vallecli import inputs
 from vallecli.atomic import is_unlocked, replace_folder, sweep
 from vallecli.checkpoints import disk
 from vallecli.checkpoints.spec import MANIFEST, File
@@ -98,7 +99,7 @@ def sweep_partial(place: Path) -> None:
 
 def sha256(path: Path) -> str:
     """Return the sha256 of a regular file, in hexadecimal. Raises OSError."""
-    with disk.open_regular(path) as file:
+    with inputs.open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -107,7 +108,7 @@ def problem_with(item: LocalFile, bounds: Path, *, check_hash: bool) -> str | No
     if not disk.is_inside(item.path, bounds):
         return printable(f"it links to {os.path.realpath(item.path)}, outside {bounds}")
     try:
-        with disk.open_regular(item.path) as file:
+        with inputs.open_regular(item.path) as file:
             size = os.fstat(file.fileno()).st_size
         if size == 0:
             return "it is empty"
@@ -137,7 +138,7 @@ def _hash_like(known: str, path: Path) -> str:
     """Return the hash of a file, of the same kind as a known one."""
     if len(known) == 64:
         return sha256(path)
-    with disk.open_regular(path) as file:  # the hub identifies small files by git's hash
+    with inputs.open_regular(path) as file:  # the hub identifies small files by git's hash
         header = b"blob %d\0" % os.fstat(file.fileno()).st_size
         return hashlib.file_digest(file, lambda: hashlib.sha1(header, usedforsecurity=False)).hexdigest()
 
@@ -150,7 +151,7 @@ def lookup(name: str) -> InstalledCheckpoint | None:
             return None
         if not disk.is_inside(root, folder()):
             raise damaged(name, root, f"it links to {printable(os.path.realpath(root))}")
-        manifest = json.loads(disk.read_small(root / MANIFEST, MAX_MANIFEST))
+        manifest = json.loads(inputs.read_small(root / MANIFEST, MAX_MANIFEST))
         files = [File(**file) for file in manifest["files"]]
         if not files:
             raise ValueError("no files")

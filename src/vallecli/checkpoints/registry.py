@@ -6,12 +6,12 @@ An invalid entry is an error of that entry alone: commands on others work.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from vallecli import inputs
 from vallecli.checkpoints import disk
 from vallecli.checkpoints.spec import CheckpointSpec, File, Source
 from vallecli.errors import RegistryError, UnknownCheckpoint
@@ -21,8 +21,6 @@ from vallecli.settings import config_folder, suggest
 BUILT_IN = {"nano": Path(__file__).parents[1] / "data" / "nano"}  # name -> its folder in the package
 FILE_NAME = "checkpoints.toml"
 PACKAGED = Path(__file__).parents[1] / "data" / FILE_NAME  # in a wheel; otherwise it is at the root of the repository
-MAX_BYTES = 250_000  # of a file; the packaged one has 14 kB
-MAX_DOTS = 200  # in a line: the time for a dotted key grows with the square of its parts
 MAX_SHOWN = 300  # characters of a problem
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
@@ -98,18 +96,11 @@ def _packaged() -> Path:
 
 def _read(path: Path, *, optional: bool) -> dict[str, Any]:
     try:
-        text = disk.read_small(path, MAX_BYTES).decode("utf-8")
-        if any(line.count(".") > MAX_DOTS for line in text.splitlines()):
-            raise ValueError(f"a line has more than {MAX_DOTS} dots")
-        return tomllib.loads(text)
+        return inputs.read_toml(path, optional=optional)
     except OSError as error:
-        if optional and isinstance(error, FileNotFoundError | NotADirectoryError):
-            return {}
         problem = disk.reason(error)
     except ValueError as error:
         problem = str(error)
-    except RecursionError:
-        problem = "it is nested too deeply"
     raise _error(path, "", f"it cannot be read: {problem}")
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vallecli import errors
+from vallecli import errors, inputs
 from vallecli.checkpoints import strict_json
 from vallecli.errors import DamagedCheckpoint, VallecliError
 
@@ -19,11 +18,9 @@ MAX_REASON = 200  # characters of a message that another library wrote, or a fil
 def head_of(path: Path, length: int) -> bytes:
     """Return the first bytes of a file. DamagedCheckpoint for what is no file: a pipe would never end."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise DamagedCheckpoint(f"cannot read {path}: it is not a regular file", "Give the file of the checkpoint.")
-        with path.open("rb") as file:
+        with inputs.open_regular(path) as file:
             return file.read(length)
-    except (OSError, ValueError) as error:  # ValueError: a name with a null character
+    except OSError as error:
         raise unreadable(path, error) from error
 
 

@@ -11,7 +11,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,7 +20,7 @@ from vallecli.cli import batch, bench, checkpoints, signals, speak, text
 from vallecli.cli.hints import hint_for
 from vallecli.cli.reporter import Reporter
 from vallecli.cli.signals import EXIT_INTERRUPTED, exit_on_signals
-from vallecli.errors import UsageError, VallecliError
+from vallecli.errors import InputError, UsageError, VallecliError
 from vallecli.settings import suggest
 
 COMPLETE = "_VALLE_COMPLETE"  # variable that the completion scripts of shells set
@@ -69,7 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         command = typer.main.get_command(app)
         if os.environ.get(COMPLETE):
             command.main(prog_name="valle")  # prints the completions and exits
-        with command.make_context("valle", list(sys.argv[1:] if argv is None else argv), obj=reporter) as context:
+        arguments = list(sys.argv[1:] if argv is None else argv)
+        reporter.options = options_of(command, arguments)
+        with command.make_context("valle", arguments, obj=reporter) as context:
             command.invoke(context)
         sys.stdout.flush()  # here, where a closed pipe can still be handled
     except typer.Exit as wish:
@@ -85,12 +87,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _left(reporter, code)
         known = explain(error)
         if known is not None:
-            reporter.error(f"error: {known.message}", hint_for(known))
+            reporter.error(f"error: {known.message}", hint_for(known, reporter.options))
             return known.exit_code
         if reporter.verbose:
             reporter.error(traceback.format_exc().rstrip())
+        first_line = (str(error).splitlines() or [""])[0]  # libraries append their C++ stack
         reporter.error(
-            f"this is a bug in valle {__version__}: {type(error).__name__}: {error}",
+            f"this is a bug in valle {__version__}: {type(error).__name__}: {first_line}",
             "Please report it with the output of the same command and -v.",
         )
         return EXIT_BUG
@@ -104,9 +107,30 @@ def _left(reporter: Reporter, code: int) -> int:
     return code
 
 
+def options_of(command: Any, arguments: Sequence[str]) -> list[str]:
+    """Return the options of the command that arguments name, such as "--force"."""
+    for argument in arguments:
+        command = getattr(command, "commands", {}).get(argument, command)
+        if not hasattr(command, "commands"):
+            break
+    return [option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)]
+
+
 def explain(error: Exception) -> VallecliError | None:
     """Return the meaning of any library's error for the user, or None if it can only be a bug in valle."""
-    return _usage(error) if isinstance(error, typer.TyperException) else errors.explain(error)
+    if isinstance(error, typer.TyperException):
+        return _usage(error)
+    if isinstance(error, FileNotFoundError) and not _has_folder():
+        return InputError("the current folder does not exist any more", "Change to another folder.")
+    return errors.explain(error)
+
+
+def _has_folder() -> bool:
+    """Return whether the current folder exists: relative paths need it."""
+    try:
+        return bool(os.getcwd())  # noqa: PTH109  # Path.cwd does the same
+    except FileNotFoundError:
+        return False
 
 
 def _usage(error: typer.TyperException) -> UsageError:

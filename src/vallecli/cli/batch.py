@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -37,6 +38,8 @@ and a note, and the summary counts it.
 Exit codes: as for speak, and 6 if any row failed; after 130 (interrupted) the same command resumes.
 """
 
+MAX_SLOTS = 4096  # and workers, and GPUs of a worker
+
 
 def batch(
     context: typer.Context,
@@ -69,7 +72,9 @@ def batch(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed rows again.")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Make audio again whose sha256 has changed.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start no more rows after a failure.")] = False,
-    slots: Annotated[int, typer.Option(metavar="N", min=1, help="Sentences that are decoded at the same time.")] = 16,
+    slots: Annotated[
+        int, typer.Option(metavar="N", min=1, max=MAX_SLOTS, help="Sentences that are decoded at the same time.")
+    ] = 16,
     shard: Annotated[
         str | None, typer.Option(metavar="I/N", help="Do part I of N, chosen by the hash of each id.")
     ] = None,
@@ -78,10 +83,11 @@ def batch(
         typer.Option(metavar="ADDRESS", help="Use a Ray cluster: auto finds one, local starts one (vallecli[ray])."),
     ] = None,
     workers: Annotated[
-        int, typer.Option(metavar="N", min=1, help="With --ray: number of workers, each with a model.")
+        int, typer.Option(metavar="N", min=1, max=MAX_SLOTS, help="With --ray: number of workers, each with a model.")
     ] = 1,
     gpus_per_worker: Annotated[
-        float, typer.Option(metavar="X", min=0, help="With --ray: GPUs of each worker; 0.5 is half of one.")
+        float,
+        typer.Option(metavar="X", min=0, max=MAX_SLOTS, help="With --ray: GPUs of each worker; 0.5 is half of one."),
     ] = 0,
     merge: Annotated[
         bool, typer.Option("--merge", help="Merge the results of all shards into one results.jsonl.")
@@ -126,6 +132,8 @@ def batch(
         raise UsageError("there are no jobs", "Give a CSV or JSONL file, or - for stdin.")
     if prompt_text is not None and prompt is None:
         raise UsageError("--prompt-text is without --prompt", "Give the recording, too, or use the column prompt_text.")
+    if not 0 <= gpus_per_worker < math.inf:  # NaN is in any range
+        raise UsageError(f"--gpus-per-worker is {gpus_per_worker}", "It should be a number from 0.")
     from vallecli.cli.engines import Cluster
     from vallecli.jobs.plan import Defaults
 

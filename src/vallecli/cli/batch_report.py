@@ -61,7 +61,9 @@ class Tally:
             bar.update(task, advance=len(row.text), description=self._line())
 
     def _report_failure(self, number: int, name: str, error: Failure) -> None:
-        self.reporter.error(f"{_label(number, name)}: {error.message}", hint_of(error.code, error.hint))
+        self.reporter.error(
+            f"{_label(number, name)}: {error.message}", hint_of(error.code, error.hint, self.reporter.options)
+        )
 
     def _check_text(self, record: Record) -> None:
         """Count and report a row of which words were left out, or that did not end by itself."""
@@ -148,7 +150,7 @@ def print_plan(plan: Plan, status: PlanStatus, records: Sequence[Record], report
     hints: dict[str, str] = {}
     for refused in plan.refused:
         error = Failure.of(refused.error)
-        hints.setdefault(hint_of(error.code, error.hint), _label(refused.number, refused.id))
+        hints.setdefault(hint_of(error.code, error.hint, reporter.options), _label(refused.number, refused.id))
     for hint, first in hints.items():
         reporter.info(f"{first}: {hint}")
     unknown = "the time it takes is known after the first rows"

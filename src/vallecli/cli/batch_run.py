@@ -15,6 +15,7 @@ from typing import Any
 
 import typer
 
+from vallecli import inputs
 from vallecli.atomic import sweep
 from vallecli.checkpoints import lookup
 from vallecli.cli import engines, signals
@@ -30,6 +31,8 @@ from vallecli.jobs.resume import PlanStatus
 from vallecli.jobs.run import Run
 from vallecli.jobs.table import Columns, read_table
 from vallecli.settings import suggest
+
+MAX_TABLE_BYTES = 2**28  # a million rows of 256 bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,14 +105,15 @@ def read_plan(request: BatchRequest, out: Path, reporter: Reporter) -> Plan:
 
 def read_bytes(jobs: str) -> tuple[bytes, str, Path | None]:
     """Return the bytes of a table, its name in messages, and its path, None for stdin."""
-    if jobs == STDOUT:
-        if sys.stdin.isatty():
-            raise UsageError("there is no table", "Pipe one in, or name a CSV or JSONL file.")
-        return sys.stdin.buffer.read(), "stdin", None
+    if jobs == STDOUT and sys.stdin.isatty():
+        raise UsageError("there is no table", "Pipe one in, or name a CSV or JSONL file.")
     try:
-        return Path(jobs).read_bytes(), jobs, Path(jobs)
+        if jobs == STDOUT:
+            return inputs.read_bounded(sys.stdin.buffer, "stdin", MAX_TABLE_BYTES), "stdin", None
+        return inputs.read_input(Path(jobs), MAX_TABLE_BYTES), jobs, Path(jobs)
     except OSError as error:
-        raise InputError(f"cannot read {jobs}: {(error.strerror or str(error)).lower()}", "Check its name.") from error
+        source, reason = "stdin" if jobs == STDOUT else jobs, (error.strerror or str(error)).lower()
+        raise InputError(f"cannot read {source}: {reason}", "Check the table.") from error
 
 
 def check_checkpoint(request: BatchRequest, planned: Plan) -> None:

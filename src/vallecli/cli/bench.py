@@ -28,6 +28,9 @@ share of the bandwidth of a plain copy.
 The baseline is float32, one utterance, no cache, and the matrix products that torch chooses by default.
 """
 
+MAX_ROWS = 4096  # utterances at the same time, and threads
+MAX_FRAMES = 1_000_000
+
 
 def bench(
     context: typer.Context,
@@ -41,17 +44,20 @@ def bench(
     ] = None,
     device: options.Device = None,
     dtype: options.Dtype = None,
-    batch: Annotated[int, typer.Option(metavar="N", min=1, help="Utterances that are decoded together.")] = 1,
-    frames: Annotated[int, typer.Option(metavar="N", min=1, help="Frames of each utterance.")] = 300,
-    prompt_frames: Annotated[int, typer.Option(metavar="N", min=1, help="Frames of the prompt.")] = 225,
+    batch: Annotated[
+        int, typer.Option(metavar="N", min=1, max=MAX_ROWS, help="Utterances that are decoded together.")
+    ] = 1,
+    frames: Annotated[int, typer.Option(metavar="N", min=1, max=MAX_FRAMES, help="Frames of each utterance.")] = 300,
+    prompt_frames: Annotated[int, typer.Option(metavar="N", min=1, max=MAX_FRAMES, help="Frames of the prompt.")] = 225,
     phonemes: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Phonemes of each utterance, including the prompt.")
+        int, typer.Option(metavar="N", min=1, max=MAX_FRAMES, help="Phonemes of each utterance, including the prompt.")
     ] = 80,
     steps: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Decode steps to measure; by default one per frame.")
+        int | None,
+        typer.Option(metavar="N", min=1, max=MAX_FRAMES, help="Decode steps to measure; by default one per frame."),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="CPU threads; by default one per core.")
+        int | None, typer.Option(metavar="N", min=1, max=MAX_ROWS, help="CPU threads; by default one per core.")
     ] = None,
     baseline: Annotated[
         bool, typer.Option("--baseline", help="Measure the baseline, too: float32, no cache, one utterance.")

@@ -76,4 +76,4 @@ def load(
 
 def _absolute(name: str) -> str:
     """Return a path as an absolute one, for processes in other folders; names of checkpoints stay unchanged."""
-    return str(Path(name).resolve()) if Path(name).exists() else name
+    return os.path.realpath(name) if Path(name).exists() else name

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
+
 from vallecli import errors
 from vallecli.errors import VallecliError
 
-HINTS: dict[type[VallecliError], str] = {
-    errors.OutputExists: "Add --force to overwrite it.",
-    errors.TranscriptMissing: "Use --prompt-text TEXT, or --transcribe.",
-    errors.PromptTooLong: "Use --transcribe.",
-    errors.EmptyTranscript: "Use --prompt-text TEXT.",
-    errors.PromptColumnMissing: "Use --prompt FILE for all rows without one, or --map prompt=NAME for another column.",
-    errors.UnknownColumn: "Use --map COLUMN=NAME for columns of other names, for example --map text=sentence.",
-    errors.PlayerMissing: "Or leave out --play.",
-    errors.FolderInUse: "Another folder is chosen by --out-dir.",
-    errors.OutOfMemory: "Options: --device cpu, --max-seconds S, and for a batch --slots N.",
+# Class of an error -> sentences. A command shows those whose options it has.
+HINTS: dict[type[VallecliError], tuple[str, ...]] = {
+    errors.OutputExists: ("Add --force to overwrite it.",),
+    errors.TranscriptMissing: ("Use --prompt-text TEXT, or --transcribe.",),
+    errors.PromptTooLong: ("Use --transcribe.",),
+    errors.EmptyTranscript: ("Use --prompt-text TEXT.",),
+    errors.PromptColumnMissing: (
+        "Use --prompt FILE for all rows without one, or --map prompt=NAME for another column.",
+    ),
+    errors.UnknownColumn: ("Use --map COLUMN=NAME for columns of other names, for example --map text=sentence.",),
+    errors.PlayerMissing: ("Or leave out --play.",),
+    errors.FolderInUse: ("Another folder is chosen by --out-dir.",),
+    errors.OutOfMemory: ("Try --device cpu.", "Try a lower --max-seconds.", "Try fewer --slots."),
 }
+OPTION = re.compile(r"--[a-z][a-z-]*")
 
 
-def hint_for(error: VallecliError) -> str:
-    """Return the hint of an error, followed by command-line options that help."""
-    hint = hint_of(type(error).__name__, error.hint)
+def hint_for(error: VallecliError, options: Collection[str]) -> str:
+    """Return the hint of an error, followed by what helps of a command's options, such as "--force"."""
+    hint = hint_of(type(error).__name__, error.hint, options)
     if isinstance(error, errors.ForeignText) and error.language is not None:
         hint += f" Known ones: {', '.join(_speaking(error.language))}."
     return hint
@@ -33,6 +40,8 @@ def _speaking(language: str) -> list[str]:
     return [name for name, spec in registry.load().specs.items() if spec.kind == "model" and language in spec.languages]
 
 
-def hint_of(code: str, hint: str) -> str:
+def hint_of(code: str, hint: str, options: Collection[str]) -> str:
     """Return the hint of an error as `hint_for`, given the name of its class, as a record stores it."""
-    return " ".join(part for part in (hint, HINTS.get(getattr(errors, code, VallecliError), "")) if part)
+    kind = getattr(errors, code, None)
+    sentences = HINTS.get(kind, ()) if isinstance(kind, type) else ()
+    return " ".join([*([hint] if hint else []), *(s for s in sentences if set(OPTION.findall(s)) <= set(options))])

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
+from vallecli import inputs
 from vallecli.cli.output import STDOUT
 from vallecli.encoding import decode
 from vallecli.errors import InputError, TextEncodingError, UsageError
+
+MAX_TEXT_BYTES = 2**26  # twenty times a long novel
+
+
+def _checked(argument: str) -> str:
+    """Return an argument that is Unicode. Raises UnicodeError."""
+    if not any("\udc80" <= character <= "\udcff" for character in argument):
+        return argument.encode().decode()
+    return os.fsencode(argument).decode()  # in a locale without Unicode, bytes above 127 are lone surrogates
 
 
 def read_text(text: str | None, text_file: str | None) -> str:
@@ -16,13 +27,15 @@ def read_text(text: str | None, text_file: str | None) -> str:
         raise UsageError("--text and --text-file both give a text", "Leave one of them out.")
     try:
         if text is not None:
-            return text.encode().decode()  # arguments that are not UTF-8 have lone surrogates
+            return _checked(text)
         if text_file is not None and text_file != STDOUT:
-            return decode(Path(text_file).read_bytes(), text_file)
+            return decode(inputs.read_input(Path(text_file), MAX_TEXT_BYTES), text_file)
         if text_file is None and sys.stdin.isatty():
             raise UsageError("there is no text", "Give it by --text or --text-file, or pipe it in.")
-        return decode(sys.stdin.buffer.read(), "stdin")
+        return decode(inputs.read_bounded(sys.stdin.buffer, "stdin", MAX_TEXT_BYTES), "stdin")
     except UnicodeError as error:
         raise TextEncodingError("--text") from error
     except OSError as error:
-        raise InputError(f"cannot read {text_file}: {error.strerror}", "Check --text-file.") from error
+        source = "stdin" if text_file in (None, STDOUT) else text_file
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(f"cannot read {source}: {reason}", "Give the text by --text or --text-file.") from error

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 import sys
-from contextlib import AbstractContextManager
+import unicodedata
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,6 +67,8 @@ def target(
         check_rate(form or "wav", sample_rate)
         return Target(None, form or "wav", force, sample_rate)
     path = Path(default_name(prompt, text, FORMATS[form or "wav"].ending) if output is None else output)
+    if path.is_dir():
+        check_writable(path, force=force)
     if form is not None and not fits(form, path):
         by_ending = ENDINGS[path.suffix.lower()]
         raise UsageError(f"{path} is {by_ending} by its ending, but --format is {form}", "Leave one of them out.")
@@ -71,6 +77,38 @@ def target(
     check_writable(path, force=force)
     sweep(path.parent)
     return Target(path, form, force, sample_rate)
+
+
+def check_distinct(outputs: Mapping[str, Path | None], inputs: Mapping[str, str | None]) -> None:
+    """Raise UsageError if an output is the same file as another one, an input or the file that stdout goes to.
+
+    The keys are names in messages, such as "--save-codes"; None stands for one that was not given.
+    """
+    written = {name: path for name, path in outputs.items() if path is not None}
+    others = {name: Path(path) for name, path in inputs.items() if path not in (None, STDOUT)}
+    for name, path in written.items():
+        if _is_stdout(path):
+            raise UsageError(f"{name} is {path}, which stdout is redirected to", "Give it another name.")
+        for other, second in others.items():
+            if _is_same(path, second):
+                raise UsageError(f"{name} and {other} are the same file: {path}", "Give one of them another name.")
+        others[name] = path
+
+
+def _is_stdout(path: Path) -> bool:
+    with suppress(OSError, ValueError):
+        opened = os.fstat(sys.stdout.fileno())
+        return stat.S_ISREG(opened.st_mode) and os.path.samestat(opened, path.stat())
+    return False
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    """Return whether two paths lead to one file, also by links, or where upper and lower case are not distinguished."""
+    with suppress(OSError, ValueError):
+        if path.samefile(other):
+            return True
+    folded = [unicodedata.normalize("NFC", os.path.realpath(name)).casefold() for name in (path, other)]
+    return folded[0] == folded[1]
 
 
 def default_name(prompt: str, text: str, ending: str) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from vallecli.cli.streams import write_message
+from vallecli.printable import printable
 
 Progress = Callable[[int, int, float], None]  # (sentence, sentences, seconds of this sentence so far)
 
@@ -21,6 +22,8 @@ class Reporter:
 
     quiet: bool = False
     verbose: bool = False
+    options: Collection[str] = ()
+    """The options of the command, such as "--force": hints name no others."""
 
     def info(self, line: str) -> None:
         """Print a message, unless --quiet."""
@@ -67,9 +70,15 @@ class Reporter:
 
 
 def write_line(line: str) -> None:
-    """Write a line of data to stdout; undecodable bytes of a path are written unchanged."""
+    """Write a line of data to stdout. On a terminal it is printable; else the bytes of a path are unchanged."""
+    if sys.stdout.isatty():
+        line = printable(line, keep="\t")
     sys.stdout.flush()
-    sys.stdout.buffer.write(os.fsencode(line) + b"\n")
+    try:
+        data = os.fsencode(line)
+    except UnicodeEncodeError:  # a locale without Unicode
+        data = line.encode("utf-8", errors="surrogateescape")
+    sys.stdout.buffer.write(data + b"\n")
     sys.stdout.buffer.flush()
 
 

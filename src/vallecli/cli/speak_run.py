@@ -16,7 +16,7 @@ from vallecli.audio.prompt import PreparedPrompt
 from vallecli.checkpoints import lookup
 from vallecli.cli import signals
 from vallecli.cli.inputs import read_text
-from vallecli.cli.output import STDOUT, Target, target
+from vallecli.cli.output import STDOUT, Target, check_distinct, target
 from vallecli.cli.reporter import Reporter, write_json, write_line
 from vallecli.cli.streams import stdout_is_closed
 from vallecli.errors import OutputNotWritable, UsageError
@@ -74,6 +74,10 @@ def run(request: SpeakRequest, reporter: Reporter) -> None:
         sample_rate=settings.sample_rate,
     )
     check_codes_path(request)
+    check_distinct(
+        {"the audio": where.path, "--save-codes": None if request.save_codes is None else Path(request.save_codes)},
+        {"--prompt": request.prompt, "--text-file": request.text_file, "the lexicon": settings.lexicon},
+    )
     player = play.find_player() if request.play else None
 
     from vallecli.families.base import parse_options

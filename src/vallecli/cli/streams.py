@@ -7,6 +7,8 @@ import os
 import sys
 from contextlib import suppress
 
+from vallecli.printable import mask_credentials, printable
+
 STDIN, STDOUT, STDERR = 0, 1, 2
 
 
@@ -43,9 +45,13 @@ def stdout_is_closed() -> bool:
 
 
 def write_message(text: str) -> None:
-    """Write to stderr if that is possible. A full disk or a reader that has exited ends messages, not the command."""
+    """Write to stderr if that is possible. A full disk or a reader that has exited ends messages, not the command.
+
+    Messages may contain names and text of files, servers and libraries: control characters are escaped, and credentials
+    in URLs are hidden.
+    """
     try:
-        sys.stderr.write(text)
+        sys.stderr.write(mask_credentials(printable(text, keep="\n\t")))
         sys.stderr.flush()
     except (OSError, ValueError):
         discard_stderr()

@@ -9,7 +9,6 @@ frames, Q codebooks, C frequency bands, N samples.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from vallecli.errors import UsageError
+from vallecli.errors import UsageError, short
 from vallecli.settings import suggest
 from vallecli.text.base import AUTO, Phonemes, Tokens
 
@@ -35,6 +34,8 @@ if TYPE_CHECKING:
     from vallecli.text.reader import TextReader
 
 Tag = TypeVar("Tag")  # the caller's identification of a request
+
+MAX_NUMBER = 2**31  # of a loader option
 
 # Loader options
 
@@ -60,7 +61,7 @@ class Option:
                     raise ValueError
                 return str(value)
             number = int(str(value)) if self.kind == "int" else float(value)
-            if not math.isfinite(number) or (self.minimum is not None and number < self.minimum):
+            if not abs(number) <= MAX_NUMBER or (self.minimum is not None and number < self.minimum):
                 raise ValueError
         except (TypeError, ValueError, OverflowError) as error:
             wanted = {
@@ -70,7 +71,7 @@ class Option:
                 "file": "a path",
             }[self.kind]
             least = "" if self.minimum is None else f" of at least {self.minimum:g}"
-            raise UsageError(f"option {name} is {value!r}", f"It should be {wanted}{least}.") from error
+            raise UsageError(f"option {name} is {short(value)}", f"It should be {wanted}{least}.") from error
         return number
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,16 @@ def convert(source: Path, out: Path, options: Mapping[str, Any], *, dtype: torch
     Nothing is left at `out` if it fails. Raises CheckpointError, UsageError, OutputExists for an `out` that is not an
     empty folder, and OutputNotWritable.
     """
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise OutputExists(out)
+    try:
+        out = out.absolute()
+        if os.path.lexists(out) and not (out.is_dir() and not any(out.iterdir())):
+            raise OutputExists(out)
+    except OSError as error:
+        raise OutputNotWritable(out, (error.strerror or str(error)).lower(), error.errno) from error
     family, contents = detect(source, verify=True)
     export = family.export(contents, parse_options(family, options))
     try:
-        with atomic.replace_folder(out.absolute()) as folder:
+        with atomic.replace_folder(out) as folder:
             native.write(folder, export.config, export.tensors, dtype=dtype)
     except (OSError, SafetensorError) as error:  # safetensors has its own error for a full disk
         reason = getattr(error, "strerror", None) or str(error)

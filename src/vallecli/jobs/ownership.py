@@ -15,10 +15,10 @@ from types import TracebackType
 from typing import Self
 
 from vallecli.atomic import check_own, open_own
-from vallecli.checkpoints.disk import read_small
 from vallecli.errors import FolderNotWritable, ForeignResults, OutputExists
+from vallecli.inputs import open_regular, read_small
 from vallecli.jobs.plan import Plan, RefusedRow
-from vallecli.jobs.records import RECORD_START, Record, is_record
+from vallecli.jobs.records import MAX_LINE, RECORD_START, Record, is_record
 
 RESULTS = re.compile(r"results(-[1-9]\d*-of-[1-9]\d*)?\.jsonl", re.ASCII)  # of one run, or of a shard
 MAX_MARKER = 1 << 16  # bytes; a path has at most 4096
@@ -57,8 +57,8 @@ def _unreadable(path: Path, error: Exception) -> FolderNotWritable:
 def _has_record(path: Path) -> bool:
     """Return whether a file has a record, or none yet."""
     first = None
-    with path.open("rb") as file:
-        for line in file:
+    with open_regular(path) as file:
+        while line := file.readline(MAX_LINE):
             if is_record(line):
                 return True
             first = line if first is None else first + b"\n"  # of several lines

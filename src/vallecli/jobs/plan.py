@@ -11,7 +11,7 @@ from typing import Any
 
 from vallecli.audio.formats import FORMATS, G711, check_rate, fits, format_of
 from vallecli.checkpoints.local import sha256
-from vallecli.errors import RowError, UnsafeName, UsageError
+from vallecli.errors import RowError, UnsafeName, UsageError, short
 from vallecli.families.catalog import known_accents, known_languages, known_options
 from vallecli.jobs.cells import setting_of
 from vallecli.jobs.fingerprint import derive_seed, digest, in_shard, revision
@@ -175,25 +175,25 @@ def default_id(number: int) -> str:
 def check_choice(name: str, value: str, known: Sequence[str]) -> None:
     """Raise UsageError for an option whose value is not one of the known ones."""
     if value not in known:
-        raise UsageError(f"{name} is {value!r}", suggest(value, known))
+        raise UsageError(f"{name} is {short(value)}", suggest(value, known))
 
 
-def input_files(lines: Sequence[Line], base: Path, others: Sequence[Path | None]) -> set[Path]:
-    """Return the prompts of all lines, including those of other shards and of refused rows, and the other inputs."""
+def input_files(lines: Sequence[Line], base: Path, others: Sequence[Path | None]) -> set[str]:
+    """Return the real paths of all prompts, also of other shards and of refused rows, and of the other inputs."""
     prompts = {value for line in lines if isinstance(value := line.values.get("prompt"), str) and "\0" not in value}
     paths = [*(base / name.strip() for name in prompts), *(path for path in others if path is not None)]
     return {real_path(path) for path in paths}
 
 
-def real_path(path: Path) -> Path:
+def real_path(path: Path) -> str:
     """Return a path with all links followed; a loop of links ends at itself."""
     try:
-        return Path(os.path.realpath(path))
+        return os.path.realpath(path)
     except (OSError, ValueError):  # a name that no file can have
-        return path
+        return str(path)
 
 
-def _refuse_overwriting(plan: Plan, out: Path, inputs: set[Path]) -> Plan:
+def _refuse_overwriting(plan: Plan, out: Path, inputs: set[str]) -> Plan:
     """Return the plan; rows that would overwrite an input are refused."""
     rows, refused = [], list(plan.refused)
     for row in plan.rows:
@@ -290,7 +290,7 @@ class _Planner:
                 try:
                     values[name] = setting_of(name, line.values[name])
                 except ValueError as error:
-                    raise RowError(f"{name} is {line.values[name]!r}", str(error)) from error
+                    raise RowError(f"{name} is {short(line.values[name])}", str(error)) from error
         return replace(self.defaults.settings, **values)
 
 
@@ -333,9 +333,9 @@ def _text(line: Line, name: str, *, whole_numbers: bool = False) -> str | None:
         value = int(value)
     if whole_numbers and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    raise RowError(f"{name} is {value!r}", "It should be text.")
+    raise RowError(f"{name} is {short(value)}", "It should be text.")
 
 
 def _check_column(name: str, value: str, known: Sequence[str]) -> None:
     if value not in known:
-        raise RowError(f"{name} is {value!r}", suggest(value, known))
+        raise RowError(f"{name} is {short(value)}", suggest(value, known))

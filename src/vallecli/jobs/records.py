@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from vallecli.errors import explain, short
+from vallecli.printable import mask_credentials
 
 OK, FAILED = "ok", "failed"
 CUT_OFF = "max_frames"  # stop reason of a sentence that did not end by itself
 CUT_NOTE = "did not end by itself and was cut off"
 RECORD_START = b'{"id": "'  # of each line
+MAX_LINE = 2**20  # bytes of a record; longer lines are none
 MAX_NUMBER = 2.0**63  # of seconds, frames, seeds: far above any
 
 
@@ -29,8 +31,9 @@ class Failure:
         """Return the meaning of any library's error."""
         known = explain(error)
         if known is not None:
-            return cls(type(known).__name__, known.message, known.hint)
-        return cls(type(error).__name__, f"this is a bug in valle: {error}", "Please report it together with the row.")
+            return cls(type(known).__name__, mask_credentials(known.message), mask_credentials(known.hint))
+        message = mask_credentials(f"this is a bug in valle: {error}")
+        return cls(type(error).__name__, message, "Please report it together with the row.")
 
 
 @dataclass(frozen=True, kw_only=True)

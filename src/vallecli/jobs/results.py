@@ -11,13 +11,15 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from vallecli import inputs
 from vallecli.atomic import check_own, open_own, replace_file, sweep
-from vallecli.errors import FolderGone, FolderInUse, FolderNotWritable
+from vallecli.errors import FolderGone, FolderInUse, FolderNotWritable, InputError
 from vallecli.jobs.ownership import Marker, is_torn, results_files
-from vallecli.jobs.records import Record, is_record, timestamp
+from vallecli.jobs.records import MAX_LINE, Record, is_record, timestamp
 
 NAME = "results.jsonl"
 PATTERN = "results*.jsonl"  # of all shards, in messages
+MAX_BYTES = 2**31  # of a file: some million records
 
 
 def file_name(shard: tuple[int, int]) -> str:
@@ -27,14 +29,24 @@ def file_name(shard: tuple[int, int]) -> str:
 
 
 def read_results(path: Path) -> tuple[list[Record], int]:
-    """Return the records of a file, and the number of lines that are not records, such as an incomplete last one."""
+    """Return the records of a file, and the number of lines that are not records, such as an incomplete last one.
+
+    Raises InputError for a file that cannot be read.
+    """
     records, bad = [], 0
-    with path.open("rb") as file:
-        for line in file:
-            try:
-                records.append(Record.parse(line))
-            except ValueError:
-                bad += line != b"\n"
+    try:
+        with inputs.open_regular(path) as file:
+            if os.fstat(file.fileno()).st_size > MAX_BYTES:
+                raise OSError(errno.EFBIG, f"Larger than {MAX_BYTES} bytes")
+            while line := file.readline(MAX_LINE):
+                try:
+                    if line.rstrip(b"\n"):
+                        records.append(Record.parse(line))
+                except ValueError:
+                    bad += 1
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(f"cannot read {path}: {reason}", "Move it away, or choose another output folder.") from error
     return records, bad
 
 
@@ -99,14 +111,17 @@ class Results:
 
     def _repair(self) -> bool:
         """End the last line, or remove it if its rest was not written; return whether it was removed."""
-        last, begin = b"", 0
-        with self.path.open("rb") as file:
-            for line in file:
-                begin, last = begin + len(last), line
-        if last.endswith(b"\n") or not last:
+        with inputs.open_regular(self.path) as file:
+            size = file.seek(0, os.SEEK_END)
+            start = file.seek(max(0, size - MAX_LINE))
+            content = file.read()
+        last = content[content.rfind(b"\n") + 1 :]
+        if not last:
             return False
+        if len(last) == len(content) and start:
+            raise OSError(errno.EFBIG, f"its last line has more than {MAX_LINE} bytes")
         if is_torn(last):
-            self.file.truncate(begin)
+            self.file.truncate(size - len(last))
             return True
         self.file.write(b"\n")
         return False

@@ -27,6 +27,7 @@ TEXT, PROMPT = "text", "prompt"
 # A column with the text as it is spoken, beside the column text: the third one of LJSpeech's metadata.csv.
 NORMALIZED = re.compile(r"(text[ _])?norm(ali[sz]ed)?([ _](text|transcript|transcription))?")
 RECORDINGS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a")  # endings that ids lose
+SPACE = re.compile(r"\s*")
 SHEETS = (".csv", ".tsv")  # endings of tables that begin with a header
 
 Report = Callable[[str], object]
@@ -159,8 +160,7 @@ def _json_sequence(text: str) -> list[Any]:
     """Return the values of a text that is a sequence of JSON values, an empty list for other text."""
     decoder = json.JSONDecoder()
     values, place = [], 0
-    while rest := text[place:].lstrip():
-        place = len(text) - len(rest)
+    while (place := SPACE.match(text, place).end()) < len(text):  # type: ignore[union-attr]  # it matches anything
         try:
             value, place = decoder.raw_decode(text, place)
         except (ValueError, RecursionError):

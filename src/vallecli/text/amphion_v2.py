@@ -1,7 +1,7 @@
 """The front end of Amphion's VALL-E v2: English words to ARPAbet phones marked with their position.
 
 Each phone ends with B at the beginning of a word, E at its end, and I inside; the only phone of a word ends with B.
-Words are separated by "|", and a text has no punctuation.
+Words are separated by "|", and a text has no punctuation. Homographs are pronounced by their sentence.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from vallecli.errors import EmptyText, EmptyTranscript
 from vallecli.text.arpabet import pronounce
 from vallecli.text.base import AUTO, PromptWords, Sentence, Tokens, check_language, transcript_of
+from vallecli.text.english.homographs import TOKEN, homographs
 from vallecli.text.english_sentences import english_sentences
 from vallecli.text.normalize import normalize
 from vallecli.text.phones import Pronunciation
@@ -89,7 +90,7 @@ class AmphionV2FrontEnd:
 
     def phones(self, text: str, pronunciations: Mapping[str, Pronunciation] | None = None) -> list[str]:
         """Return the phones of normalized text. Raises EmptyText if it has no words."""
-        words = [placed for word in _pronounce(plain(text), pronunciations or {}) if (placed := _place(word))]
+        words = [placed for word in _pronounce(text, pronunciations or {}) if (placed := _place(word))]
         if not words:
             raise EmptyText
         joined = words[0]
@@ -103,23 +104,36 @@ class AmphionV2FrontEnd:
 
 def plain(text: str) -> str:
     """Return the words of a text in the letters a to z, separated by spaces, without accents and punctuation."""
+    return OTHER.sub(" ", _letters(text).lower()).strip()
+
+
+def _letters(text: str) -> str:
+    """Return the text without accents, apostrophes, quotes and parentheses."""
     decomposed = unicodedata.normalize("NFD", text)
-    letters = "".join(char for char in decomposed if not unicodedata.combining(char)).lower()
-    return OTHER.sub(" ", DROPPED.sub("", letters)).strip()
+    return DROPPED.sub("", "".join(char for char in decomposed if not unicodedata.combining(char)))
 
 
-def _pronounce(words: str, pronunciations: Mapping[str, Pronunciation]) -> list[list[str]]:
+def _homographs(text: str) -> dict[int, Pronunciation]:
+    """Return the pronunciations of homographs by the index of their words in the plain text."""
+    tokens = TOKEN.findall(_letters(text))
+    words = [at for at, token in enumerate(tokens) if token[0].isalpha()]
+    index_of = {at: index for index, at in enumerate(words)}
+    return {index_of[at]: pronunciation for at, pronunciation in homographs().find(tokens).items()}
+
+
+def _pronounce(text: str, pronunciations: Mapping[str, Pronunciation]) -> list[list[str]]:
     """Return the phonemes of each word; a placeholder may stand for several."""
-    written = words.split()
-    if not any(word in pronunciations for word in written):
-        return pronounce(words)
-    found = pronounce(" ".join("a" if word in pronunciations else word for word in written))
-    if len(found) != len(written):  # a word without phonemes
-        found = [[phoneme for part in pronounce(word) for phoneme in part] for word in written]
+    written = plain(text).split()
+    known = _homographs(text)
+    known |= {index: pronunciations[word] for index, word in enumerate(written) if word in pronunciations}
+    asked = ["a" if index in known else word for index, word in enumerate(written)]
+    found = pronounce(" ".join(asked))
+    if len(found) != len(asked):  # a word without phonemes
+        found = [[phoneme for part in pronounce(word) for phoneme in part] for word in asked]
     return [
         part
-        for word, phonemes in zip(written, found, strict=True)
-        for part in (pronunciations[word].arpabet() if word in pronunciations else [phonemes])
+        for index, phonemes in enumerate(found)
+        for part in (known[index].arpabet() if index in known else [phonemes])
     ]
 
 

@@ -1,7 +1,7 @@
 """The ARPAbet front end of nano: normalized English to phonemes by g2p-en, without downloads.
 
-g2p-en looks words up in CMUdict, distinguishes homographs by part-of-speech tags, and predicts the phonemes of unknown
-words with a small neural model. The dictionary and the weights of the tagger are in `vallecli/data/text`; see NOTICE.
+g2p-en looks words up in CMUdict, and predicts the phonemes of unknown words with a small neural model. Homographs are
+pronounced by their sentence; see english.homographs. The dictionary is in `vallecli/data/text`; see NOTICE.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 import sys
 import unicodedata
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import groupby
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -21,7 +21,7 @@ import numpy as np
 from vallecli.errors import EmptyText, EmptyTranscript
 from vallecli.text.base import AUTO, PromptWords, Sentence, Tokens, check_language, transcript_of
 from vallecli.text.english.cmudict import Pronunciations, pronunciations
-from vallecli.text.english.tagger import tagger
+from vallecli.text.english.homographs import TOKEN, homographs
 from vallecli.text.english_sentences import english_sentences
 from vallecli.text.normalize import normalize
 from vallecli.text.phones import WORD_BOUNDARY, Pronunciation
@@ -36,7 +36,6 @@ CONSONANTS = (
 # Dashes between words, and marks without a symbol, become the most similar mark.
 DASH = re.compile(r"\s*(?:-{2,}|[—–])\s*|\s+-+\s+")
 MARKS = str.maketrans({";": ",", ":": ",", "…": ".", "-": " ", "’": "'"})
-TOKEN = re.compile(r"[a-z']*[a-z][a-z']*|[,.?!]")
 LEADING_MARKS = ",.?!"  # ignored at the start of a word
 SIBILANTS = frozenset({"S", "Z", "SH", "ZH", "CH", "JH"})
 VOICELESS = frozenset({"P", "T", "K", "F", "TH"})
@@ -44,18 +43,14 @@ VOICELESS = frozenset({"P", "T", "K", "F", "TH"})
 
 @functools.cache
 def _g2p() -> Any:
-    """Return the converter of g2p-en, with the dictionary and the tagger of this package."""
-
-    def pos_tag(words: Sequence[str]) -> Sequence[tuple[str, str]]:
-        """Return the words with tags, which are empty if no word is a homograph."""
-        homographs = converter.homograph2features
-        return tagger().tag(words) if any(word in homographs for word in words) else [(word, "") for word in words]
-
+    """Return the converter of g2p-en, with the dictionary of this package and without its list of homographs."""
     # g2p-en uses four names of NLTK. Importing NLTK and SciPy takes seconds, and g2p-en downloads NLTK's data at import
     # if it is missing. So it is imported with replacements of NLTK's modules, which are removed afterwards: other code
     # in this process may import the real NLTK and g2p-en.
     replacements = {name: ModuleType(name) for name in ("nltk", "nltk.corpus", "nltk.tokenize")}
-    vars(replacements["nltk"]).update(pos_tag=pos_tag, data=SimpleNamespace(find=lambda _name: None))
+    vars(replacements["nltk"]).update(
+        pos_tag=lambda words: [(word, "") for word in words], data=SimpleNamespace(find=lambda _name: None)
+    )
     vars(replacements["nltk.corpus"]).update(cmudict=SimpleNamespace(dict=pronunciations))
     vars(replacements["nltk.tokenize"]).update(TweetTokenizer=lambda: SimpleNamespace(tokenize=str.split))
     originals = _remove_modules("nltk", "g2p_en")
@@ -69,6 +64,7 @@ def _g2p() -> Any:
     finally:
         _remove_modules("nltk", "g2p_en")
         sys.modules.update(originals)
+    converter.homograph2features = {}
     converter.variables.close()  # closes the file of the neural model, which is in memory
     return converter
 
@@ -100,7 +96,9 @@ class ArpabetFrontEnd:
         *CONSONANTS,
     )
 
-    def __init__(self) -> None:
+    def __init__(self, *, homographs: bool = True) -> None:
+        """Without `homographs`, they have the first pronunciation in CMUdict."""
+        self._homographs = homographs
         self._ids = {symbol: index for index, symbol in enumerate(self.vocabulary)}
 
     def words(self, text: str, pronunciations: Mapping[str, Pronunciation] | None = None) -> list[list[str]]:
@@ -108,8 +106,8 @@ class ArpabetFrontEnd:
         tokens: list[str] = []
         owners: list[int] = []  # index of the word of each token
         count = 0
-        for written in _plain(text).split():
-            found = [token for token, _ in groupby(TOKEN.findall(written.lstrip(LEADING_MARKS) or written))]
+        for written in _letters(text).split():
+            found = tokens_of(written.lstrip(LEADING_MARKS) or written)
             if any(token not in PUNCTUATION for token in found):
                 count += 1
             if count:  # punctuation before the first word is dropped
@@ -149,11 +147,12 @@ class ArpabetFrontEnd:
             return Tokens(ids=ids)
         try:
             transcript = normalize(transcript_of(prompt_words))
-            prompt_ids, _ = self.encode_words(transcript, pronunciations)
+            _, owners = self.encode_words(transcript, pronunciations)
         except EmptyText as error:
             raise EmptyTranscript from error
-        both, _ = self.encode_words(f"{transcript} {text}", pronunciations)
-        return Tokens(ids=both, prompt_tokens=len(prompt_ids))
+        count = max(owners) + 1  # of words
+        both, owners = self.encode_words(f"{transcript} {text}", pronunciations)
+        return Tokens(ids=both, prompt_tokens=max(at for at, owner in enumerate(owners) if 0 <= owner < count) + 1)
 
     def spoken(self, text: str, *, language: str = AUTO) -> str:
         """Return the sentence, which is normalized."""
@@ -188,11 +187,14 @@ class ArpabetFrontEnd:
         return ids, owners
 
     def _pronounce(self, tokens: list[str], pronunciations: Mapping[str, Pronunciation]) -> list[list[str]]:
-        """Return the symbols of each token, which is a word in lower case or a punctuation mark."""
+        """Return the symbols of each token, which is a word as written or a punctuation mark."""
         if not tokens:
             return []
         converter = _g2p()
-        words = ["a" if token in pronunciations else token for token in tokens]
+        known = dict(homographs().find(tokens)) if self._homographs else {}
+        lower = [token.lower() for token in tokens]
+        known |= {index: pronunciations[token] for index, token in enumerate(lower) if token in pronunciations}
+        words = ["a" if index in known else token for index, token in enumerate(lower)]
         stems, endings = zip(*(_stem(word, converter.cmu) for word in words), strict=True)
         with np.errstate(over="ignore"):  # harmless in the sigmoid of the neural model
             symbols = converter(" ".join(stems))
@@ -205,17 +207,27 @@ class ArpabetFrontEnd:
             elif symbol == "UW":  # the neural model can omit the stress of this vowel
                 groups[-1].append("UW1")
         found = [_with_s(group) if ending and group else group for group, ending in zip(groups, endings, strict=True)]
-        for index, token in enumerate(tokens):
-            if (given := pronunciations.get(token)) is not None:
-                first, *others = given.arpabet()
-                found[index] = [*first, *(symbol for word in others for symbol in (SEPARATOR, *word))]
+        for index, pronunciation in known.items():
+            first, *others = pronunciation.arpabet()
+            found[index] = [*first, *(symbol for word in others for symbol in (SEPARATOR, *word))]
         return found
+
+
+def tokens_of(text: str) -> list[str]:
+    """Return the words of a text as written, without accents, and its marks, which are not repeated."""
+    words = _letters(text).split()
+    return [next(same) for word in words for _, same in groupby(TOKEN.findall(word), str.lower)]
+
+
+def _letters(text: str) -> str:
+    """Return the text without accents, and with no marks except PUNCTUATION and apostrophes."""
+    decomposed = unicodedata.normalize("NFD", DASH.sub(", ", text).translate(MARKS))
+    return "".join(char for char in decomposed if not unicodedata.combining(char))
 
 
 def _plain(text: str) -> str:
     """Return the text in lower case, without accents, and with no marks except PUNCTUATION and apostrophes."""
-    decomposed = unicodedata.normalize("NFD", DASH.sub(", ", text).translate(MARKS))
-    return "".join(char for char in decomposed if not unicodedata.combining(char)).lower()
+    return _letters(text).lower()
 
 
 def _stem(token: str, dictionary: Pronunciations) -> tuple[str, bool]:

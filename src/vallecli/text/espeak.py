@@ -10,6 +10,7 @@ from typing import Any
 from vallecli.errors import EmptyText, EmptyTranscript, EspeakMissing
 from vallecli.extras import extra
 from vallecli.text.base import AUTO, PromptWords, Sentence, Tokens, check_language, transcript_of
+from vallecli.text.english.homographs import mark
 from vallecli.text.phones import Pronunciation, without_stress
 from vallecli.text.placeholders import parts_between
 from vallecli.text.split import split_written
@@ -35,8 +36,12 @@ class EspeakFrontEnd:
     languages: tuple[str, ...] = ("en",)
     normalizes = False
 
-    def __init__(self, symbols: Sequence[str]) -> None:
-        """Take the symbol table of a checkpoint: `symbols[id]`, with BOS and EOS."""
+    def __init__(self, symbols: Sequence[str], *, homographs: bool = False) -> None:
+        """Take the symbol table of a checkpoint: `symbols[id]`, with BOS and EOS.
+
+        With `homographs`, these are pronounced by their sentence, otherwise as espeak-ng does.
+        """
+        self._homographs = homographs
         self._symbols = tuple(symbols)
         self._ids = {symbol: index for index, symbol in enumerate(symbols)}
         self._longest = max(map(len, (*symbols, *SIMILAR)))
@@ -89,6 +94,9 @@ class EspeakFrontEnd:
 
     def _phonemize(self, text: str, pronunciations: Mapping[str, Pronunciation] | None) -> list[str]:
         """Return the phones and punctuation of a text; [] for a text without words."""
+        if self._homographs:
+            text, found = mark(text)
+            pronunciations = {**(pronunciations or {}), **found}
         phones: list[str] = []
         for part in parts_between(text, pronunciations):
             if part.begins_word and phones and phones[-1] != WORD:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vallecli import inputs
 from vallecli.encoding import decode
 from vallecli.errors import InputError
 from vallecli.text import phones
@@ -160,12 +161,11 @@ def read_lexicon(path: str | os.PathLike[str]) -> Lexicon:
     """Return the lexicon in a file. InputError names the line of an entry that is unknown, incomplete or repeated."""
     name = os.fspath(path)
     try:
-        if not Path(path).is_file():
-            raise InputError(f"cannot read the lexicon {name}: there is no such file", "Check its name.")
-        with Path(path).open("rb") as file:
+        with inputs.open_regular(Path(path)) as file:
             content = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError)
+        reason = "there is no such file" if missing else (error.strerror or str(error)).lower()
         raise InputError(f"cannot read the lexicon {name}: {reason}", "Check its name and permissions.") from error
     if len(content) > MAX_BYTES:
         raise InputError(f"{name} is too long for a lexicon", EXAMPLE)

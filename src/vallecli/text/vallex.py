@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from vallecli.errors import EmptyText, EmptyTranscript, TextError, UsageError
 from vallecli.text import ipa_en, ipa_ja, ipa_zh
 from vallecli.text.base import AUTO, MIX, Phonemes, PromptWords, Sentence, Tokens, check_language
+from vallecli.text.english.homographs import mark
 from vallecli.text.phones import Pronunciation, is_monosyllable, without_stress
 from vallecli.text.placeholders import convert_between
 from vallecli.text.split import split, split_written
@@ -68,6 +69,10 @@ class VallexFrontEnd:
     languages: tuple[str, ...] = (*LANGUAGES, MIX)
     normalizes = False
 
+    def __init__(self, *, homographs: bool = False) -> None:
+        """With `homographs`, English homographs are pronounced by their sentence, otherwise as published."""
+        self._homographs = homographs
+
     def sentences(self, text: str, max_chars: int, *, language: str = AUTO) -> list[Sentence]:
         """Return the sentences of a text, not normalized; with AUTO the language of each is detected.
 
@@ -99,10 +104,10 @@ class VallexFrontEnd:
         check_language(self, accent)
         if accent == MIX:
             raise UsageError(f"{MIX!r} is not an accent", f"Accents: {', '.join(LANGUAGES)}.")
-        target, unknown = _encode(text, language, pronunciations)
+        target, unknown = self._encode(text, language, pronunciations)
         if not target:
             raise EmptyText
-        prompt = () if prompt_words is None else _encode_prompt(prompt_words, pronunciations)
+        prompt = () if prompt_words is None else self._encode_prompt(prompt_words, pronunciations)
         return Tokens(
             ids=[index for index, _ in (*prompt, *target)],
             languages=[
@@ -131,31 +136,41 @@ class VallexFrontEnd:
 
     def phonemes(self, text: str, *, language: str = AUTO) -> str:
         """Return the IPA of a text; tagged parts are joined."""
-        return "".join(ipa for ipa, _ in _parts(text, language))
+        return "".join(ipa for ipa, _ in self._parts(text, language))
 
+    def _encode_prompt(
+        self, prompt_words: PromptWords, pronunciations: Mapping[str, Pronunciation] | None
+    ) -> list[tuple[int, str]]:
+        """Return the ids of a prompt's words, each with its language. Raises EmptyTranscript if there are none."""
+        if isinstance(prompt_words, Phonemes):
+            return [(index, prompt_words.language) for index in prompt_words.ids]
+        symbols, _ = self._encode(prompt_words, AUTO, pronunciations)
+        if not symbols:
+            raise EmptyTranscript
+        return symbols
 
-def _encode_prompt(
-    prompt_words: PromptWords, pronunciations: Mapping[str, Pronunciation] | None
-) -> list[tuple[int, str]]:
-    """Return the ids of a prompt's words, each with its language. Raises EmptyTranscript if there are none."""
-    if isinstance(prompt_words, Phonemes):
-        return [(index, prompt_words.language) for index in prompt_words.ids]
-    symbols, _ = _encode(prompt_words, AUTO, pronunciations)
-    if not symbols:
-        raise EmptyTranscript
-    return symbols
+    def _encode(
+        self, text: str, language: str, pronunciations: Mapping[str, Pronunciation] | None
+    ) -> tuple[list[tuple[int, str]], list[str]]:
+        """Return the ids of a text, each with its language, and the letters without an id; [] without words."""
+        parts = list(self._parts(text, language, pronunciations))
+        chars = [(char, own) for ipa, own in parts for char in ipa]
+        unknown = sorted({char for char, _ in chars if char.isalpha() and char not in IDS})
+        if not any(char.isalpha() and char in IDS for char, _ in chars):
+            return [], unknown
+        return [(IDS.get(re.sub(r"\s", "_", char), UNKNOWN_ID), own) for char, own in chars], unknown
 
-
-def _encode(
-    text: str, language: str, pronunciations: Mapping[str, Pronunciation] | None = None
-) -> tuple[list[tuple[int, str]], list[str]]:
-    """Return the ids of a text, each with its language, and the letters without an id; [] for a text without words."""
-    parts = list(_parts(text, language, pronunciations))
-    chars = [(char, own) for ipa, own in parts for char in ipa]
-    unknown = sorted({char for char, _ in chars if char.isalpha() and char not in IDS})
-    if not any(char.isalpha() and char in IDS for char, _ in chars):
-        return [], unknown
-    return [(IDS.get(re.sub(r"\s", "_", char), UNKNOWN_ID), own) for char, own in chars], unknown
+    def _parts(
+        self, text: str, language: str, pronunciations: Mapping[str, Pronunciation] | None = None
+    ) -> Iterator[tuple[str, str]]:
+        """Yield the IPA and the language of each tagged part of a text, or of the whole text if it has no tags."""
+        for part, own in _tagged(text, language):
+            known, written = pronunciations, part
+            if self._homographs and own == "en":
+                written, found = mark(part)
+                known = {**(pronunciations or {}), **found}
+            ipa = convert_between(written.replace("\n", " "), known, TO_IPA[own], _ipa_of).rstrip()
+            yield (f"{ipa}." if ipa and ipa[-1] not in ENDINGS else ipa), own
 
 
 def _tagged(text: str, language: str) -> list[tuple[str, str]]:
@@ -164,15 +179,6 @@ def _tagged(text: str, language: str) -> list[tuple[str, str]]:
     if language not in (AUTO, MIX) or (language == AUTO and not tagged):
         return [(text, detect(text) if language == AUTO else language)]
     return tagged
-
-
-def _parts(
-    text: str, language: str, pronunciations: Mapping[str, Pronunciation] | None = None
-) -> Iterator[tuple[str, str]]:
-    """Yield the IPA and the language of each tagged part of a text, or of the whole text if it has no tags."""
-    for part, own in _tagged(text, language):
-        ipa = convert_between(part.replace("\n", " "), pronunciations, TO_IPA[own], _ipa_of).rstrip()
-        yield (f"{ipa}." if ipa and ipa[-1] not in ENDINGS else ipa), own
 
 
 def _ipa_of(pronunciation: Pronunciation) -> str:

@@ -6,7 +6,7 @@ Layouts: valle's own format (nano), VALL-E X, lifeiteng/vall-e (VALL-E, VALL-F a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,11 @@ OPTIONS = {
     "symbols": Option(kind="file", help="Table of text symbols, if it is not next to the weights."),
     "heads": Option(kind="int", minimum=1, help="Number of attention heads, if it is not stored."),
     "prefix_mode": Option(kind="choice", choices=("0", "1", "2", "4"), help="Prefix mode of the NAR, if not stored."),
+    "homographs": Option(
+        kind="choice",
+        choices=("on", "off"),
+        help='Whether the sentence decides how English words such as "live" are read; off by default for IPA.',
+    ),
 }
 
 
@@ -55,7 +60,7 @@ class ValleFamily:
     def read(self, contents: Contents, options: Options) -> Checkpoint:
         """Return configuration and tensors of the checkpoint. Raises CheckpointError and UsageError."""
         checkpoint: Checkpoint = self._function("read")(self._function("open_contents")(contents), options)
-        return checkpoint
+        return replace(checkpoint, homographs=options.get("homographs"))
 
     def describe(self, contents: Contents) -> Description:
         """Return what the checkpoint is, without reading the values of its tensors. Raises CheckpointError."""
@@ -86,7 +91,10 @@ class ValleFamily:
             from vallecli.families.valle.describe import text_fields
 
             fields = text_fields(self.name, self._function("open_contents")(contents), options, self._function("read"))
-        front_end = front_end_of(fields["front_end"], fields["symbols"], fields["model"], contents.path)
+        front_end = front_end_of(
+            *(fields["front_end"], fields["symbols"], fields["model"], contents.path),
+            homographs=options.get("homographs"),
+        )
         return TextReader(front_end, fields["limits"].max_text_chars)
 
     def load(

@@ -69,14 +69,14 @@ class ValleBackend(CausalBackend):
         )
         self.family, self.config = family, checkpoint.model
         self._front_end, self._symbols, self._path = checkpoint.front_end, checkpoint.symbols, checkpoint.path
-        self._equalize = checkpoint.equalize
+        self._homographs, self._equalize = checkpoint.homographs, checkpoint.equalize
         self.ar, self.nar = build_for_inference(checkpoint, device=device, dtype=dtype)
         self.causal = self.ar
 
     @cached_property
     def front_end(self) -> FrontEnd:
         """Return the text front end. Raises CheckpointError if its table of symbols is missing, or does not fit."""
-        return front_end_of(self._front_end, self._symbols, self.config, self._path)
+        return front_end_of(self._front_end, self._symbols, self.config, self._path, homographs=self._homographs)
 
     @property
     def needs_transcript(self) -> bool:  # type: ignore[override]

@@ -31,6 +31,8 @@ class Checkpoint:
     """Name and version of the text front end, for example `arpabet-1`."""
     symbols: tuple[str, ...] | None = None
     """The symbol of each text id, for front ends whose table comes with the checkpoint; None if it is missing."""
+    homographs: str | None = None
+    """The loader option "on" or "off"; None for the default of the front end."""
     codec: Mapping[str, Any]
     """`kind` and the sizes of the codec."""
     limits: Limits

@@ -15,18 +15,21 @@ from vallecli.text.vallex import LANGUAGES, VOCABULARY_SIZE, VallexFrontEnd
 FRONT_ENDS = (ArpabetFrontEnd.name, VallexFrontEnd.name, EspeakFrontEnd.name)
 
 
-def front_end_of(name: str, symbols: Sequence[str] | None, config: ModelConfig, path: Path) -> FrontEnd:
-    """Return the front end of that name. Raises CheckpointError if its table of symbols is missing.
+def front_end_of(
+    name: str, symbols: Sequence[str] | None, config: ModelConfig, path: Path, *, homographs: str | None = None
+) -> FrontEnd:
+    """Return the front end of that name; `homographs` is the loader option, None for the default of the front end.
 
-    Raises DamagedCheckpoint for an unknown name, and for a model without rows for all ids and languages.
+    Raises CheckpointError if its table of symbols is missing, and DamagedCheckpoint for an unknown name, and for a
+    model without rows for all ids and languages.
     """
     check_name(name, path)
     if name == ArpabetFrontEnd.name:
         _check(config, path, ids=len(ArpabetFrontEnd.vocabulary))
-        return ArpabetFrontEnd()
+        return ArpabetFrontEnd(homographs=homographs != "off")
     if name == VallexFrontEnd.name:
         _check(config, path, ids=VOCABULARY_SIZE, languages=len(LANGUAGES))
-        return VallexFrontEnd()
+        return VallexFrontEnd(homographs=homographs == "on")
     if symbols is None:
         raise CheckpointError(
             f"{path} does not say which symbols its text ids are",
@@ -35,7 +38,7 @@ def front_end_of(name: str, symbols: Sequence[str] | None, config: ModelConfig, 
     _check(config, path, ids=len(symbols))
     if BOS not in symbols or EOS not in symbols:
         raise DamagedCheckpoint(f"{path} has a table of symbols without {BOS} and {EOS}")
-    return EspeakFrontEnd(symbols)
+    return EspeakFrontEnd(symbols, homographs=homographs == "on")
 
 
 def check_name(name: str, path: Path) -> None:
