@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +16,13 @@ import pytest
 from hub_server import HubServer
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: small matrices are slower with threads
+
+
+def pytest_configure() -> None:
+    """Handle the signals that the tests' environment ignores, as nohup does: child processes would ignore them, too."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

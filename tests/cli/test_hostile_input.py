@@ -23,7 +23,7 @@ import typer
 from vallecli import inputs
 from vallecli.cli import app, speak_run
 from vallecli.jobs import dialects
-from vallecli.jobs.results import Failure, Record
+from vallecli.jobs.records import Failure, Record
 from vallecli.settings import config_folder
 
 if TYPE_CHECKING:
@@ -295,7 +295,7 @@ def test_a_record_of_the_right_types_is_read() -> None:
 def test_results_with_other_types_are_no_records(batch, valle: Valle, name: str) -> None:
     odd = [True, -(10**30), float("nan"), 10**300, ESCAPE, "x" * 9999, "\ud800", "\0", [], [[]], {}, {"a": 1}, None]
     Path("out").mkdir()
-    lines = [json.dumps({**RECORD, name: value}) for value in odd]
+    lines = [json.dumps(RECORD), *(json.dumps({**RECORD, name: value}) for value in odd)]
     Path("out/results.jsonl").write_text("\n".join(lines) + "\n" + "[" * 100_000)
     for ran in (batch("-", "--dry-run"), valle("batch", "--merge", "--out-dir", "out")):
         assert ran.code in (0, 6), ran.err
