@@ -154,7 +154,7 @@ def _read(
     """Read one channel or the mean of all, with one block of all channels in memory at a time."""
     mono: list[Samples] = []
     rate, left = 0, None if max_seconds is None else 1
-    with closing(source.blocks()) as blocks:
+    with closing(source.blocks()) as blocks, np.errstate(all="ignore"):  # the caller looks for NaN and infinity
         for rate, samples_NC in blocks:
             if rate not in SAMPLE_RATES:
                 raise Unreadable(f"its header has a sample rate of {rate} Hz")
