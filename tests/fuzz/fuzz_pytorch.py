@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from hypothesis import strategies as st
-from mutations import mutated_bytes
+from mutations import CHARACTERS, mutated_bytes
 from torch import Tensor
 
 from vallecli.checkpoints import weights
@@ -24,7 +24,8 @@ STATE = {
     "nhead": 2,
     "options": {"x": [1, 2.5, None, True, "text", b"raw"], "y": {"set", "of"}, "size": torch.Size([2, 3])},
 }
-SHARED = {"one": STATE["model"]["a.weight"], "two": STATE["model"]["a.weight"].t(), "part": STATE["model"]["a.weight"][1:, 2]}
+WEIGHT = STATE["model"]["a.weight"]
+SHARED = {"one": WEIGHT, "two": WEIGHT.t(), "part": WEIGHT[1:, 2]}
 
 
 def saved(value: Any, *, zipped: bool = True) -> bytes:
@@ -56,26 +57,29 @@ PICKLES = [pickle_of(VALID[0]), pickle_of(VALID[2])]
 OPCODES = [code.code.encode("latin1") for code in pickletools.opcodes]
 NAMES = (
     *("torch._utils\n_rebuild_tensor_v2\n", "torch\nFloatStorage\n", "collections\nOrderedDict\n", "torch\nSize\n"),
-    *("builtins\nset\n", "os\nsystem\n", "builtins\neval\n", "builtins\ngetattr\n", "pathlib\nPosixPath\n", "torch\ndevice\n"),
-    *("_codecs\nencode\n", "torch._utils\n_rebuild_parameter\n", "torch.storage\nUntypedStorage\n", "torch\nload\n"),
+    *("builtins\nset\n", "os\nsystem\n", "builtins\neval\n", "builtins\ngetattr\n", "torch\ndevice\n"),
+    *("pathlib\nPosixPath\n", "_codecs\nencode\n", "torch._utils\n_rebuild_parameter\n", "torch\nload\n"),
+    "torch.storage\nUntypedStorage\n",
 )
 TOKENS = [
     *OPCODES,
     *(f"c{name}".encode() for name in NAMES),
     *(f"c{name}(K\x05tR".encode() for name in NAMES),
-    *(b"X\x07\x00\x00\x00storage", b"K\x0c", b"M\xff\xff", b"J\xff\xff\xff\x7f", b"\x8a\x08" + b"\xff" * 7 + b"\x7f", b"q\x00", b"h\x00"),
-    *(b"(", b")", b"t", b"\x85", b"\x86", b"\x87", b"]", b"}", b"e", b"u", b"s", b"a", b"R", b"b", b"Q", b".", b"2" * 50, b"(" * 2_000),
-    *(b"]q\x00h\x00a", b"\x85" * 200, b"]" * 50 + b"a" * 49, b"X\xff\xff\xff\x7f", b"B\xff\xff\xff\x7f", b"\x8b\xff\xff\xff\x7f"),
+    *(b"X\x07\x00\x00\x00storage", b"K\x0c", b"M\xff\xff", b"J\xff\xff\xff\x7f", b"\x8a\x08" + b"\xff" * 7 + b"\x7f"),
+    *(b"q\x00", b"h\x00", *b"( ) t \x85 \x86 \x87 ] } e u s a R b Q .".split(), b"2" * 50, b"(" * 2_000),
+    *(b"]q\x00h\x00a", b"\x85" * 200, b"]" * 50 + b"a" * 49),
+    *(b"X\xff\xff\xff\x7f", b"B\xff\xff\xff\x7f", b"\x8b\xff\xff\xff\x7f"),
 ]
 PROGRAM = st.lists(st.one_of(st.sampled_from(TOKENS), st.binary(max_size=3)), max_size=30).map(
     lambda parts: b"\x80\x02" + b"".join(parts) + b"."
 )
 DATA = st.one_of(mutated_bytes(PICKLES, tokens=TOKENS, least=1), PROGRAM)
-SCALAR = st.one_of(
-    st.none(), st.booleans(), st.integers(-(2**62), 2**62), st.floats(allow_nan=False), st.text(st.characters(exclude_categories=["Cs"]), max_size=9)
+NUMBER = st.one_of(st.booleans(), st.integers(-(2**62), 2**62), st.floats(allow_nan=False))
+TENSOR = st.one_of(
+    st.lists(st.integers(0, 4), max_size=3).map(torch.ones), st.sampled_from([torch.arange(6).reshape(2, 3).t()])
 )
 VALUE = st.recursive(
-    st.one_of(SCALAR, st.lists(st.integers(0, 4), max_size=3).map(lambda shape: torch.ones(shape)), st.just(torch.arange(6).reshape(2, 3).t())),
+    st.one_of(st.none(), NUMBER, st.text(CHARACTERS, max_size=9), TENSOR),
     lambda inner: st.one_of(
         st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=4), inner, max_size=4), st.tuples(inner, inner)
     ),
@@ -83,7 +87,9 @@ VALUE = st.recursive(
 )
 SAMPLES = st.one_of(
     st.tuples(st.sampled_from(("zip", "older")), VALUE),
-    st.tuples(st.just("bytes"), mutated_bytes(VALID, tokens=(b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06", *TOKENS[-20:]))),
+    st.tuples(
+        st.just("bytes"), mutated_bytes(VALID, tokens=(b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06", *TOKENS[-20:]))
+    ),
     st.tuples(st.just("bytes"), DATA.map(archive_with)),
     st.tuples(st.just("bytes"), st.lists(DATA, min_size=1, max_size=2).map(lambda parts: older(b"".join(parts)))),
     st.tuples(st.just("bytes"), DATA),
@@ -123,7 +129,8 @@ def touch(value: Any) -> None:
 
 def same(one: Any, other: Any) -> bool:
     if isinstance(one, Tensor):
-        return one.dtype == other.dtype and one.shape == other.shape and one.numpy().tobytes() == other.numpy().tobytes()
+        alike = one.dtype == other.dtype and one.shape == other.shape
+        return alike and one.numpy().tobytes() == other.numpy().tobytes()
     if isinstance(one, dict):
         return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple):

@@ -11,8 +11,8 @@ from mutations import mutated_bytes, mutated_trees
 
 from vallecli.jobs import results
 from vallecli.jobs.plan import Plan
-from vallecli.jobs.resume import plan_status
 from vallecli.jobs.results import Failure, Record
+from vallecli.jobs.resume import plan_status
 
 RECORD = Record(
     id="one",
@@ -40,7 +40,9 @@ LINE = st.one_of(
     st.sampled_from([record.to_line() for record in RECORDS]),
 )
 SAMPLES = st.one_of(
-    mutated_bytes([FILE], tokens=TOKENS), st.lists(LINE, max_size=5).map(b"".join), st.sampled_from([FILE, FILE[:-1], b""])
+    mutated_bytes([FILE], tokens=TOKENS),
+    st.lists(LINE, max_size=5).map(b"".join),
+    st.sampled_from([FILE, FILE[:-1], b""]),
 )
 FOUND: tuple[bytes, ...] = ()
 
@@ -62,5 +64,3 @@ def check(content: bytes, folder: Path) -> None:
         assert records == sorted(RECORDS, key=lambda record: record.finished)
     merged = results.merge(folder)
     assert results.read_folder(folder)[0] == sorted(merged, key=lambda record: record.finished)
-
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
 from pathlib import Path
@@ -27,6 +28,7 @@ TENSORS = {
 VALID = safetensors.torch.save(TENSORS, {"config": '{"version": 6, "name": "ar+nar-len"}'})
 (LENGTH,) = struct.unpack("<Q", VALID[:8])
 HEADER, DATA = json.loads(VALID[8 : 8 + LENGTH]), VALID[8 + LENGTH :]
+ONE = {"w": {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}}
 NUMBERS = st.one_of(st.integers(-4, 100), st.sampled_from(LONG_NUMBERS))
 ENTRY = st.fixed_dictionaries(
     {
@@ -36,7 +38,7 @@ ENTRY = st.fixed_dictionaries(
     }
 )
 TREE = st.one_of(
-    mutated_trees([HEADER, {"w": {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}}], values=st.one_of(VALUES, NUMBERS, ENTRY)),
+    mutated_trees([HEADER, ONE], values=st.one_of(VALUES, NUMBERS, ENTRY)),
     st.dictionaries(st.sampled_from(("a", "b", "__metadata__", "x" * 5_000, "é")), ENTRY, max_size=3),
 )
 
@@ -47,7 +49,7 @@ def container(header: Any, data: bytes, shift: int = 0) -> bytes:
     return struct.pack("<Q", (len(raw) + shift) % 2**64) + raw + data
 
 
-TOKENS = (b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', b"{" * 3_000, b"[" * 3_000, b"null", b'"a":{},', b"\xff")
+TOKENS = (json.dumps(ONE).encode(), b"{" * 3_000, b"[" * 3_000, b"null", b'"a":{},', b"\xff")
 DATAS = st.one_of(st.just(DATA), st.binary(max_size=64), st.integers(0, 5_000).map(bytes))
 SAMPLES = st.one_of(
     mutated_bytes([VALID], tokens=TOKENS),
@@ -61,10 +63,8 @@ FOUND: tuple[bytes, ...] = ()
 def check(content: bytes, folder: Path) -> None:
     path = folder / "model.safetensors"
     path.write_bytes(content)
-    try:
+    with contextlib.suppress(UnknownFormat):
         describe(path)
-    except UnknownFormat:
-        pass
     tensors = weights.read(path)
     weights.safetensors_metadata(path)
     if content[4:9] != b"\0\0\0\0{":

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
-from mutations import CHARACTERS, VALUES, mutated_bytes, repeated
+from mutations import CHARACTERS, VALUES, mutated_bytes, repeated, words
 
 from vallecli.jobs import plan
 from vallecli.jobs.plan import Defaults, make_plan
@@ -19,11 +19,12 @@ from vallecli.jobs.table import Columns, read_table
 from vallecli.settings import Settings
 
 CELL = st.one_of(
-    st.sampled_from(("Hello, world.", "He said \"no\".", "it's", "a;b|c", "line\nbreak", "1", "0.5", "ref.wav", "x/y.wav", "")),
-    st.sampled_from(("../x.wav", "/etc/x.wav", "con", "a" * 300, "nano", "-1", "1e400", "9" * 400, "NaN", "é", "\0", "{}", "[")),
+    st.sampled_from(("Hello, world.", 'He said "no".', "line\nbreak", "a" * 300, "9" * 400, "\0", "")),
+    st.sampled_from(words("it's a;b|c 1 0.5 ref.wav x/y.wav ../x.wav /etc/x.wav con nano -1 1e400 NaN é {} [")),
     st.text(CHARACTERS, max_size=12),
 )
-PLAIN = st.text(st.characters(categories=["L", "N"], include_characters=" ,;.'\"|\n"), max_size=12).map(lambda t: f"x{t}x")
+LETTERS = st.characters(categories=["L", "N"], include_characters=" ,;.'\"|\n")
+PLAIN = st.text(LETTERS, max_size=12).map(lambda text: f"x{text}x")
 COLUMN = st.sampled_from((*plan.COLUMNS, "Text", "speaker", "", "unnamed: 0", "normalized text", "text_norm"))
 
 
@@ -48,17 +49,18 @@ VALID = (
     "text\nHéllo\n".encode("utf-16"),
     "text;prompt\nHéllo;ref.wav\n".encode("cp1252"),
 )
-TOKENS = (b",", b'"', b'""', b"\n", b"\r", b"\t", b"|", b"{", b"}", b"[", b"]", b"sep=;\n", b"\xef\xbb\xbf", b"\xff\xfe", b"\0")
+TOKENS = (*b', " "" | { } [ ] \xef\xbb\xbf \xff\xfe \0'.split(), b"\n", b"\r", b"\t", b"sep=;\n")
+REPEATED = ("\t", "\n", " ", '\n"', "{\n", "1 ", "a'b ", *words('" , ; | \' { } [ ] : a, "a", {"a": ," {} [{ id|'))
 ROWS = st.lists(st.lists(CELL, max_size=6), max_size=5)
 OBJECTS = st.lists(st.dictionaries(COLUMN, st.one_of(CELL, VALUES), max_size=5), max_size=5)
 BYTES = st.one_of(
     mutated_bytes(VALID, tokens=TOKENS),
-    st.builds(lambda header, rows, mark: to_csv([header, *rows], mark), st.lists(COLUMN, max_size=6), ROWS, st.sampled_from(",;\t|")),
+    st.tuples(st.lists(COLUMN, max_size=6), ROWS, st.sampled_from(",;\t|")).map(
+        lambda parts: to_csv([parts[0], *parts[1]], parts[2])
+    ),
     OBJECTS.map(to_jsonl),
     OBJECTS.map(lambda rows: json.dumps(rows, ensure_ascii=False).encode(errors="surrogatepass")),
-    repeated(st.sampled_from((*"\",;|\t'\n{}[]:", "a,", '"a",', "a'b ", '{"a":', "1 ", ',"', '\n"', "{}", "[{", "id|", "{\n")), 30_000).map(
-        str.encode
-    ),
+    repeated(st.sampled_from(REPEATED), 30_000).map(str.encode),
 )
 TABLE = st.lists(st.tuples(PLAIN, PLAIN), min_size=1, max_size=5)
 SAMPLES = st.one_of(
@@ -76,14 +78,16 @@ def reference() -> bytes:
 
     at = np.arange(4 * 8_000) / 8_000  # seconds
     file = io.BytesIO()
-    soundfile.write(file, 0.3 * np.sin(2 * np.pi * 200 * at) * np.clip(np.sin(2 * np.pi * 3 * at), 0, 1), 8_000, format="WAV")
+    syllables = np.clip(np.sin(2 * np.pi * 3 * at), 0, 1)
+    soundfile.write(file, 0.3 * np.sin(2 * np.pi * 200 * at) * syllables, 8_000, format="WAV")
     return file.getvalue()
 
 
 def check(sample: tuple[str, Any, bool], folder: Path) -> None:
     kind, content, default_prompt = sample
     if kind != "any":
-        return check_round_trip(kind, content)
+        check_round_trip(kind, content)
+        return
     (folder / "ref.wav").write_bytes(reference())
     required = ["text"] if default_prompt else list(plan.REQUIRED)
     lines = read_table(content, "table.csv", Columns(known=plan.COLUMNS, required=required))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ SETTINGS = {
 }
 FILE = {"path": "a/b.pt", "size": 12, "sha256": "0" * 64}
 ENTRY = {
-    **{"kind": "model", "family": "valle", "quality": "Good.", "licence": "MIT", "languages": ["en"], "facts": {"a": "b"}},
+    **{"kind": "model", "family": "valle", "quality": "Good.", "licence": "MIT", "languages": ["en"]},
+    "facts": {"a": "b"},
     "sources": [{"repo": "owner/name", "revision": "main", "files": [FILE]}, {"url": "https://a.b/c", "files": [FILE]}],
 }
 REGISTRY = {"one": ENTRY, "two": {**ENTRY, "codec": "one", "decoder": "three"}, "three": {**ENTRY, "about": 3}}
@@ -52,7 +54,8 @@ def document(tree: Any) -> bytes:
 
 
 PACKAGED = registry._packaged().read_bytes()
-TOKENS = (b"[", b"]", b"[[", b"]]", b"=", b'"', b'"""', b"'''", b".", b"\n", b"a.b.c = 1\n", b"[one]\n", b"0x", b"inf", b"\xff")
+TOKENS = (*b'[ ] [[ ]] = " """ \'\'\' . 0x inf \xff'.split(), b"\n", b"a.b.c = 1\n", b"[one]\n")
+VARIABLES = st.one_of(VALUES.map(str), st.sampled_from(("1", "auto", "no")))
 DEEP = st.tuples(st.sampled_from(("[", "{a = ", "a.", "[a.", "[[", '"', "'")), st.integers(1, 3_000)).map(
     lambda deep: f"x = {deep[0] * deep[1]}".encode()
 )
@@ -60,7 +63,7 @@ SAMPLES = st.one_of(
     st.tuples(
         st.just("settings"),
         st.one_of(mutated_trees([SETTINGS]).map(document), mutated_bytes([document(SETTINGS)], tokens=TOKENS), DEEP),
-        st.dictionaries(st.sampled_from([*SETTINGS, "x"]), st.one_of(VALUES.map(str), st.sampled_from(("1", "auto", "no"))), max_size=3),
+        st.dictionaries(st.sampled_from([*SETTINGS, "x"]), VARIABLES, max_size=3),
     ),
     st.tuples(
         st.just("registry"),
@@ -93,10 +96,8 @@ def check(sample: tuple[str, bytes, dict[str, str]], folder: Path) -> None:
     for name, spec in read.specs.items():
         if plain().specs.get(name) != spec:
             str(spec.sources[0]), spec.size, spec.licence_notice
-            try:
+            with contextlib.suppress(CheckpointError):
                 assert hub.locate(spec) is None
-            except CheckpointError:
-                pass
     for error in read.invalid.values():
         assert isinstance(error, UsageError)
     read.check()

@@ -2,7 +2,8 @@
 
 A target is a module `fuzz_NAME` with `SAMPLES`, a strategy, and `check(sample, folder)`, which calls the library as a
 command does and asserts what has to hold for valid samples. `FOUND` are samples that failed once; they come first.
-Optional are `warm_up()`, for what packages do once, and `max_seconds(sample)`, where less than MAX_SECONDS is promised.
+Optional are `warm_up()`, for what packages do once, `max_seconds(sample)`, where less than MAX_SECONDS is promised, and
+`FEW`, the number of samples in the plain suite.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ MAX_MEMORY = 2**30  # bytes, in addition to what a process has after its first s
 MAX_FILE = 2**28  # bytes of a file that is written
 MAX_MESSAGE = 10_000  # characters
 BATCH = 500  # samples that are generated from one seed
+FEW = 25  # samples of a target in the plain suite
 SHOWN = 20_000  # characters of a sample in a report
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND

@@ -17,6 +17,11 @@ SPANS = st.one_of(st.integers(0, 8), st.integers(0, 300), st.integers(0, 2**16))
 CHARACTERS = st.characters(exclude_categories=["Cs"])
 
 
+def words(text: str) -> list[str]:
+    """Return what spaces separate: a short way to write a list."""
+    return text.split()
+
+
 def _edit_bytes(data: bytes, edit: tuple[str, int, int, Any], others: Sequence[bytes]) -> bytes:
     kind, place, span, argument = edit
     place = place % (len(data) + 1)
@@ -47,9 +52,7 @@ def mutated_bytes(
     valid: Sequence[bytes], *, tokens: Sequence[bytes] = (b"\0",), edits: int = 6, least: int = 0
 ) -> SearchStrategy[bytes]:
     """Return valid data with some edits; `tokens` are inserted."""
-    number = st.tuples(
-        st.sampled_from((1, 2, 4, 8)), st.sampled_from(("little", "big")), st.sampled_from(LONG_NUMBERS)
-    )
+    number = st.tuples(st.sampled_from((1, 2, 4, 8)), st.sampled_from(("little", "big")), st.sampled_from(LONG_NUMBERS))
     edit: SearchStrategy[tuple[str, int, int, Any]] = st.one_of(
         st.tuples(st.sampled_from(("flip", "delete", "zero", "cut", "behead")), PLACES, SPANS, st.none()),
         st.tuples(st.just("number"), PLACES, st.just(0), number),
@@ -71,9 +74,8 @@ def texts(valid: Sequence[str], tokens: Sequence[str], *, pieces: int = 12) -> S
     part = st.tuples(st.sampled_from(valid), st.integers(0, 200), st.integers(1, 40)).map(
         lambda cut: cut[0][cut[1] % (len(cut[0]) or 1) :][: cut[2]]
     )
-    piece = st.one_of(
-        st.sampled_from(valid), part, st.sampled_from(tokens), st.text(CHARACTERS, max_size=6), st.sampled_from(" \n ,.")
-    )
+    other = st.one_of(st.sampled_from(tokens), st.text(CHARACTERS, max_size=6), st.sampled_from(" \n ,."))
+    piece = st.one_of(st.sampled_from(valid), part, other, other)
     return st.lists(piece, max_size=pieces).map("".join)
 
 
@@ -86,7 +88,8 @@ def repeated(tokens: SearchStrategy[str], length: int) -> SearchStrategy[str]:
 
 VALUES: SearchStrategy[Any] = st.one_of(
     st.sampled_from((None, True, False, 0, 1, -1, 2**31, 2**63, -(2**70), 10**400, 0.5, 1e300, "", "x", [], {}, [[]])),
-    st.sampled_from((float("nan"), float("inf"), -0.0, 2**16, 2**24, 10**12, "../x", "/etc/passwd", "\0", "a\nb", "é" * 300)),
+    st.sampled_from((float("nan"), float("inf"), -0.0, 2**16, 2**24, 10**12)),
+    st.sampled_from(("../x", "/etc/passwd", "\0", "a\nb", "é" * 300)),
     st.integers(-300, 70_000),
     st.floats(),
     st.text(CHARACTERS, max_size=20),
