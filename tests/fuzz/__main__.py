@@ -3,8 +3,8 @@
 Each target is a file `fuzz_TARGET.py`. A run generates samples for N seconds of processor time in a child process and
 reports the number of samples, what became of them, the slowest one, the peak memory and, with a traceback and as small
 as Hypothesis made it, a sample for each failure. A child that crashes, or that hangs outside Python, is a failure, too;
-the next child continues with other samples. The exit code is 1 if anything failed. Add what was found to `FOUND` of the
-target, which every run checks first. Linux only.
+the next child continues with other samples. Ctrl-C ends a run with its report. The exit code is 1 if anything failed.
+Add what was found to `FOUND` of the target, which every run checks first. Linux only.
 
 `pytest -m extended tests/fuzz` runs each target for 60 s, and plain `pytest` a few dozen samples of each.
 """
@@ -15,11 +15,14 @@ import argparse
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from math import inf
 from pathlib import Path
+from types import FrameType
 
 import fuzzing
 
@@ -56,14 +59,16 @@ def supervise(target: str, seconds: float, seed: int) -> int:
 
 
 def run_child(target: str, seconds: float, seed: int, base: Path) -> tuple[float, bool]:
-    """Return the processor seconds that a child used, and whether it failed."""
+    """Return the processor seconds that a child used, infinity if it was stopped, and whether it failed."""
     command = [sys.executable, "-X", "faulthandler", str(Path(__file__).parent), target, "--child", str(base)]
     homes = {name: str(base / "outside") for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "HF_HOME")}
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("VALLE_", "HF_"))}
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal; the child has it, too
     child = subprocess.Popen(
         [*command, "--seconds", str(seconds), "--seed", str(seed)],
         env={**kept, **homes, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
     )
+    signal.signal(signal.SIGTERM, lambda number, frame: child.send_signal(signal.SIGINT))
     current = base / "current"
     started, used = time.time(), 0.0
     while child.poll() is None:
@@ -72,12 +77,14 @@ def run_child(target: str, seconds: float, seed: int, base: Path) -> tuple[float
         last = current.stat().st_mtime if current.exists() else started
         if time.time() - last > PATIENCE and used > PATIENCE:
             child.kill()
+    if child.returncode == -signal.SIGINT:  # before it has begun
+        return inf, False
     sample = pickle.loads(current.read_bytes()) if current.exists() else None
     if child.returncode != 0:
         print(f"{target}: the child ended with {child.returncode} during {sample!r}"[: fuzzing.SHOWN])
         return max(used, 5.0), True
-    report = base / "report"
-    return seconds, json.loads(report.read_text())["failed"]
+    report = json.loads((base / "report").read_text())
+    return (inf if report["stopped"] else seconds), report["failed"]
 
 
 def processor_seconds(pid: int) -> float:
@@ -91,10 +98,16 @@ def processor_seconds(pid: int) -> float:
 
 def work(name: str, seconds: float, seed: int, base: Path) -> None:
     """Check samples in this process, and print a report."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     target = fuzzing.Target(name, base, current=base / "current")
     target.run(seed=seed, examples=20)  # imports what the target needs
     before = fuzzing.peak_memory()
     fuzzing.limit_memory()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        target.stopped = True
+
+    signal.signal(signal.SIGINT, stop)
     target.run(seed=seed + 1, seconds=seconds)
     report = target.report
     for key, finding in report.findings.items():
@@ -105,7 +118,7 @@ def work(name: str, seconds: float, seed: int, base: Path) -> None:
         f"memory {before / 1e6:.0f} MB, at most {fuzzing.peak_memory() / 1e6:.0f} MB"
     )
     print(f"{name}: {', '.join(f'{count} {outcome}' for outcome, count in report.outcomes.most_common())}")
-    (base / "report").write_text(json.dumps({"failed": bool(report.findings)}))
+    (base / "report").write_text(json.dumps({"failed": bool(report.findings), "stopped": target.stopped}))
 
 
 if __name__ == "__main__":

@@ -96,6 +96,8 @@ class Target:
         (base / "outside" / "thesis.txt").write_text("mine")
         self.before = self.tree()
         self.outside: list[str] = []
+        self.stopped = False
+        """Set to end a run early: its report is complete, too."""
 
     def tree(self) -> dict[str, bytes]:
         """Return the files next to the folder that samples may change."""
@@ -177,7 +179,7 @@ class Target:
         while True:
             self.run_batch(seed, examples, end)
             seed += 1
-            if end is None or time.process_time() >= end:
+            if self.stopped or end is None or time.process_time() >= end:
                 return
 
     def run_batch(self, seed: int, examples: int, end: float | None) -> None:
@@ -196,7 +198,7 @@ class Target:
         )
         @hypothesis.given(self.module.SAMPLES)
         def one(sample: Any) -> None:
-            if end is None or time.process_time() < end:
+            if not self.stopped and (end is None or time.process_time() < end):
                 self.noted(sample, known)
 
         with contextlib.suppress(Exception):  # they are in the report
