@@ -68,7 +68,7 @@ def run_child(target: str, seconds: float, seed: int, base: Path) -> tuple[float
         [*command, "--seconds", str(seconds), "--seed", str(seed)],
         env={**kept, **homes, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
     )
-    signal.signal(signal.SIGTERM, lambda number, frame: child.send_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, lambda number, frame: child.terminate())
     current = base / "current"
     started, used = time.time(), 0.0
     while child.poll() is None:
@@ -77,7 +77,7 @@ def run_child(target: str, seconds: float, seed: int, base: Path) -> tuple[float
         last = current.stat().st_mtime if current.exists() else started
         if time.time() - last > PATIENCE and used > PATIENCE:
             child.kill()
-    if child.returncode == -signal.SIGINT:  # before it has begun
+    if child.returncode in (-signal.SIGINT, -signal.SIGTERM):  # before it has begun
         return inf, False
     sample = pickle.loads(current.read_bytes()) if current.exists() else None
     if child.returncode != 0:
@@ -107,7 +107,8 @@ def work(name: str, seconds: float, seed: int, base: Path) -> None:
     def stop(number: int, frame: FrameType | None) -> None:
         target.stopped = True
 
-    signal.signal(signal.SIGINT, stop)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     target.run(seed=seed + 1, seconds=seconds)
     report = target.report
     for key, finding in report.findings.items():
