@@ -14,7 +14,7 @@ from vallecli.errors import RowError
 
 DELIMITERS = ",;\t|"
 UNQUOTED = "|\t"  # delimiters of tables whose quotation marks often are part of a text
-SNIFF_CHARACTERS = 1 << 12  # at the start, from which csv guesses the dialect, in time that grows with their square
+SNIFF_CHARACTERS = 1 << 16  # at the start of a table, from which csv guesses the dialect
 UNNAMED = re.compile(r"(unnamed: \d+)?")  # in lower case; pandas writes the words for no name
 SEPARATOR_LINE = re.compile(r'\s*"?sep=(.)"?[ \t]*(?:\r\n|\r|\n)', re.IGNORECASE)  # first line, for spreadsheets
 LINE_ENDS = re.compile(r"\r\n|\r|\n")  # not splitlines: texts may contain other line separators
@@ -59,7 +59,7 @@ def parse_csv(text: str) -> ParsedTable:
         text = text[separator.end() :]
         dialects = [_dialect(separator[1])]
     else:
-        dialects = [_guess_dialect(_first_line(text)), _guess_dialect(text)]
+        dialects = [_guess_dialect(_first_line(text)), _guess_dialect(text[:SNIFF_CHARACTERS])]
     with _long_fields():
         tables = [_parse(text, dialect) for dialect in dialects]
         fitting = next((table for table in tables if _fits(table)), None)
@@ -81,10 +81,7 @@ def _first_line(text: str) -> str:
     return first if rest.strip() else line  # lines may end in a carriage return alone
 
 
-def _guess_dialect(text: str) -> type[csv.Dialect]:
-    sample = text[:SNIFF_CHARACTERS]
-    if len(text) > len(sample):  # it ends with a whole line, if it has one
-        sample = sample[: sample.rfind("\n") + 1] or sample
+def _guess_dialect(sample: str) -> type[csv.Dialect]:
     try:
         dialect = csv.Sniffer().sniff(sample, delimiters=DELIMITERS)
     except csv.Error:
