@@ -79,8 +79,10 @@ def run_child(target: str, seconds: float, seed: int, base: Path) -> tuple[float
             child.kill()
     if child.returncode in (-signal.SIGINT, -signal.SIGTERM):  # before it has begun
         return inf, False
-    sample = pickle.loads(current.read_bytes()) if current.exists() else None
+    if child.returncode != 0 and not current.exists():
+        return inf, True  # its traceback says why
     if child.returncode != 0:
+        sample = pickle.loads(current.read_bytes())
         print(f"{target}: the child ended with {child.returncode} during {sample!r}"[: fuzzing.SHOWN])
         return max(used, 5.0), True
     report = json.loads((base / "report").read_text())
