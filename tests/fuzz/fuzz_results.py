@@ -50,7 +50,10 @@ SAMPLES = st.one_of(
     st.lists(LINE, max_size=5).map(b"".join),
     st.sampled_from([FILE, FILE[:-1], b""]),
 )
-FOUND: tuple[bytes, ...] = ()
+FOUND = tuple(
+    json.dumps({**TREES[0], name: value}).encode() + b"\n"
+    for name, value in {"id": [], "row": None, "output": ["one.wav"], "finished": None}.items()
+)
 
 
 def check(content: bytes, folder: Path) -> None:

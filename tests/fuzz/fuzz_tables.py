@@ -67,7 +67,11 @@ SAMPLES = st.one_of(
     st.tuples(st.just("any"), BYTES, st.booleans()),
     st.tuples(st.sampled_from(("csv ,", "csv ;", "csv \t", "jsonl", "json")), TABLE, st.just(False)),
 )
-FOUND: tuple[tuple[str, Any, bool], ...] = ()
+FOUND = (
+    ("any", b"id|" + b'{"a":' * 6_000, True),  # a message with a name of any length
+    ("any", b"{}" * 15_000, False),
+    ("any", b'"' + b"[{" * 15_000, False),  # csv.Sniffer needs the square of the length
+)
 
 
 @functools.cache

@@ -75,7 +75,11 @@ SAMPLES = st.one_of(
         st.just({}),
     ),
 )
-FOUND: tuple[tuple[str, bytes, dict[str, str]], ...] = ()
+FOUND: tuple[tuple[str, bytes, dict[str, str]], ...] = (
+    ("registry", document({"one": {**ENTRY, "facts": -130}}), {}),
+    ("registry", document({"one": {**ENTRY, "languages": 3}}), {}),
+    ("settings", b"x = " + b"[" * 2_000, {}),
+)
 plain = functools.lru_cache(maxsize=1)(lambda: registry.load([registry._packaged()]))
 
 

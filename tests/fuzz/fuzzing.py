@@ -18,6 +18,7 @@ import signal
 import sys
 import time
 import traceback
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -129,7 +130,9 @@ class Target:
     def outcome(self, sample: Any) -> str:
         """Return "ok" or the name of the error that a command would report."""
         try:
-            self.module.check(sample, self.inside)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", RuntimeWarning)  # users would see them
+                self.module.check(sample, self.inside)
         except (Broken, AssertionError):
             raise
         except Exception as error:

@@ -128,6 +128,7 @@ class Decoded:
         return bool(near_maximum >= SHARE_NEAR_MAXIMUM or near_full_scale >= SHARE_NEAR_FULL_SCALE)
 
 
+@np.errstate(all="ignore")  # the caller looks for NaN and infinity
 def decode(file: BinaryIO, *, max_seconds: float | None = None) -> Decoded:
     """Decode at most `max_seconds` of an open file. Raises Unreadable."""
     try:
@@ -154,7 +155,7 @@ def _read(
     """Read one channel or the mean of all, with one block of all channels in memory at a time."""
     mono: list[Samples] = []
     rate, left = 0, None if max_seconds is None else 1
-    with closing(source.blocks()) as blocks, np.errstate(all="ignore"):  # the caller looks for NaN and infinity
+    with closing(source.blocks()) as blocks:
         for rate, samples_NC in blocks:
             if rate not in SAMPLE_RATES:
                 raise Unreadable(f"its header has a sample rate of {rate} Hz")
