@@ -9,9 +9,10 @@ from pathlib import Path
 from hypothesis import strategies as st
 from mutations import mutated_bytes, mutated_trees
 
-from vallecli.jobs import results
+from vallecli.errors import ForeignResults
+from vallecli.jobs import ownership, results
 from vallecli.jobs.plan import Plan
-from vallecli.jobs.results import Failure, Record
+from vallecli.jobs.records import Failure, Record
 from vallecli.jobs.resume import plan_status
 
 RECORD = Record(
@@ -59,6 +60,12 @@ FOUND = tuple(
 def check(content: bytes, folder: Path) -> None:
     path = folder / results.NAME
     path.write_bytes(content)
+    try:
+        ownership.results_files(folder)
+    except ForeignResults:
+        assert path.read_bytes() == content
+        assert all(record.to_line() not in content for record in RECORDS), "our own records are refused"
+        raise
     with results.open_results(folder) as file:
         records, bad = results.read_folder(folder)
         assert len(records) + bad <= content.count(b"\n") + 1
