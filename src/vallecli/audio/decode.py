@@ -128,6 +128,7 @@ class Decoded:
         return bool(near_maximum >= SHARE_NEAR_MAXIMUM or near_full_scale >= SHARE_NEAR_FULL_SCALE)
 
 
+@np.errstate(all="ignore")  # the caller looks for NaN and infinity
 def decode(file: BinaryIO, *, max_seconds: float | None = None) -> Decoded:
     """Decode at most `max_seconds` of an open file. Raises Unreadable."""
     try:

@@ -80,7 +80,15 @@ class _Input:
     """The part of an open file that demuxers use: PyAV would pass on its name, whose ending can be misleading."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+        self.file = file
+        self.read, self.tell = file.read, file.tell
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Return the new position, or for one that no file has, as in damaged files, an error as FFmpeg expects it."""
+        try:
+            return self.file.seek(offset, whence)
+        except (OSError, ValueError):
+            return -errno.EINVAL
 
 
 def _refuse(url: str, flags: int, options: Any) -> Any:
