@@ -155,8 +155,10 @@ def _checked(kind: type[Any], table: Mapping[str, Any]) -> dict[str, Any]:
         if name not in known:
             raise ValueError(f"unknown key {name!r}. {suggest(name, list(known))}")
         shape = SHAPES[str(known[name].type)]
-        strings = value if "str, ..." in str(known[name].type) else value.values() if shape is dict else ()
-        if type(value) is not shape or not all(isinstance(string, str) for string in strings):
+        fits = type(value) is shape
+        if fits and (shape is dict or "str, ..." in str(known[name].type)):
+            fits = all(isinstance(string, str) for string in (value.values() if shape is dict else value))
+        if not fits:
             raise TypeError(f"{name} is {value!r}, which should be {known[name].type}")
     needed = [name for name, entry in known.items() if entry.default is entry.default_factory is MISSING]
     if missing := [name for name in needed if name not in table]:

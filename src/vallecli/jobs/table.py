@@ -60,11 +60,11 @@ class Columns:
             try:
                 column = self.column(name, names)
             except UnknownColumn as error:
-                raise UnknownColumn(f"{source} has an unknown column {name!r}", error.hint) from None
+                raise UnknownColumn(f"{source} has an unknown column {short(name)}", error.hint) from None
             if column is None:
                 continue
             if column in found.values():
-                raise TableError(f"{source} has two columns {name!r}", "Remove one of them.")
+                raise TableError(f"{source} has two columns {short(name)}", "Remove one of them.")
             found[place] = column
         return found
 
@@ -76,7 +76,7 @@ class Columns:
         if name in self.sources or UNNAMED.fullmatch(name) or (TEXT in names and NORMALIZED.fullmatch(name)):
             return None
         if name not in self.known:
-            raise UnknownColumn(f"there is no column {name!r}", suggest(name, self.known))
+            raise UnknownColumn(f"there is no column {short(name)}", suggest(name, self.known))
         return name
 
     @property
@@ -238,7 +238,7 @@ def _place_columns(table: ParsedTable, source: str, columns: Columns) -> dict[in
     for column, written in columns.sources.items():
         if clean(written) not in table.header:
             hint = suggest(written, table.header)
-            raise TableError(f"{source} has no column {written!r}, which should be the {column}", hint)
+            raise TableError(f"{source} has no column {short(written)}, which should be the {column}", hint)
     for place, name in enumerate(table.header):
         if UNNAMED.fullmatch(name):
             _check_empty(table, place, source)
