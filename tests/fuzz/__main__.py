@@ -26,7 +26,7 @@ from types import FrameType
 
 import fuzzing
 
-PATIENCE = 60  # seconds without a new sample after which a child counts as hanging
+MAX_COMPUTED, MAX_WAITED = 60, 600  # seconds without a new sample, of processor time and in all: then a child hangs
 
 
 def main() -> int:
@@ -70,12 +70,14 @@ def run_child(target: str, seconds: float, seed: int, base: Path) -> tuple[float
     )
     signal.signal(signal.SIGTERM, lambda number, frame: child.terminate())
     current = base / "current"
-    started, used = time.time(), 0.0
+    last, since, used, used_before = 0.0, time.monotonic(), 0.0, 0.0
     while child.poll() is None:
         time.sleep(0.5)
         used = processor_seconds(child.pid) or used
-        last = current.stat().st_mtime if current.exists() else started
-        if time.time() - last > PATIENCE and used > PATIENCE:
+        changed = current.stat().st_mtime if current.exists() else 0.0
+        if changed != last:
+            last, since, used_before = changed, time.monotonic(), used
+        if used - used_before > MAX_COMPUTED or time.monotonic() - since > MAX_WAITED:
             child.kill()
     if child.returncode in (-signal.SIGINT, -signal.SIGTERM):  # before it has begun
         return inf, False

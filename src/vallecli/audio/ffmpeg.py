@@ -84,7 +84,7 @@ class _Input:
         self.read, self.tell = file.read, file.tell
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Return the new position, or an error as FFmpeg represents it: damaged files lead to negative positions."""
+        """Return the new position, or for one that no file has, as in damaged files, an error as FFmpeg expects it."""
         try:
             return self.file.seek(offset, whence)
         except (OSError, ValueError):
