@@ -88,12 +88,12 @@ class Target:
         """`timed` also checks limits below MAX_SECONDS; the sample at work is written to the file `current`."""
         self.module: Any = importlib.import_module(f"fuzz_{name}")
         self.base, self.inside = base, base / "inside"
-        os.environ["XDG_CACHE_HOME"] = str(self.inside / "cache")  # digests of checkpoints
         self.report = Report()
         self.timed, self.current = timed, current
         self.max_seconds: Callable[[Any], float] = getattr(self.module, "max_seconds", lambda sample: MAX_SECONDS)
         if hasattr(self.module, "warm_up"):
             self.module.warm_up()
+        os.environ["XDG_CACHE_HOME"] = str(self.inside / "cache")  # digests of checkpoints
         (base / "outside").mkdir(parents=True, exist_ok=True)
         (base / "outside" / "thesis.txt").write_text("mine")
         self.before = self.tree()
