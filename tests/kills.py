@@ -2,8 +2,8 @@
 
     python tests/kills.py --rows 1000 --kills 10 --prompt examples/reference.wav
 
-It prints a table of the kills and a summary, and exits with 1 if anything was lost. Kills are at random moments: during
-imports, planning, loading, decoding and writing.
+It prints a table of the kills and a summary, and exits with 1 if anything was lost. Kills are at random moments: a third
+of them during imports, planning and loading, the others while rows are decoded and written.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import vallecli
 from vallecli.checkpoints.local import sha256
 
 NUMBERS = ("One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
+EARLY, LATE = 10.0, 1.0  # seconds: until a checkpoint is loaded, and of a few rows
 OWN = {"results.jsonl", ".results.jsonl.lock", ".results.jsonl.writing"}
 
 
@@ -74,15 +75,16 @@ def outcome(out: Path) -> Outcome:
     return Outcome(hashes, sum(counts.values()) - len(counts), wrong)
 
 
-def kill_after_rows(process: subprocess.Popen[bytes], rows: int) -> None:
-    """Kill a batch when it has reported so many rows; 0 is when it starts to load."""
+def kill_later(process: subprocess.Popen[bytes], rows: int, seconds: float) -> None:
+    """Kill a batch so many seconds after it has reported so many rows."""
     assert process.stderr is not None
-    for line in process.stderr:
+    while rows > 0 and (line := process.stderr.readline()):
         rows -= line.startswith(b"  row ")
-        if rows <= 0:
-            break
-    process.kill()
-    process.communicate()
+    try:
+        process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
 
 
 def main() -> int:
@@ -108,11 +110,10 @@ def main() -> int:
         for kill in range(1, given.kills + 1):
             begin = time.perf_counter()
             process = start(work / "jobs.jsonl", work / "killed", given.options)
-            try:
-                process.communicate(timeout=chosen.uniform(0.1, whole / 3))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.communicate()
+            if chosen.random() < 1 / 3:
+                kill_later(process, 0, chosen.uniform(0.1, EARLY))
+            else:
+                kill_later(process, chosen.randrange(1, 2 * given.rows // given.kills), chosen.uniform(0, LATE))
             killed += time.perf_counter() - begin
             path = work / "killed" / "results.jsonl"
             torn = path.exists() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
