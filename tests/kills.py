@@ -2,8 +2,8 @@
 
     python tests/kills.py --rows 1000 --kills 10 --prompt examples/reference.wav
 
-It prints a table of the kills and a summary, and exits with 1 if anything was lost. Kills are at random moments: a third
-of them during imports, planning and loading, the others while rows are decoded and written.
+It prints a table of the kills and a summary, and exits with 1 if anything was lost. Kills are at random moments: a
+third of them during imports, planning and loading, the others while rows are decoded and written.
 """
 
 from __future__ import annotations
