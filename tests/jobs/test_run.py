@@ -47,6 +47,7 @@ class Piece:
     frames: int = 1
     sample_rate: int = SAMPLE_RATE
     text: str = ""
+    watermarked: bool = True
 
 
 class WordSynthesizer:
@@ -71,7 +72,8 @@ class WordSynthesizer:
         for word in text.split():
             if word == "bad":
                 raise RuntimeError("too hard")
-            yield Piece(np.full(HOP, 0.1, np.float32), "max_frames" if word == "long" else "eos", (word,), text=word)
+            reason = "max_frames" if word == "long" else "eos"
+            yield Piece(np.full(HOP, 0.1, np.float32), reason, (word,), text=word, watermarked=word != "bare")
 
 
 class SequentialEngine:
@@ -134,6 +136,11 @@ def test_each_row_is_written_recorded_and_reported(plan_of: Any) -> None:
     assert [record.cut_off for record in records] == ["", records[1].notes[1]]
     assert [sampling.seed for sampling in synthesizer.samplings] == [rows[0].seed, 5]
     assert records[1].seed == 5
+
+
+def test_a_row_is_watermarked_if_all_its_sentences_are(plan_of: Any) -> None:
+    records = speak(plan_of({"text": "one two"}, {"text": "one bare two"}).rows, WordSynthesizer())
+    assert {record.id: record.watermark for record in records} == {"00001": True, "00002": False}
 
 
 def test_each_distinct_prompt_is_encoded_once(plan_of: Any) -> None:
@@ -427,8 +434,12 @@ def test_seeds_and_fingerprints_are_those_of_earlier_versions(
 ) -> None:
     Path("table.txt").write_bytes(b"<eps> 0\n")
     monkeypatch.setattr(PromptChecker, "check", lambda self, path: "5" * 64)
-    rows = plan_of(*ROWS, **defaults).rows
+    unmarked = Settings(checkpoint="model.bin", watermark=False)
+    rows = plan_of(*ROWS, settings=unmarked, **defaults).rows
     assert [(row.seed, row.fingerprint[:16]) for row in rows] == expected
+    marked = plan_of(*ROWS, **defaults).rows  # other audio, but of the same speech
+    assert [row.seed for row in marked] == [row.seed for row in rows]
+    assert not {row.fingerprint for row in marked} & {row.fingerprint for row in rows}
 
 
 def test_a_precision_that_was_chosen_changes_the_fingerprint(plan_of: Any, checkpoint: str) -> None:

@@ -53,6 +53,7 @@ class Record:
     seed: int | None = None
     checkpoint: str | None = None
     revision: str | None = None
+    watermark: bool | None = None  # whether all sentences are marked
     notes: tuple[str, ...] = ()
     error: Failure | None = None
     fingerprint: str | None = None
@@ -112,6 +113,8 @@ def _fits(name: str, value: Any) -> bool:
         return name not in ALWAYS
     if name == "status":
         return value in (OK, FAILED)
+    if name == "watermark":
+        return isinstance(value, bool)
     if name in TEXTS:
         return isinstance(value, str)
     if name == "notes":

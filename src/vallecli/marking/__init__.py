@@ -1,0 +1,1 @@
+"""The watermark of generated speech: marking and detection."""
