@@ -30,12 +30,11 @@ from vallecli.families import detect
 from vallecli.families.base import Backend, Generated, Preset, Request, Voice
 from vallecli.families.catalog import is_preset, read_preset
 from vallecli.families.causal import codes_to_int16
-from vallecli.marking import perth
+from vallecli.marking import UNMARKED_NOTE, perth
 from vallecli.text.base import AUTO
 from vallecli.text.lexicon import Lexicon, read_lexicon
 
 PAUSE_SECONDS = 0.25  # of silence between the sentences of a text
-UNMARKED_NOTE = "no watermark, because it is too short or silent"
 
 Source = str | os.PathLike[str]
 Progress = Callable[[int, int, float], None]  # (sentence, sentences, seconds of this sentence so far)

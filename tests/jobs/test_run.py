@@ -19,11 +19,12 @@ from vallecli.jobs import prompts, run
 from vallecli.jobs.engine import Job, JobResult
 from vallecli.jobs.plan import Defaults, Plan, Row, make_plan
 from vallecli.jobs.prompts import PromptChecker
-from vallecli.jobs.records import FAILED, Failure, Record
+from vallecli.jobs.records import FAILED, OK, Failure, Record
 from vallecli.jobs.results import Results, open_results, read_folder, read_results
 from vallecli.jobs.resume import plan_status
 from vallecli.jobs.run import Run, longest_first
 from vallecli.jobs.table import Line
+from vallecli.marking import UNMARKED_NOTE
 from vallecli.settings import Settings
 
 SAMPLE_RATE, FRAME_RATE = 8_000, 50.0  # of the simple engine
@@ -141,6 +142,11 @@ def test_each_row_is_written_recorded_and_reported(plan_of: Any) -> None:
 def test_a_row_is_watermarked_if_all_its_sentences_are(plan_of: Any) -> None:
     records = speak(plan_of({"text": "one two"}, {"text": "one bare two"}).rows, WordSynthesizer())
     assert {record.id: record.watermark for record in records} == {"00001": True, "00002": False}
+
+
+def test_a_note_on_the_watermark_is_not_about_words() -> None:
+    unmarked = Record(id="1", row=1, status=OK, notes=(f"{UNMARKED_NOTE}: Hm.", "left out: x"))
+    assert (unmarked.left_out, unmarked.cut_off, unmarked.unmarked) == ("left out: x", "", f"{UNMARKED_NOTE}: Hm.")
 
 
 def test_each_distinct_prompt_is_encoded_once(plan_of: Any) -> None:

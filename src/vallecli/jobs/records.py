@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from vallecli.errors import explain, short
+from vallecli.marking import UNMARKED_NOTE
 from vallecli.printable import mask_credentials
 
 OK, FAILED = "ok", "failed"
@@ -70,8 +71,14 @@ class Record:
     @property
     def left_out(self) -> str:
         """Return a note on words that were left out, "" if there are none."""
-        first, *more = [note for note in self.notes if CUT_NOTE not in note] or [""]
+        others = [note for note in self.notes if CUT_NOTE not in note and not note.startswith(UNMARKED_NOTE)]
+        first, *more = others or [""]
         return f"{first} (and {len(more)} more)" if more else first
+
+    @property
+    def unmarked(self) -> str:
+        """Return a note on sentences that could not be marked, "" if there are none."""
+        return next((note for note in self.notes if note.startswith(UNMARKED_NOTE)), "")
 
     @classmethod
     def parse(cls, line: bytes) -> Self:
