@@ -53,6 +53,8 @@ def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Start each test in an empty folder, without settings, checkpoints and environment variables of the user."""
     for name in [name for name in os.environ if name.startswith(("VALLE_", "HF_"))]:
         monkeypatch.delenv(name)
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    monkeypatch.setattr("vallecli.settings.SYSTEM_FILE", tmp_path / "etc" / "valle.toml")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -22,6 +22,7 @@ HELP = [
     ["--help"],
     ["speak", "--help"],
     ["batch", "--help"],
+    ["detect", "--help"],
     ["text", "--help"],
     ["bench", "--help"],
     ["checkpoints", "--help"],

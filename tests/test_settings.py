@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from vallecli.decoding.sampling import Sampling
-from vallecli.errors import UsageError
-from vallecli.settings import Settings, resolve
+from vallecli.errors import PolicyError, UsageError
+from vallecli.settings import POLICIES, Settings, resolve, value_of
 
 
 @pytest.fixture
@@ -99,3 +100,60 @@ def test_the_sampling_has_the_settings_that_are_set_and_the_defaults_of_the_chec
         greedy=False, temperature=0.8, top_k=30, top_n_sigma=1.5, max_frames=100, seed=3
     )
     assert Settings(max_seconds=0.001).sampling(defaults, seed=0, frame_rate=50).max_frames == 1
+
+
+@pytest.fixture
+def system_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    path = tmp_path / "system.toml"
+    monkeypatch.setattr("vallecli.settings.SYSTEM_FILE", path)
+    return path
+
+
+def test_the_system_wide_file_is_the_weakest_source(system_file: Path, toml: Path) -> None:
+    system_file.write_text('device = "cuda:7"\nseed = 9\nwatermark = false\nlexicon = "words.txt"\n')
+    settings = resolve({}, environment={}, files=[toml])
+    assert (settings.device, settings.source("device")) == ("cuda:1", str(toml))
+    assert (settings.seed, settings.source("seed")) == (9, str(system_file))
+    assert (settings.watermark, settings.source("watermark")) == (False, str(system_file))
+    assert settings.lexicon == str(system_file.parent / "words.txt")
+    assert resolve({"watermark": True}, environment={}, files=[]).watermark
+
+
+@pytest.mark.parametrize("source", ["flag", "environment", "file"])
+def test_a_policy_cannot_be_weakened(system_file: Path, tmp_path: Path, source: str) -> None:
+    system_file.write_text("watermark = true\n")
+    user_file = tmp_path / "user.toml"
+    user_file.write_text("watermark = false\n" if source == "file" else "")
+    flags = {"watermark": False} if source == "flag" else {}
+    environment = {"VALLE_WATERMARK": "no"} if source == "environment" else {}
+    named = {"flag": "--no-watermark", "environment": "VALLE_WATERMARK", "file": str(user_file)}[source]
+    with pytest.raises(PolicyError) as caught:
+        resolve(flags, environment=environment, files=[user_file])
+    assert caught.value.message == f"{named}: watermark is false, but the policy in {system_file} requires true"
+    assert caught.value.exit_code == 2
+    assert resolve({"watermark": True}, environment=environment, files=[user_file]).watermark  # as strict, so allowed
+
+
+def test_a_policy_that_nobody_contradicts(system_file: Path) -> None:
+    system_file.write_text("watermark = true\n")
+    settings = resolve({}, environment={}, files=[])
+    assert (settings.watermark, settings.source("watermark")) == (True, str(system_file))
+
+
+@pytest.mark.parametrize("content", [b"watermark = maybe", b"watermark = 'maybe'", b"\xff", b"watermrk = true"])
+def test_a_broken_system_wide_file_is_an_error(system_file: Path, content: bytes) -> None:
+    system_file.write_bytes(content)
+    with pytest.raises(UsageError, match=re.escape(str(system_file))):
+        resolve({"watermark": False}, environment={}, files=[])
+
+
+def test_an_unreadable_system_wide_file_is_an_error(system_file: Path) -> None:
+    system_file.mkdir()  # as for a file without permission, which root could read
+    with pytest.raises(UsageError, match=f"cannot read {re.escape(str(system_file))}"):
+        resolve({}, environment={}, files=[])
+
+
+def test_policies_are_settings_with_all_their_values() -> None:
+    for name, values in POLICIES.items():
+        assert getattr(Settings(), name) in values
+        assert [value_of(name, value) for value in values] == list(values)

@@ -32,11 +32,14 @@ from vallecli.errors import (
     TextEncodingError,
     TranscriptMissing,
     UsageError,
+    WatermarkMissing,
 )
+from vallecli.families import detect
 from vallecli.families.base import Voice, sentence_seed
 from vallecli.families.causal import CausalBackend
 from vallecli.families.valle import refine
 from vallecli.families.valle.refine import NarInput
+from vallecli.marking import perth
 from vallecli.synthesizer import PAUSE_SECONDS, Job, Synthesizer
 from vallecli.text.arpabet import ArpabetFrontEnd
 
@@ -93,15 +96,39 @@ def test_pieces_are_the_decoded_codes_with_pauses_between_them(tiny: Synthesizer
     assert first.sample_rate == second.sample_rate == tiny.sample_rate == SAMPLE_RATE
     pause = int(PAUSE_SECONDS * SAMPLE_RATE)
     assert not second.audio[:pause].any()
+    assert second.watermarked
     decoded = tiny.backend.codec.decode(torch.from_numpy(second.codes_TQ).long()[None])[0].numpy()
-    np.testing.assert_array_equal(second.audio[pause:], decoded)
+    np.testing.assert_array_equal(second.audio[pause:], perth.marker(tiny.device).mark(decoded, SAMPLE_RATE).wav)
+
+
+def test_without_a_watermark_pieces_are_the_decoded_codes(tiny: Synthesizer, voice: Voice) -> None:
+    (piece,) = Synthesizer(tiny.backend, watermark=False).speak("One is here.", voice, SHORT)
+    assert (piece.watermarked, piece.notes) == (False, ())
+    decoded = tiny.backend.codec.decode(torch.from_numpy(piece.codes_TQ).long()[None])[0].numpy()
+    np.testing.assert_array_equal(piece.audio, decoded)
+
+
+def test_a_sentence_that_is_too_short_for_a_watermark_is_noted(tiny: Synthesizer, voice: Voice) -> None:
+    (piece,) = tiny.speak("One is here.", voice, Sampling(min_frames=1, max_frames=1))
+    assert not piece.watermarked
+    assert piece.notes == ("no watermark, because it is too short or silent: One is here.",)
+
+
+def test_a_missing_watermark_package_is_an_error_before_the_model_is_loaded(
+    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    perth.marker.cache_clear()
+    monkeypatch.setattr(perth, "DISTRIBUTION", "no-such-package")
+    monkeypatch.setattr(detect, "load", None)
+    with pytest.raises(WatermarkMissing):
+        Synthesizer.load(tiny_checkpoint, device="cpu")
 
 
 def test_speech_is_equalized_towards_the_recording(tiny_checkpoint: Path, reference: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_checkpoint, tmp_path / "equalizing")
     config = json.loads((tmp_path / "equalizing" / "config.json").read_text())
     (tmp_path / "equalizing" / "config.json").write_text(json.dumps({**config, "equalize": 0.5}))
-    equalizing = Synthesizer.load(tmp_path / "equalizing", device="cpu")
+    equalizing = Synthesizer.load(tmp_path / "equalizing", device="cpu", watermark=False)
     voice = equalizing.voice(reference)
     spectrum_C = equalizer.average_spectrum(prompt.load(reference).wav)
     np.testing.assert_array_equal(voice.spectrum_C, spectrum_C)
@@ -563,3 +590,23 @@ def test_a_gpu(tiny_checkpoint: Path, reference: Path) -> None:
     codes = {result.job.key: result.pieces[0].codes_TQ for result in on_gpu.speak_many(given, slots=2)}
     np.testing.assert_array_equal(codes[0], piece.codes_TQ)
     assert codes.keys() == set(range(5))
+
+
+def test_a_notice_is_spoken_first_and_does_not_change_the_rest(tiny: Synthesizer, voice: Voice) -> None:
+    text, pause = "One is here. Two is there.", round(PAUSE_SECONDS * SAMPLE_RATE)
+    notice, first, second = tiny.speak(text, voice, SHORT, notice="This speech is synthetic.")
+    alone = list(tiny.speak(text, voice, SHORT))
+    assert notice.text == "This speech is synthetic."
+    assert notice.watermarked
+    np.testing.assert_array_equal(first.audio[pause:], alone[0].audio)
+    assert not first.audio[:pause].any()
+    np.testing.assert_array_equal(second.audio, alone[1].audio)
+    job = Job(key=1, text=text, voice=voice, sampling=SHORT, notice="This speech is synthetic.")
+    (result,) = tiny.speak_many([job], slots=2)
+    assert [piece.text for piece in result.pieces] == [notice.text, first.text, second.text]
+    np.testing.assert_array_equal(result.pieces[0].audio, notice.audio)
+
+
+def test_a_text_that_cannot_be_spoken_is_an_error_with_a_notice_too(tiny: Synthesizer, voice: Voice) -> None:
+    with pytest.raises(EmptyText):
+        list(tiny.speak("...", voice, SHORT, notice="This speech is synthetic."))

@@ -48,10 +48,19 @@ def load(
     options: Mapping[str, Any] | None = None,
     decoder: str | None = None,
     lexicon: str | PathLike[str] | Lexicon | None = None,
+    watermark: bool = True,
 ) -> Synthesizer:
     """Load a checkpoint by its name, file or folder; see Synthesizer.load."""
     synthesizer: type[Synthesizer] = __getattr__("Synthesizer")
-    return synthesizer.load(checkpoint, device=device, dtype=dtype, options=options, decoder=decoder, lexicon=lexicon)
+    return synthesizer.load(
+        checkpoint,
+        device=device,
+        dtype=dtype,
+        options=options,
+        decoder=decoder,
+        lexicon=lexicon,
+        watermark=watermark,
+    )
 
 
 def __getattr__(name: str) -> Any:

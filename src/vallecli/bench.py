@@ -25,6 +25,7 @@ from vallecli.errors import UsageError
 from vallecli.families.base import Backend, Generated, Request, Voice
 from vallecli.families.catalog import sizes
 from vallecli.families.causal import CausalBackend, codes_to_int16
+from vallecli.marking import perth
 from vallecli.synthesizer import Synthesizer
 
 COPY_BYTES = 2**28  # copied to measure the memory bandwidth: more than any cache holds
@@ -56,6 +57,7 @@ class Times:
     """Of the steps up to the last frame: steps get slower."""
     nar_ms: float
     codec_ms: float
+    watermark_ms: float
 
 
 Report = Callable[[str], object]  # receives the name of the current stage
@@ -156,7 +158,7 @@ class Bench:
             )
 
     def run(self) -> Times:
-        """Measure the stages of `Backend.generate` and `Backend.decode`."""
+        """Measure the stages of `Backend.generate` and `Backend.decode`, and the watermark."""
         with torch.inference_mode(), self.backend.batcher(self.work.batch) as batcher:
             self.report("warming up")
             self._prefill(batcher, self.requests)
@@ -175,6 +177,7 @@ class Bench:
             step_ms_at_end=at_end_ms,
             nar_ms=self._nar(group) / len(group),
             codec_ms=self._codec(),
+            watermark_ms=self._watermark(),
         )
 
     @torch.inference_mode()
@@ -193,7 +196,14 @@ class Bench:
             step_ms = sum(self._timed(partial(step, length)) for length in middles) / LENGTHS
             at_end_ms = self._timed(partial(step, frames))
             nar_ms = self._nar([request])
-        return Times(prefill_ms=0.0, step_ms=step_ms, step_ms_at_end=at_end_ms, nar_ms=nar_ms, codec_ms=self._codec())
+        return Times(
+            prefill_ms=0.0,
+            step_ms=step_ms,
+            step_ms_at_end=at_end_ms,
+            nar_ms=nar_ms,
+            codec_ms=self._codec(),
+            watermark_ms=self._watermark(),
+        )
 
     def _prefill(self, batcher: ContinuousBatcher, requests: list[Request]) -> None:
         for row, request in enumerate(requests):
@@ -252,6 +262,15 @@ class Bench:
         self.backend.decode(generated, voice)
         return self._timed(lambda: self.backend.decode(generated, voice))
 
+    def _watermark(self) -> float:
+        self.report("watermark")
+        rate = self.backend.grid.sample_rate
+        samples = round(self.work.frames / self.backend.grid.frame_rate * rate)
+        wav_N = np.random.default_rng(0).uniform(-0.1, 0.1, samples).astype(np.float32)
+        marker = perth.marker(self.backend.device)
+        marker.mark(wav_N, rate)
+        return self._timed(lambda: marker.mark(wav_N, rate))
+
     def _timed(self, stage: Callable[[], object]) -> float:
         """Return the milliseconds of a stage, including work that it leaves to the device."""
         self._wait()
@@ -268,8 +287,8 @@ class Bench:
         """Return the times, and what follows from them for all of the work."""
         batch, group = self.work.batch, self.backend.group(self.work.batch)
         steps_ms = batch * times.prefill_ms + self.work.frames * times.step_ms
-        total_ms = steps_ms + batch * (times.nar_ms + times.codec_ms)
-        first_ms = steps_ms + group * times.nar_ms + times.codec_ms
+        total_ms = steps_ms + batch * (times.nar_ms + times.codec_ms + times.watermark_ms)
+        first_ms = steps_ms + group * times.nar_ms + times.codec_ms + times.watermark_ms
         return {
             **{name: _rounded(value) for name, value in asdict(times).items()},
             "real_time_factor": _rounded(total_ms / 1000 / (batch * self.work.frames / self.backend.grid.frame_rate)),

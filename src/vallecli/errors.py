@@ -2,7 +2,8 @@
 
 VallecliError                       1  a bug, or nothing more specific is known
 ├── UsageError                      2  contradictory or unknown arguments
-│   └── RegistryError                  in a list of checkpoints
+│   ├── RegistryError                  in a list of checkpoints
+│   └── PolicyError                    a setting that the system-wide policy forbids
 ├── InputError                      3  a file or a text that cannot be used
 │   ├── AudioError                     recordings
 │   │   ├── AudioNotFound
@@ -22,6 +23,7 @@ VallecliError                       1  a bug, or nothing more specific is known
 │   ├── TableError                     a CSV or JSONL file as a whole
 │   │   ├── UnknownColumn
 │   │   └── PromptColumnMissing
+│   ├── SigningError                   certificates and keys
 │   ├── RowError                       one row of it
 │   │   ├── DuplicateRow
 │   │   └── UnsafeName                     of an output
@@ -47,10 +49,13 @@ VallecliError                       1  a bug, or nothing more specific is known
 │   ├── PlayerError                    the audio player failed
 │   └── WorkerLost                     of a cluster
 ├── RowsFailed                      6  rows of a batch; all others are done
+├── NotMarked                       7  files without a watermark, in valle detect
 └── DependencyMissing               7  an optional package or program is not installed
     ├── ExtraMissing                   Python packages of an extra
     ├── EspeakMissing
-    └── PlayerMissing
+    ├── PlayerMissing
+    └── WatermarkMissing               the package of the watermark
+        └── DamagedWatermark
 
 Ctrl-C exits with 130. This module imports no other module of the package. Hints name no command-line option: the
 command line adds those (cli/hints.py).
@@ -111,6 +116,16 @@ class RegistryError(UsageError):
     def __init__(self, path: Path, entry: str, problem: str) -> None:
         super().__init__(
             f"{path}{f', entry {entry!r}' if entry else ''}: {problem}", "Correct the file or move it away."
+        )
+
+
+class PolicyError(UsageError):
+    """A setting that is less strict than the system-wide file requires."""
+
+    def __init__(self, name: str, value: str, source: str, required: str, policy: Path) -> None:
+        super().__init__(
+            f"{source}: {name} is {value}, but the policy in {policy} requires {required}",
+            "Remove that setting. Only an administrator can change the policy.",
         )
 
 
@@ -267,6 +282,13 @@ class UnsafeName(RowError):
         super().__init__(
             f"{output!r} cannot be an output: {reason}", "Use letters, digits, dots, - and _, and / for a subfolder."
         )
+
+
+class SigningError(InputError):
+    """A certificate or a key that cannot sign."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "C2PA needs a certificate chain and a private key without a password, both in PEM.")
 
 
 class OutputError(InputError):
@@ -428,6 +450,15 @@ class RowsFailed(VallecliError):
         super().__init__(f"{failed} of {rows} rows failed", hint)
 
 
+class NotMarked(VallecliError):
+    """Files in which no watermark was found."""
+
+    exit_code = 7
+
+    def __init__(self, unmarked: int, files: int) -> None:
+        super().__init__(f"{unmarked} of {files} files without a watermark", "That does not prove that they are real.")
+
+
 class DependencyMissing(VallecliError):
     """An optional package or program that is not installed."""
 
@@ -456,6 +487,20 @@ class EspeakMissing(DependencyMissing):
 
 class PlayerMissing(DependencyMissing):
     """No audio player is installed."""
+
+
+class WatermarkMissing(DependencyMissing):
+    """The package with the weights of the watermark is not installed; `version` is the one that is known."""
+
+    def __init__(self, problem: str, version: str) -> None:
+        super().__init__(
+            f"the watermark of generated speech needs resemble-perth: {problem}",
+            f"Run: pip install --no-deps --force-reinstall resemble-perth=={version}",
+        )
+
+
+class DamagedWatermark(WatermarkMissing):
+    """The package of the watermark is incomplete, damaged or another version."""
 
 
 _shortener = reprlib.Repr()

@@ -1,7 +1,8 @@
 """Settings of the commands: flag > environment > valle.toml > default; each value knows its source.
 
 The flag `--top-k 20` can also be `VALLE_TOP_K=20` in the environment, or `top_k = 20` in a `valle.toml` of the current
-folder or, for all folders, of the user's configuration folder (`~/.config/vallecli` on Linux).
+folder or, for all folders, of the user's configuration folder (`~/.config/vallecli` on Linux). The weakest source is a
+system-wide `valle.toml`. Its values of some settings are policies: no other source can make them less strict.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vallecli import inputs
-from vallecli.errors import UsageError, short
+from vallecli.errors import PolicyError, UsageError, short
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 FILE_NAME = "valle.toml"
+# Of the whole machine: not a setting of the user, who could move it.
+SYSTEM_FOLDER = Path(os.environ.get("PROGRAMDATA", r"C:\ProgramData")) if os.name == "nt" else Path("/etc")
+SYSTEM_FILE = SYSTEM_FOLDER / "vallecli" / FILE_NAME
 ENVIRONMENT_PREFIX = "VALLE_"
 HUB_OFFLINE = "HF_HUB_OFFLINE"  # read by huggingface_hub, too
 DEFAULT = "default"
@@ -45,6 +49,7 @@ class Settings:
     sample_rate: int | None = None
     lexicon: str | None = None
     offline: bool = False
+    watermark: bool = True
     sources: Mapping[str, str] = field(default_factory=dict)  # name -> source of its value
 
     def source(self, name: str) -> str:
@@ -61,6 +66,8 @@ class Settings:
 
 
 SAMPLING = ("greedy", "temperature", "top_k", "top_p", "top_n_sigma")  # settings that are fields of Sampling
+# Settings whose value in the system-wide file is a policy, with their values from lax to strict.
+POLICIES: dict[str, tuple[Any, ...]] = {"watermark": (False, True)}
 PATHS = ("lexicon",)  # settings whose relative paths in a file start at the folder of that file
 NAMES = [entry.name for entry in fields(Settings) if entry.name != "sources"]
 
@@ -71,16 +78,31 @@ def resolve(
     environment: Mapping[str, str] | None = None,
     files: Sequence[Path] | None = None,
 ) -> Settings:
-    """Given flags (None if not given), return the settings. UsageError names the source of an invalid value."""
+    """Given flags (None if not given), return the settings.
+
+    `files` are those of the user, the strongest first. UsageError names the source of an invalid value, and of one
+    that is less strict than the policy of SYSTEM_FILE.
+    """
     environment = os.environ if environment is None else environment
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for name, raw, source in _candidates(flags, environment, default_files() if files is None else files):
         if name not in values:
             values[name], sources[name] = _checked(name, raw, source), source
+    for name, raw, source in _of_file(SYSTEM_FILE):
+        value = _checked(name, raw, source)
+        if name not in values:
+            values[name], sources[name] = value, source
+        elif name in POLICIES and POLICIES[name].index(values[name]) < POLICIES[name].index(value):
+            raise PolicyError(name, _written(values[name]), sources[name], _written(value), SYSTEM_FILE)
     if not values.get("offline") and hub_offline(environment):
         values["offline"], sources["offline"] = True, HUB_OFFLINE  # of all programs: --no-offline does not change it
     return Settings(**values, sources=sources)
+
+
+def _written(value: Any) -> str:
+    """Return a value as valle.toml has it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def hub_offline(environment: Mapping[str, str]) -> bool:
@@ -106,16 +128,21 @@ def _candidates(
     """Yield (name, raw value, source), the strongest source first."""
     for name in NAMES:
         if flags.get(name) is not None:
-            yield name, flags[name], "--" + name.replace("_", "-")
+            yield name, flags[name], ("--no-" if flags[name] is False else "--") + name.replace("_", "-")
     for name in NAMES:
         variable = ENVIRONMENT_PREFIX + name.upper()
         if environment.get(variable):  # an empty variable counts as unset
             yield name, environment[variable], variable
     for path in files:
-        for name, value in _read(path).items():
-            if name in PATHS and isinstance(value, str) and value:
-                value = str(path.parent / value)
-            yield name, value, str(path)
+        yield from _of_file(path)
+
+
+def _of_file(path: Path) -> Iterator[tuple[str, Any, str]]:
+    """Yield (name, raw value, source) of a file. Raises UsageError for one that cannot be read."""
+    for name, value in _read(path).items():
+        if name in PATHS and isinstance(value, str) and value:
+            value = str(path.parent / value)
+        yield name, value, str(path)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -199,6 +226,7 @@ CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {  # name -> (parser, desc
     "sample_rate": (_sample_rate, f"a whole number of Hz from {MIN_RATE} to {MAX_RATE}"),
     "lexicon": (_word, "the path of a file"),
     "offline": (_boolean, "true or false"),
+    "watermark": (_boolean, "true or false"),
 }
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -30,6 +30,7 @@ from vallecli.families import detect
 from vallecli.families.base import Backend, Generated, Preset, Request, Voice
 from vallecli.families.catalog import is_preset, read_preset
 from vallecli.families.causal import codes_to_int16
+from vallecli.marking import UNMARKED_NOTE, perth
 from vallecli.text.base import AUTO
 from vallecli.text.lexicon import Lexicon, read_lexicon
 
@@ -48,7 +49,8 @@ class Piece:
     sample_rate: int
     codes_TQ: npt.NDArray[np.int16]
     stop_reason: str  # "eos", or "max_frames" for a sentence that did not end by itself and was cut off
-    notes: tuple[str, ...] = ()  # parts of the text that were left out
+    notes: tuple[str, ...] = ()  # parts of the text that were left out, and that it could not be marked
+    watermarked: bool = False
 
     @property
     def frames(self) -> int:
@@ -72,6 +74,8 @@ class Job:
     sampling: Sampling | None = None
     language: str = AUTO
     accent: str | None = None
+    notice: str | None = None
+    """A text that is spoken first; it does not change the audio of the others."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +103,10 @@ class Synthesizer:
     `backend` is the loaded checkpoint; its family may offer more, such as computations on token ids.
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, *, watermark: bool = True) -> None:
+        """`watermark` marks each sentence, see marking.perth. Raises WatermarkMissing if its package is missing."""
         self.backend = backend
+        self.marker = perth.marker(backend.device) if watermark else None
 
     @classmethod
     def load(
@@ -112,9 +118,13 @@ class Synthesizer:
         options: Mapping[str, Any] | None = None,
         decoder: str | None = None,
         lexicon: Source | Lexicon | None = None,
+        watermark: bool = True,
         codec_weights: CodecWeights = lookup.codec_weights,
     ) -> Self:
         """Load a checkpoint by its name, file or folder. Raises CheckpointError, DeviceError and UsageError.
+
+        `watermark` marks all speech as synthetic, see marking.perth; WatermarkMissing is raised if its package is
+        missing or damaged.
 
         `lexicon` is a file of pronunciations for all texts; see text.lexicon. It raises InputError, with the line, if
         it is invalid or has a sound that the checkpoint does not have.
@@ -123,13 +133,15 @@ class Synthesizer:
         selects "encodec" or "vocos" for EnCodec's codes. `codec_weights` finds the weights of separate codecs.
         """
         path, where = lookup.find(os.fspath(checkpoint)), devices.pick(device)
+        if watermark:
+            perth.marker(where)  # its error comes before the model is loaded
         codecs = Codecs(weights=codec_weights, decoder=decoder)
         if lexicon is not None and not isinstance(lexicon, Lexicon):
             lexicon = read_lexicon(lexicon)
         backend = detect.load(path, options or {}, device=where, dtype=dtype, codecs=codecs)
         if lexicon is not None:
             backend.use_lexicon(lexicon)
-        return cls(backend)
+        return cls(backend, watermark=watermark)
 
     @property
     def name(self) -> str:
@@ -215,14 +227,16 @@ class Synthesizer:
         *,
         language: str = AUTO,
         accent: str | None = None,
+        notice: str | None = None,
         on_progress: Progress | None = None,
     ) -> Iterator[Piece]:
         """Yield the sentences of a text as they are done. Raises TextError, and UsageError for an unknown language.
 
-        `accent` is a language whose accent the speech gets. Each sentence has a random generator seeded by
-        `sampling.seed` and its number, so its audio does not depend on the sentences before it.
+        `accent` is a language whose accent the speech gets; `notice` is a text that is spoken first. Each sentence has
+        a random generator seeded by `sampling.seed` and its number, so its audio does not depend on the sentences
+        before it.
         """
-        job = Job(key=None, text=text, voice=voice, sampling=sampling, language=language, accent=accent)
+        job = Job(key=None, text=text, voice=voice, sampling=sampling, language=language, accent=accent, notice=notice)
         pairs = ((request, request) for request in self._requests(job))
 
         def on_frame(request: Request, frames: int) -> None:
@@ -283,10 +297,24 @@ class Synthesizer:
 
     def _requests(self, job: Job) -> Iterator[Request]:
         sampling = job.sampling or self.sampling
-        return self.backend.requests(job.text, job.voice, sampling, language=job.language, accent=job.accent)
+
+        def requests(text: str) -> Iterator[Request]:
+            return self.backend.requests(text, job.voice, sampling, language=job.language, accent=job.accent)
+
+        if job.notice is None:
+            yield from requests(job.text)
+            return
+        spoken = list(requests(job.text))  # its errors come first
+        notices = list(requests(job.notice))
+        sentences = len(notices) + len(spoken)
+        for index, request in enumerate([*notices, *spoken]):
+            yield replace(request, index=index, sentences=sentences, first=index == 0)
 
     def _piece(self, request: Request, generated: Generated) -> Piece:
-        wav_N = self.backend.decode(generated, request.voice)
+        wav_N, marked, notes = self.backend.decode(generated, request.voice), False, request.tokens.notes
+        if self.marker is not None:
+            wav_N, marked = self.marker.mark(wav_N, self.sample_rate)
+            notes = notes if marked else (*notes, f"{UNMARKED_NOTE}: {request.text}")
         pause_N = np.zeros(0 if request.first else int(PAUSE_SECONDS * self.sample_rate), np.float32)
         return Piece(
             text=request.text,
@@ -294,5 +322,6 @@ class Synthesizer:
             sample_rate=self.sample_rate,
             codes_TQ=codes_to_int16(generated.codes_TQ),
             stop_reason=generated.stop_reason,
-            notes=request.tokens.notes,
+            notes=notes,
+            watermarked=marked,
         )

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from conftest import Valle
 
 WORK = ["--frames", "12", "--prompt-frames", "9", "--phonemes", "5", "--threads", "1"]
-TIMES = ["prefill_ms", "step_ms", "step_ms_at_end", "nar_ms", "codec_ms", "real_time_factor", "time_to_first_audio"]
+PARTS = ["prefill_ms", "step_ms", "step_ms_at_end", "nar_ms", "codec_ms", "watermark_ms"]
+TIMES = [*PARTS, "real_time_factor", "time_to_first_audio"]
 
 
 @pytest.fixture
@@ -42,10 +43,11 @@ def test_json_has_the_times_of_the_stages_and_their_sum(measured: Callable[..., 
     assert (report["checkpoint"], report["device"], report["dtype"]) == ("tiny", "cpu", "float32")
     assert (report["batch"], report["frames"], report["steps"]) == (3, 12, 12)
     assert all(report[name] > 0 for name in (*TIMES, "peak_memory", "copy_bandwidth", "bandwidth_share"))
-    each = report["prefill_ms"] + report["nar_ms"] + report["codec_ms"]
+    each = report["prefill_ms"] + report["nar_ms"] + report["codec_ms"] + report["watermark_ms"]
     whole = (3 * each + 12 * report["step_ms"]) / 1000
     assert report["real_time_factor"] == pytest.approx(whole / (3 * 12 / 75), rel=0.01)
-    first = (3 * report["prefill_ms"] + 12 * report["step_ms"] + report["nar_ms"] + report["codec_ms"]) / 1000
+    last = report["nar_ms"] + report["codec_ms"] + report["watermark_ms"]
+    first = (3 * report["prefill_ms"] + 12 * report["step_ms"] + last) / 1000
     assert report["time_to_first_audio"] == pytest.approx(first, rel=0.01)
     share = report["bytes_per_step"] / (report["step_ms"] / 1000) / report["copy_bandwidth"]
     assert report["bandwidth_share"] == pytest.approx(share, rel=0.01)
@@ -147,7 +149,7 @@ def test_errors(valle: Valle, options: list[str], message: str) -> None:
 def test_the_first_audio_of_a_batch_comes_after_all_prefills() -> None:
     backend = random_backend("native", "nano", device=torch.device("cpu"), dtype="float32")
     work = Work(batch=4, phonemes=50, prompt_frames=9, frames=75, steps=75)
-    times = Times(prefill_ms=10, step_ms=2, step_ms_at_end=3, nar_ms=100, codec_ms=20)
+    times = Times(prefill_ms=10, step_ms=2, step_ms_at_end=3, nar_ms=100, codec_ms=15, watermark_ms=5)
     summary = Bench(backend, work, print).summary(times)
-    assert summary["time_to_first_audio"] == (4 * 10 + 75 * 2 + 100 + 20) / 1000
+    assert summary["time_to_first_audio"] == (4 * 10 + 75 * 2 + 100 + 15 + 5) / 1000
     assert summary["real_time_factor"] == pytest.approx((4 * 130 + 75 * 2) / 1000 / 4, rel=1e-3)

@@ -42,7 +42,8 @@ def test_without_stderr_the_file_is_the_same(command: str, wav: bytes, stderr: s
 def test_without_stderr_messages_do_not_become_audio(command: str, wav: bytes) -> None:
     done = shell(f"{command} -o - 2>&-")
     assert done.returncode == 0
-    assert done.stdout[44:] == wav[44:]  # the header of a stream has no length
+    start = wav.index(b"data") + 8  # the header of a stream has no length
+    assert done.stdout[start:] == wav[start:]
 
 
 def test_a_reader_of_stderr_that_exits_does_not_end_it(command: str, wav: bytes) -> None:

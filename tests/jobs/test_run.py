@@ -19,11 +19,12 @@ from vallecli.jobs import prompts, run
 from vallecli.jobs.engine import Job, JobResult
 from vallecli.jobs.plan import Defaults, Plan, Row, make_plan
 from vallecli.jobs.prompts import PromptChecker
-from vallecli.jobs.records import FAILED, Failure, Record
+from vallecli.jobs.records import FAILED, OK, Failure, Record
 from vallecli.jobs.results import Results, open_results, read_folder, read_results
 from vallecli.jobs.resume import plan_status
 from vallecli.jobs.run import Run, longest_first
 from vallecli.jobs.table import Line
+from vallecli.marking import UNMARKED_NOTE
 from vallecli.settings import Settings
 
 SAMPLE_RATE, FRAME_RATE = 8_000, 50.0  # of the simple engine
@@ -47,6 +48,7 @@ class Piece:
     frames: int = 1
     sample_rate: int = SAMPLE_RATE
     text: str = ""
+    watermarked: bool = True
 
 
 class WordSynthesizer:
@@ -71,7 +73,8 @@ class WordSynthesizer:
         for word in text.split():
             if word == "bad":
                 raise RuntimeError("too hard")
-            yield Piece(np.full(HOP, 0.1, np.float32), "max_frames" if word == "long" else "eos", (word,), text=word)
+            reason = "max_frames" if word == "long" else "eos"
+            yield Piece(np.full(HOP, 0.1, np.float32), reason, (word,), text=word, watermarked=word != "bare")
 
 
 class SequentialEngine:
@@ -134,6 +137,16 @@ def test_each_row_is_written_recorded_and_reported(plan_of: Any) -> None:
     assert [record.cut_off for record in records] == ["", records[1].notes[1]]
     assert [sampling.seed for sampling in synthesizer.samplings] == [rows[0].seed, 5]
     assert records[1].seed == 5
+
+
+def test_a_row_is_watermarked_if_all_its_sentences_are(plan_of: Any) -> None:
+    records = speak(plan_of({"text": "one two"}, {"text": "one bare two"}).rows, WordSynthesizer())
+    assert {record.id: record.watermark for record in records} == {"00001": True, "00002": False}
+
+
+def test_a_note_on_the_watermark_is_not_about_words() -> None:
+    unmarked = Record(id="1", row=1, status=OK, notes=(f"{UNMARKED_NOTE}: Hm.", "left out: x"))
+    assert (unmarked.left_out, unmarked.cut_off, unmarked.unmarked) == ("left out: x", "", f"{UNMARKED_NOTE}: Hm.")
 
 
 def test_each_distinct_prompt_is_encoded_once(plan_of: Any) -> None:
@@ -427,8 +440,12 @@ def test_seeds_and_fingerprints_are_those_of_earlier_versions(
 ) -> None:
     Path("table.txt").write_bytes(b"<eps> 0\n")
     monkeypatch.setattr(PromptChecker, "check", lambda self, path: "5" * 64)
-    rows = plan_of(*ROWS, **defaults).rows
+    unmarked = Settings(checkpoint="model.bin", watermark=False)
+    rows = plan_of(*ROWS, settings=unmarked, **defaults).rows
     assert [(row.seed, row.fingerprint[:16]) for row in rows] == expected
+    marked = plan_of(*ROWS, **defaults).rows  # other audio, but of the same speech
+    assert [row.seed for row in marked] == [row.seed for row in rows]
+    assert not {row.fingerprint for row in marked} & {row.fingerprint for row in rows}
 
 
 def test_a_precision_that_was_chosen_changes_the_fingerprint(plan_of: Any, checkpoint: str) -> None:

@@ -16,6 +16,7 @@ from vallecli.audio.ffmpeg import ENCODERS, FfmpegEncoder, FfmpegSource, Unreada
 from vallecli.audio.formats import FORMATS
 from vallecli.audio.guard import Guard
 from vallecli.audio.pcm import Encoder, PcmEncoder, Wav, check_count, pcm16
+from vallecli.audio.provenance import SOFTWARE, Provenance
 
 SNDFILE_FORMATS = {"flac": ("FLAC", "PCM_16"), "ogg": ("OGG", "VORBIS")}  # format -> container, subtype
 COMPRESSED = (*SNDFILE_FORMATS, *ENCODERS)  # formats whose encoders need to seek
@@ -28,10 +29,13 @@ ENCODER_BLOCK = 24_000
 class _SndfileEncoder:
     """FLAC or Ogg Vorbis by libsndfile, from 16-bit samples."""
 
-    def __init__(self, file: BinaryIO, format: str, sample_rate: int) -> None:
+    def __init__(self, file: BinaryIO, format: str, sample_rate: int, provenance: Provenance | None) -> None:
         self.file, self.guard = file, Guard(file)
         self.container, subtype = SNDFILE_FORMATS[format]
         self.sound: Any = soundfile.SoundFile(self.guard, "w", sample_rate, 1, subtype, format=self.container)
+        if provenance is not None:
+            self.sound.comment, self.sound.software = provenance.statement, SOFTWARE
+            self.sound.date = provenance.date
         self.guard.check()
 
     def write(self, samples_N: npt.NDArray[np.int16]) -> None:
@@ -52,12 +56,12 @@ class _SndfileEncoder:
 class _CompressedEncoder:
     """Float audio in any pieces to an encoder of 16-bit samples in blocks of one size."""
 
-    def __init__(self, file: BinaryIO, format: str, sample_rate: int) -> None:
+    def __init__(self, file: BinaryIO, format: str, sample_rate: int, provenance: Provenance | None) -> None:
         self.file, self.format, self.sample_rate = file, format, sample_rate
         self.samples = 0
         self.buffer_N = np.zeros(0, np.int16)
         kind = _SndfileEncoder if format in SNDFILE_FORMATS else FfmpegEncoder
-        self.encoder: _SndfileEncoder | FfmpegEncoder = kind(file, format, sample_rate)
+        self.encoder: _SndfileEncoder | FfmpegEncoder = kind(file, format, sample_rate, provenance)
 
     def write(self, wav_N: Wav) -> None:
         samples_N = np.concatenate([self.buffer_N, pcm16(wav_N)])
@@ -89,11 +93,13 @@ class _CompressedEncoder:
         check_count(round(found), self.samples, "samples", extra=FORMATS[self.format].extra_frames)
 
 
-def new_encoder(file: BinaryIO, format: str, *, sample_rate: int, header: bool) -> Encoder:
+def new_encoder(
+    file: BinaryIO, format: str, *, sample_rate: int, header: bool, provenance: Provenance | None = None
+) -> Encoder:
     """Return an encoder of a format in formats.FORMATS to an empty file, open for reading, writing and seeking.
 
-    `header` is whether samples without compression follow a WAV header.
+    `header` is whether samples without compression follow a WAV header; without one, they have no provenance.
     """
     if format in COMPRESSED:
-        return _CompressedEncoder(file, format, sample_rate)
-    return PcmEncoder(file, format, sample_rate, header=header)
+        return _CompressedEncoder(file, format, sample_rate, provenance)
+    return PcmEncoder(file, format, sample_rate, header=header, provenance=provenance)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from vallecli.audio import mp4
 from vallecli.audio.guard import Guard
+from vallecli.audio.provenance import Provenance
 from vallecli.errors import DependencyMissing
 
 if TYPE_CHECKING:
@@ -105,6 +106,19 @@ class FfmpegSource:
 
     def blocks(self) -> Blocks:
         """Yield (sample rate in Hz, samples (N, channels)) of the first audio stream. Raises Unreadable."""
+        with self._opened() as (container, decoding_error):
+            yield from self._decode(container, decoding_error)
+
+    def tags(self) -> dict[str, str]:
+        """Return the tags of the file and of its first audio stream, names in lower case. Raises Unreadable."""
+        with self._opened() as (container, _):
+            stream = container.streams.best("audio")
+            found = {**container.metadata, **({} if stream is None else stream.metadata)}
+        return {name.lower(): value for name, value in found.items()}
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[Any, type[Exception]]]:
+        """Yield the container, and the class of decoding errors. Raises Unreadable."""
         try:
             av = import_av()
         except DependencyMissing as error:
@@ -128,7 +142,7 @@ class FfmpegSource:
         except av.error.FFmpegError as error:
             raise Unreadable("it is damaged or incomplete", known=is_mp4) from error
         with closing(container):
-            yield from self._decode(container, av.error.FFmpegError)
+            yield container, av.error.FFmpegError
 
     def _decode(self, container: Any, decoding_error: type[Exception]) -> Blocks:
         stream = container.streams.best("audio")
@@ -208,10 +222,10 @@ class _Output:
 class FfmpegEncoder:
     """MP3, Opus or AAC from 16-bit samples, to a file that is open for reading, writing and seeking.
 
-    Equal samples give equal bytes: the containers have neither dates nor random numbers.
+    Equal samples give equal bytes: the containers have no random numbers, and no date except for that of `provenance`.
     """
 
-    def __init__(self, file: BinaryIO, format: str, sample_rate: int) -> None:
+    def __init__(self, file: BinaryIO, format: str, sample_rate: int, provenance: Provenance | None) -> None:
         av = import_av()
         self.encoding_error = av.error.FFmpegError
         self.guard = Guard(file)
@@ -228,6 +242,8 @@ class FfmpegEncoder:
             container_options={"fflags": "+bitexact", **options},
             io_open=lambda url, flags, options: _Output(self.guard),
         )
+        if provenance is not None:
+            self.container.metadata.update(provenance.tags)
         bit_rate = next(rate for limit, rate in BIT_RATES[format].items() if sample_rate <= limit)
         self.stream = self.container.add_stream(
             encoder, rate=sample_rate, layout="mono", bit_rate=bit_rate, options={"flags": "+bitexact"}

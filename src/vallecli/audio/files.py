@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from vallecli.audio.encoders import new_encoder
 from vallecli.audio.ffmpeg import Unreadable
 from vallecli.audio.formats import check_rate, format_of, has_header
 from vallecli.audio.pcm import Encoder, Wav, Writer
+from vallecli.audio.provenance import Provenance
 from vallecli.errors import AudioNotFound, DamagedAudio, NotAudio, OutputExists, OutputNotWritable
 
 MAX_PIPE_BYTES = 1 << 28  # 256 MiB: a pipe cannot be rewound, so it is read into memory
@@ -118,13 +120,16 @@ def open_output(
     format: str | None = None,
     force: bool = False,
     follow_links: bool = True,
+    provenance: Provenance | None = None,
+    finish: Callable[[BinaryIO], object] | None = None,
 ) -> Iterator[Writer]:
     """Yield a writer to a file that appears when the body has succeeded; see `atomic.replace_file`, also for links.
 
     `sample_rate` is in Hz. The format is `format` (a name in formats.FORMATS) or that of the file's ending; ulaw and
-    alaw have a WAV header in a file that ends in .wav. The finished file is decoded before it appears. Raises
-    OutputExists without `force`, also for a file that appeared during the body; OutputNotWritable; and UsageError for
-    an unknown ending or a sample rate that the format does not have. Errors of the body are passed on as they are.
+    alaw have a WAV header in a file that ends in .wav. `provenance` becomes tags. The finished file is decoded, and
+    `finish` may change it, before it appears. Raises OutputExists without `force`, also for a file that appeared during
+    the body; OutputNotWritable; and UsageError for an unknown ending or a sample rate that the format does not have.
+    Errors of the body are passed on as they are.
     """
     path = Path(path)
     format = format or format_of(path)
@@ -133,7 +138,8 @@ def open_output(
     body_error: BaseException | None = None
     try:
         with replace_file(path, overwrite=force, follow_links=follow_links) as file:
-            encoder = new_encoder(file, format, sample_rate=sample_rate, header=has_header(format, path))
+            header = has_header(format, path)
+            encoder = new_encoder(file, format, sample_rate=sample_rate, header=header, provenance=provenance)
             try:
                 yield _NamedWriter(encoder, path)
             except BaseException as error:
@@ -143,6 +149,8 @@ def open_output(
                 raise
             encoder.finish()
             encoder.check()
+            if finish is not None:
+                finish(file)
     except OSError as error:
         if error is body_error:
             raise

@@ -39,6 +39,8 @@ FORMATS = {
     "ulaw": Format("mu-law", ".wav", default_rate=TELEPHONE_RATE),
     "alaw": Format("A-law", ".wav", default_rate=TELEPHONE_RATE),
 }
+SPOKEN_NOTICE, SIGNAL = "speech", "tone"  # kinds of disclosure before the speech, see text.notice and audio.notice
+DISCLOSURES = (SPOKEN_NOTICE, SIGNAL)
 G711 = ("ulaw", "alaw")  # in a WAV file, or without a header
 CONTAINERS = ("wav", "raw")  # formats whose file endings can also have G.711
 ENDINGS = {entry.ending: name for name, entry in FORMATS.items() if name not in G711}  # file ending -> format

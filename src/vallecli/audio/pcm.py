@@ -14,6 +14,7 @@ import numpy.typing as npt
 import soundfile
 
 from vallecli.audio.formats import G711, TELEPHONE_RATE
+from vallecli.audio.provenance import Provenance
 from vallecli.errors import NotFinite
 
 Wav = npt.NDArray[np.float32]
@@ -72,10 +73,10 @@ def g711(samples_N: npt.NDArray[np.int16], format: str) -> npt.NDArray[np.uint8]
     return _g711_table(format)[samples_N.astype(np.int16).view(np.uint16)]
 
 
-def wav_header(data_bytes: int, sample_rate: int, format: str = "wav") -> bytes:
+def wav_header(data_bytes: int, sample_rate: int, format: str = "wav", chunks: bytes = b"") -> bytes:
     """Return the header of a mono WAV file with `data_bytes` of samples at `sample_rate` in Hz.
 
-    For 16-bit samples, the format wav, it has 44 bytes; for ulaw and alaw 58.
+    For 16-bit samples, the format wav, it has 44 bytes; for ulaw and alaw 58. `chunks` are further ones.
     """
     width = 1 if format in G711 else SAMPLE_BYTES
     chunk = struct.pack(
@@ -85,7 +86,8 @@ def wav_header(data_bytes: int, sample_rate: int, format: str = "wav") -> bytes:
     if format in G711:
         chunk += struct.pack("<H", 0)
         fact = struct.pack("<4sII", b"fact", 4, data_bytes)
-    body = struct.pack("<4s4sI", b"WAVE", b"fmt ", len(chunk)) + chunk + fact + struct.pack("<4sI", b"data", data_bytes)
+    body = struct.pack("<4s4sI", b"WAVE", b"fmt ", len(chunk)) + chunk + fact + chunks
+    body += struct.pack("<4sI", b"data", data_bytes)
     padding = data_bytes % 2
     return struct.pack("<4sI", b"RIFF", len(body) + data_bytes + padding) + body
 
@@ -93,13 +95,22 @@ def wav_header(data_bytes: int, sample_rate: int, format: str = "wav") -> bytes:
 class PcmEncoder:
     """16-bit little-endian or G.711 samples, optionally after a WAV header; each piece is flushed."""
 
-    def __init__(self, file: BinaryIO, format: str, sample_rate: int, *, header: bool) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        format: str,
+        sample_rate: int,
+        *,
+        header: bool,
+        provenance: Provenance | None = None,
+    ) -> None:
         self.file, self.format, self.sample_rate = file, format, sample_rate
         self.header = header
+        self.chunks = b"" if provenance is None else provenance.riff_chunks()
         self.header_bytes = 0
         self.data_bytes = 0
         if header:
-            self.header_bytes = file.write(wav_header(UNKNOWN_BYTES, sample_rate, format))
+            self.header_bytes = file.write(wav_header(UNKNOWN_BYTES, sample_rate, format, self.chunks))
             file.flush()  # a player can start before the first piece
 
     def write(self, wav_N: Wav) -> None:
@@ -115,7 +126,7 @@ class PcmEncoder:
         if self.header and self.data_bytes < UNKNOWN_BYTES:
             self.file.write(bytes(self.data_bytes % 2))  # chunks have an even length
             self.file.seek(0)
-            self.file.write(wav_header(self.data_bytes, self.sample_rate, self.format))
+            self.file.write(wav_header(self.data_bytes, self.sample_rate, self.format, self.chunks))
         self.file.flush()
 
     def check(self) -> None:

@@ -1,7 +1,8 @@
 """The table of commands, and the only place that turns an error into a message and an exit code.
 
 0 success · 1 a bug in valle · 2 usage · 3 bad input · 4 checkpoint · 5 device or memory · 6 rows of a batch failed
-· 7 a missing optional package or program · 129 hung up (SIGHUP) · 130 interrupted (Ctrl-C) · 143 terminated (SIGTERM)
+· 7 a missing optional package or program, or a file without a watermark (valle detect) · 129 hung up (SIGHUP)
+· 130 interrupted (Ctrl-C) · 143 terminated (SIGTERM)
 · 141 the reader of stdout exited (128 + SIGPIPE, as shells report it), which is no error and prints nothing.
 """
 
@@ -16,8 +17,9 @@ from typing import Annotated, Any
 import typer
 
 from vallecli import __version__, errors
-from vallecli.cli import batch, bench, checkpoints, signals, speak, text
+from vallecli.cli import batch, bench, checkpoints, detect, signals, speak, text
 from vallecli.cli.hints import hint_for
+from vallecli.cli.options import with_optional_values
 from vallecli.cli.reporter import Reporter
 from vallecli.cli.signals import EXIT_INTERRUPTED, exit_on_signals
 from vallecli.errors import InputError, UsageError, VallecliError
@@ -34,6 +36,7 @@ app = typer.Typer(
 )
 app.command("speak", epilog=speak.EPILOG)(speak.speak)
 app.command("batch", epilog=batch.EPILOG)(batch.batch)
+app.command("detect", epilog=detect.EPILOG)(detect.detect)
 app.command("text", epilog=text.EPILOG)(text.text)
 app.command("bench", epilog=bench.EPILOG)(bench.bench)
 app.add_typer(checkpoints.app, name="checkpoints")
@@ -69,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command = typer.main.get_command(app)
         if os.environ.get(COMPLETE):
             command.main(prog_name="valle")  # prints the completions and exits
-        arguments = list(sys.argv[1:] if argv is None else argv)
+        arguments = with_optional_values(sys.argv[1:] if argv is None else argv)
         reporter.options = options_of(command, arguments)
         with command.make_context("valle", arguments, obj=reporter) as context:
             command.invoke(context)

@@ -66,10 +66,10 @@ class Tally:
         )
 
     def _check_text(self, record: Record) -> None:
-        """Count and report a row of which words were left out, or that did not end by itself."""
+        """Report a row of which words were left out, that did not end by itself, or that is not marked in full."""
         self.left_out += bool(record.left_out)
         self.cut_off += bool(record.cut_off)
-        for note in (record.left_out, record.cut_off):
+        for note in (record.left_out, record.cut_off, record.unmarked):
             if note:
                 self.reporter.info(f"{_label(record.row, record.id)}: {note}")
 

@@ -17,6 +17,7 @@ import typer
 
 from vallecli import inputs
 from vallecli.atomic import sweep
+from vallecli.audio.provenance import Provenance
 from vallecli.checkpoints import lookup
 from vallecli.cli import engines, signals
 from vallecli.cli.batch_report import Tally, notes_on, print_plan
@@ -157,6 +158,7 @@ def speak(
     request: BatchRequest, found: Comparison, file: results.Results, out: Path, tally: Tally, reporter: Reporter
 ) -> None:
     """Speak the rows that are left. Raises KeyboardInterrupt after a Ctrl-C."""
+    Provenance.of(request.defaults.settings.checkpoint)  # an invalid SOURCE_DATE_EPOCH is no row's fault
     with ExitStack() as stack:
         stop = stack.enter_context(stopping(reporter))
         rows = Run(

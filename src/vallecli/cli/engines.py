@@ -58,16 +58,27 @@ def loader(defaults: Defaults, cluster: Cluster | None, reporter: Reporter) -> I
         )
 
 
+def limit_shape_caches() -> None:
+    """Keep the memory of a process from growing with the number of different lengths; call it before torch starts."""
+    for cache in SHAPE_CACHES:
+        os.environ.setdefault(cache, SHAPES)
+
+
 def load(
     checkpoint: str, settings: Settings, options: Mapping[str, Any], decoder: str | None, lexicon: Lexicon | None
 ) -> LocalEngine:
     """Return a checkpoint that is ready to speak. Raises CheckpointError, DeviceError and UsageError."""
-    for cache in SHAPE_CACHES:
-        os.environ.setdefault(cache, SHAPES)
+    limit_shape_caches()
     from vallecli.synthesizer import Synthesizer  # imports torch, which takes seconds
 
     synthesizer = Synthesizer.load(
-        checkpoint, device=settings.device, dtype=settings.dtype, options=options, decoder=decoder, lexicon=lexicon
+        checkpoint,
+        device=settings.device,
+        dtype=settings.dtype,
+        options=options,
+        decoder=decoder,
+        lexicon=lexicon,
+        watermark=settings.watermark,
     )
     synthesizer.backend.prepare()  # a missing part is no row's fault
     dtype = str(synthesizer.dtype).removeprefix("torch.")

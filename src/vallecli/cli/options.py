@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Annotated, Any
 
 import typer
 
+from vallecli.audio.formats import DISCLOSURES, SPOKEN_NOTICE
 from vallecli.cli.reporter import Reporter
 from vallecli.errors import UsageError
-from vallecli.settings import NAMES, Settings, resolve
+from vallecli.settings import NAMES, Settings, resolve, suggest
 
+DISCLOSE = "--disclose"
 DEPRECATED = ("symbols", "heads", "prefix_mode")  # flags that became --option in 0.13; removed in 0.14
 
 Transcribe = Annotated[
@@ -85,8 +89,40 @@ Lexicon = Annotated[
         "respelling (hel-low).",
     ),
 ]
+Watermark = Annotated[
+    bool | None,
+    typer.Option(
+        "--watermark/--no-watermark",
+        help="Mark the speech as synthetic with an inaudible watermark, which valle detect finds; on by default.",
+        show_default=False,
+    ),
+]
+Disclose = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[speech|tone]",
+        help='Begin with "This speech is synthetic.", spoken by the same voice, or with a signal of two tones.',
+    ),
+]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Print details, and the traceback of a bug.")]
+
+
+def with_optional_values(arguments: Sequence[str]) -> list[str]:
+    """Return a command line in which --disclose has a value: typer has no options whose value can be left out."""
+    complete: list[str] = []
+    for argument, following in zip_longest(arguments, arguments[1:]):
+        complete.append(argument)
+        if argument == DISCLOSE and following not in DISCLOSURES:
+            complete.append(SPOKEN_NOTICE)
+    return complete
+
+
+def disclosure(written: str | None) -> str | None:
+    """Return the value of --disclose. Raises UsageError for an unknown one."""
+    if written is not None and written not in DISCLOSURES:
+        raise UsageError(f"{DISCLOSE} is {written!r}", suggest(written, DISCLOSURES))
+    return written
 
 
 def settings(context: typer.Context) -> Settings:

@@ -18,6 +18,8 @@ from vallecli.errors import UsageError
 from vallecli.settings import suggest
 
 if TYPE_CHECKING:
+    from vallecli.audio.provenance import Provenance
+    from vallecli.audio.signing import Signer
     from vallecli.audio.stream import Writer
 
 STDOUT = "-"
@@ -40,14 +42,24 @@ class Target:
 
         return output_rate(self.format, self.sample_rate, native)
 
-    def open(self, sample_rate: int) -> AbstractContextManager[Writer]:
-        """Yield a writer of pieces; a file appears when all of them are written, a pipe gets each at once."""
+    def open(self, sample_rate: int, provenance: Provenance, signer: Signer | None) -> AbstractContextManager[Writer]:
+        """Yield a writer of pieces; a file appears when all of them are written, a pipe gets each at once.
+
+        A signer is for files only.
+        """
         from vallecli.audio.files import open_output
         from vallecli.audio.stream import open_stream
 
         if self.path is None:
-            return open_stream(sys.stdout.buffer, sample_rate=sample_rate, format=self.format)
-        return open_output(self.path, sample_rate=sample_rate, format=self.format, force=self.force)
+            return open_stream(sys.stdout.buffer, sample_rate=sample_rate, format=self.format, provenance=provenance)
+        return open_output(
+            self.path,
+            sample_rate=sample_rate,
+            format=self.format,
+            force=self.force,
+            provenance=provenance,
+            finish=None if signer is None else lambda file: signer.sign(file, self.format, provenance),
+        )
 
 
 def target(

@@ -20,9 +20,9 @@ Record 3 to 10 seconds of one speaker who has consented. The same seed gives the
 is different.
 
 Each of --checkpoint, --device, --dtype, --seed, --greedy, --temperature, --top-k, --top-p, --top-n-sigma,
---max-seconds, --sample-rate, --lexicon and --offline can also be set in the environment (VALLE_DEVICE=cpu) or in
-valle.toml (device = "cpu"), in the current folder or in your configuration folder. A flag overrides the environment,
-which overrides a file.
+--max-seconds, --sample-rate, --lexicon, --watermark and --offline can also be set in the environment (VALLE_DEVICE=cpu)
+or in valle.toml (device = "cpu"), in the current folder or in your configuration folder. A flag overrides the
+environment, which overrides a file.
 
 \b
 Exit codes: 0 success, 1 bug, 2 usage, 3 bad input, 4 checkpoint, 5 device or memory, 7 missing optional package,
@@ -72,6 +72,8 @@ def speak(
         ),
     ] = None,
     sample_rate: options.SampleRate = None,
+    watermark: options.Watermark = None,
+    disclose: options.Disclose = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
     checkpoint: options.Checkpoint = None,
     option: options.Option = None,
@@ -92,6 +94,14 @@ def speak(
     save_codes: Annotated[
         str | None, typer.Option(metavar="FILE", help="Save the codec codes, frames x codebooks: .npy or .npz.")
     ] = None,
+    sign: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CERT",
+            help="Add a C2PA manifest, signed by this certificate chain (PEM): WAV, FLAC, MP3, M4A (vallecli[c2pa]).",
+        ),
+    ] = None,
+    key: Annotated[str | None, typer.Option(metavar="KEY", help="Private key of --sign (PEM).")] = None,
     play: Annotated[bool, typer.Option("--play", help="Play the result, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of the path.")] = False,
     quiet: options.Quiet = False,
@@ -117,6 +127,9 @@ def speak(
         format=form,
         force=force,
         save_codes=save_codes,
+        disclose=options.disclosure(disclose),
+        sign=sign,
+        key=key,
         play=play,
         json=as_json,
     )

@@ -11,8 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vallecli import atomic
-from vallecli.audio import effects, files, play, prompt
+from vallecli.audio import effects, files, play, prompt, signing
+from vallecli.audio.formats import SIGNAL, SPOKEN_NOTICE
+from vallecli.audio.notice import signal
 from vallecli.audio.prompt import PreparedPrompt
+from vallecli.audio.provenance import Provenance
+from vallecli.audio.signing import Signer
 from vallecli.checkpoints import lookup
 from vallecli.cli import signals
 from vallecli.cli.inputs import read_text
@@ -24,6 +28,7 @@ from vallecli.jobs.prompts import read_prompt
 from vallecli.settings import NAMES, Settings
 from vallecli.text.lexicon import read_lexicon
 from vallecli.text.normalize import check_words
+from vallecli.text.notice import notice_for
 
 if TYPE_CHECKING:
     from vallecli.synthesizer import Piece, Synthesizer
@@ -50,6 +55,11 @@ class SpeakRequest:
     format: str | None
     force: bool
     save_codes: str | None
+    disclose: str | None
+    """A kind in audio.formats.DISCLOSURES."""
+    sign: str | None
+    """A certificate chain, for the private key in `key`."""
+    key: str | None
     play: bool
     json: bool
 
@@ -78,6 +88,8 @@ def run(request: SpeakRequest, reporter: Reporter) -> None:
         {"the audio": where.path, "--save-codes": None if request.save_codes is None else Path(request.save_codes)},
         {"--prompt": request.prompt, "--text-file": request.text_file, "the lexicon": settings.lexicon},
     )
+    provenance = Provenance.of(settings.checkpoint)
+    signer = signer_of(request, where)
     player = play.find_player() if request.play else None
 
     from vallecli.families.base import parse_options
@@ -103,6 +115,7 @@ def run(request: SpeakRequest, reporter: Reporter) -> None:
         options=request.options,
         decoder=request.decoder,
         lexicon=lexicon,
+        watermark=settings.watermark,
     )
     spoken = SpokenText(synthesizer, settings, where.rate(synthesizer.sample_rate), started)
     voice = synthesizer.voice(recording, request.prompt_text, name=request.prompt, transcribe=request.transcribe)
@@ -116,18 +129,23 @@ def run(request: SpeakRequest, reporter: Reporter) -> None:
     if request.transcribe and voice.transcript is not None:
         reporter.info(f"transcript of the prompt: {voice.transcript}")
     heard = []  # for a player only: a long text makes hours of audio
-    with reporter.progress() as show, where.open(spoken.sample_rate) as out:
+    with reporter.progress() as show, where.open(spoken.sample_rate, provenance, signer) as out:
 
         def report_progress(sentence: int, sentences: int, seconds: float) -> None:
             signals.check()
             show(sentence, sentences, seconds)
 
+        if request.disclose == SIGNAL:
+            heard.append(signal_N := signal(spoken.sample_rate))
+            out.write(signal_N)
+            spoken.samples += len(signal_N)
         for piece in synthesizer.speak(
             text,
             voice,
             settings.sampling(synthesizer.sampling, seed=spoken.seed, frame_rate=synthesizer.frame_rate),
             language=request.language,
             accent=request.accent,
+            notice=notice_for(text, request.language) if request.disclose == SPOKEN_NOTICE else None,
             on_progress=report_progress,
         ):
             wav_N = effects.resample(piece.audio, piece.sample_rate, spoken.sample_rate)
@@ -179,6 +197,7 @@ class SpokenText:
             "checkpoint": self.synthesizer.name,
             "device": str(self.synthesizer.device),
             "dtype": self.dtype,
+            "watermark": all(piece.watermarked for piece in self.pieces),
             "real_time_factor": round((self.ended - self.loaded) / seconds, 3),
             "time_to_first_audio": round(self.first_audio, 3),
         }
@@ -201,6 +220,18 @@ def report(request: SpeakRequest, where: Target, spoken: SpokenText) -> None:
         write_json({"path": path, **spoken.summary()})
     elif where.path is not None:
         write_line(os.fspath(where.path))
+
+
+def signer_of(request: SpeakRequest, where: Target) -> Signer | None:
+    """Return what signs the file, if it is signed. Raises UsageError, SigningError and ExtraMissing."""
+    if request.sign is None and request.key is None:
+        return None
+    if request.sign is None or request.key is None:
+        raise UsageError("--sign and --key belong together", "Give a certificate chain and its private key.")
+    if where.path is None:
+        raise UsageError("a pipe cannot be signed", "Name an output file.")
+    signing.check_signable(where.format)
+    return signing.Signer(Path(request.sign), Path(request.key))
 
 
 def check_codes_path(request: SpeakRequest) -> None:

@@ -37,7 +37,11 @@ class Piece(Protocol):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Return the parts of the text that were left out."""
+        """Return the parts of the text that were left out, and that it could not be marked."""
+
+    @property
+    def watermarked(self) -> bool:
+        """Return whether the audio has the watermark."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +54,8 @@ class Job:
     sampling: Any
     language: str
     accent: str | None
+    notice: str | None = None
+    """A text that is spoken first."""
 
 
 @dataclass(frozen=True)

@@ -49,8 +49,9 @@ class Row:
     settings: Settings
     revision: str
     content: Mapping[str, Any]
-    """What the fingerprint is a hash of, except for the seed and the format."""
+    """What the fingerprint is a hash of, except for the seed, the format and how the speech is marked."""
     format: str
+    disclose: str | None = None
 
     @property
     def seconds(self) -> float:
@@ -70,9 +71,12 @@ class Row:
     @cached_property
     def fingerprint(self) -> str:
         """Return the hash of everything that the audio depends on."""
-        # Other formats are known from the ending of the output.
-        form = {"format": self.format} if self.format in G711 else {}
-        return digest({**self.content, "seed": self.seed, **form})
+        output = {
+            **({"format": self.format} if self.format in G711 else {}),  # others are known from the output's ending
+            **({"watermark": True} if self.settings.watermark else {}),
+            **({} if self.disclose is None else {"disclose": self.disclose}),
+        }
+        return digest({**self.content, "seed": self.seed, **output})
 
     def with_prompt(self, sha256: str, transcript: str | None) -> Row:
         """Return the row that a plan makes if its prompt and the transcript next to it are these."""
@@ -122,6 +126,8 @@ class Defaults:
     accent: str | None = None
     format: str = "wav"
     transcribe: bool = False
+    disclose: str | None = None
+    """A kind in audio.formats.DISCLOSURES."""
     shard: tuple[int, int] = (1, 1)
 
     @cached_property
@@ -272,6 +278,7 @@ class _Planner:
             revision=version,
             content=content,
             format=format,
+            disclose=self.defaults.disclose,
         )
 
     def _format(self, output: str) -> str:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from vallecli.errors import explain, short
+from vallecli.marking import UNMARKED_NOTE
 from vallecli.printable import mask_credentials
 
 OK, FAILED = "ok", "failed"
@@ -53,6 +54,7 @@ class Record:
     seed: int | None = None
     checkpoint: str | None = None
     revision: str | None = None
+    watermark: bool | None = None  # whether all sentences are marked
     notes: tuple[str, ...] = ()
     error: Failure | None = None
     fingerprint: str | None = None
@@ -69,8 +71,14 @@ class Record:
     @property
     def left_out(self) -> str:
         """Return a note on words that were left out, "" if there are none."""
-        first, *more = [note for note in self.notes if CUT_NOTE not in note] or [""]
+        others = [note for note in self.notes if CUT_NOTE not in note and not note.startswith(UNMARKED_NOTE)]
+        first, *more = others or [""]
         return f"{first} (and {len(more)} more)" if more else first
+
+    @property
+    def unmarked(self) -> str:
+        """Return a note on sentences that could not be marked, "" if there are none."""
+        return next((note for note in self.notes if note.startswith(UNMARKED_NOTE)), "")
 
     @classmethod
     def parse(cls, line: bytes) -> Self:
@@ -112,6 +120,8 @@ def _fits(name: str, value: Any) -> bool:
         return name not in ALWAYS
     if name == "status":
         return value in (OK, FAILED)
+    if name == "watermark":
+        return isinstance(value, bool)
     if name in TEXTS:
         return isinstance(value, str)
     if name == "notes":

@@ -17,8 +17,10 @@ from typing import Any
 
 from vallecli.audio import effects
 from vallecli.audio.files import open_output
-from vallecli.audio.formats import output_rate
+from vallecli.audio.formats import SIGNAL, SPOKEN_NOTICE, output_rate
+from vallecli.audio.notice import signal
 from vallecli.audio.prompt import read_transcript
+from vallecli.audio.provenance import Provenance
 from vallecli.checkpoints.local import sha256
 from vallecli.errors import DISK, FolderNotWritable, OutputError, OutputExists, UnsafeName, VallecliError
 from vallecli.jobs.engine import Engine, Job, JobResult, Piece
@@ -26,6 +28,7 @@ from vallecli.jobs.plan import Row
 from vallecli.jobs.prompts import read_hashed_prompt
 from vallecli.jobs.records import CUT_NOTE, CUT_OFF, FAILED, OK, Failure, Record, timestamp
 from vallecli.jobs.results import Results
+from vallecli.text.notice import notice_for
 
 SORT_WINDOW = 256  # rows that are sorted by length, longest first: a long row at the end would be decoded alone
 MAX_UNWRITTEN = 8  # rows that can wait for the disk before the models wait, too
@@ -126,6 +129,7 @@ class Run:
                 sampling=row.settings.sampling(engine.sampling, seed=row.seed, frame_rate=engine.frame_rate),
                 language=row.language,
                 accent=row.accent,
+                notice=notice_for(row.text, row.language) if row.disclose == SPOKEN_NOTICE else None,
             )
 
     def _submit(self, row: Row, result: JobResult, seconds: float) -> None:
@@ -189,7 +193,13 @@ class Run:
         self.results.begin(row.output)
         rate = output_rate(row.format, row.settings.sample_rate, result.pieces[0].sample_rate)
         samples = 0
-        with open_output(path, sample_rate=rate, format=row.format, force=overwrite, follow_links=False) as file:
+        provenance = Provenance.of(row.settings.checkpoint)
+        with open_output(
+            path, sample_rate=rate, format=row.format, force=overwrite, follow_links=False, provenance=provenance
+        ) as file:
+            if row.disclose == SIGNAL:
+                file.write(signal_N := signal(rate))
+                samples += len(signal_N)
             for piece in result.pieces:
                 wav_N = effects.resample(piece.audio, piece.sample_rate, rate)
                 file.write(wav_N)
@@ -203,6 +213,7 @@ class Run:
             "real_time_factor": round(seconds / duration, 3) if duration else None,
             "frames": sum(piece.frames for piece in result.pieces),
             "stop_reason": CUT_OFF if CUT_OFF in reasons else reasons[0],
+            "watermark": all(piece.watermarked for piece in result.pieces),
             "notes": tuple(note for number, piece in enumerate(result.pieces, 1) for note in notes_on(piece, number)),
         }
 
