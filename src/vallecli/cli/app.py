@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from vallecli import __version__, errors
-from vallecli.cli import batch, bench, checkpoints, signals, speak, text
+from vallecli.cli import batch, bench, checkpoints, signals, speak, text, voices
 from vallecli.cli.hints import hint_for
 from vallecli.cli.reporter import Reporter
 from vallecli.cli.signals import EXIT_INTERRUPTED, exit_on_signals
@@ -36,6 +36,7 @@ app.command("speak", epilog=speak.EPILOG)(speak.speak)
 app.command("batch", epilog=batch.EPILOG)(batch.batch)
 app.command("text", epilog=text.EPILOG)(text.text)
 app.command("bench", epilog=bench.EPILOG)(bench.bench)
+app.add_typer(voices.app, name="voices")
 app.add_typer(checkpoints.app, name="checkpoints")
 
 

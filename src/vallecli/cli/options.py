@@ -9,9 +9,16 @@ import typer
 from vallecli.cli.reporter import Reporter
 from vallecli.errors import UsageError
 from vallecli.settings import NAMES, Settings, resolve
+from vallecli.voices.names import complete
 
 DEPRECATED = ("symbols", "heads", "prefix_mode")  # flags that became --option in 0.13; removed in 0.14
 
+Voice = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="A voice of the library, see `valle voices list`, or a preset.", autocompletion=complete
+    ),
+]
 Transcribe = Annotated[
     bool, typer.Option("--transcribe", help="Transcribe the recording with Whisper (vallecli[asr]).")
 ]
