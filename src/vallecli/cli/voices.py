@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vallecli.cli import voices_add
+from vallecli.cli import voices_add, voices_consent
 from vallecli.cli.reporter import Reporter, write_json, write_line
 from vallecli.cli.voices_add import Force, Json, NewName, VoiceName, may_replace
 from vallecli.printable import printable
@@ -234,3 +234,4 @@ def _report(name: str, path: Path, *, as_json: bool) -> None:
 
 
 app.command()(voices_add.add)
+app.command()(voices_consent.consent)
