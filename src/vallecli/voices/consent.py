@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from difflib import SequenceMatcher
+from itertools import pairwise
 
 from vallecli import atomic, inputs
 from vallecli.audio import prompt, transcribe
@@ -27,14 +28,27 @@ PENDING = "pending.json"
 MAX_PENDING = 4096  # bytes
 VALID = timedelta(days=7)  # from the day on which a statement was made
 RANDOM_WORDS = 3
-# Common words of two or more syllables that do not sound alike, so that a recognizer hears them reliably.
-WORDS = ["animal", "apple", "autumn", "balloon", "banana", "basket", "bicycle", "blanket", "breakfast", "butter", "button", "camera", "candle", "carpet", "castle", "chocolate", "circus", "coffee", "corner", "cotton", "curtain", "diamond", "dinner", "doctor", "dolphin", "dragon", "elephant", "engine", "evening", "family", "farmer", "feather", "finger", "flower", "forest", "garden", "giraffe", "guitar", "hammer", "holiday", "honey", "hospital", "island", "jacket", "jungle", "kangaroo", "kitchen", "ladder", "lemon", "library", "lion", "machine", "market", "medicine", "melody", "mirror", "monkey", "morning", "mountain", "museum", "music", "necklace", "october", "office", "orange", "painter", "paper", "parrot", "pencil", "penguin", "pepper", "piano", "picture", "pocket", "potato", "president", "rabbit", "railway", "rainbow", "river", "robin", "saturday", "school", "secret", "september", "shoulder", "silver", "spider", "station", "student", "summer", "sunday", "table", "telephone", "theatre", "thunder", "tiger", "tomato", "train", "tulip", "umbrella", "university", "vacation", "valley", "vegetable", "village", "violin", "water", "weather", "wednesday", "window", "winter", "yellow", "zebra"]
+# Common words of two or more syllables that sound unlike each other and the rest of the statement.
+WORDS = re.findall(
+    r"\w+",
+    """
+    findall animal apple autumn balloon banana basket bicycle breakfast butter button camera candle carpet castle
+    chocolate circus coffee corner cotton curtain diamond dinner dolphin dragon elephant engine evening family
+    farmer feather finger flower forest garden giraffe guitar hammer holiday honey hospital island jacket kangaroo
+    kitchen ladder lemon library lion machine market medicine melody mirror morning mountain museum music necklace
+    orange painter paper parrot pencil piano picture pocket potato president rabbit railway rainbow river robin
+    saturday school secret shoulder station student summer table thunder tomato train tulip umbrella university
+    vacation village violin water wednesday window yellow zebra
+    """,
+)
 STATEMENT = (
     "I am the speaker of this recording. Today, on {date}, I agree that my voice may be copied with {tool}. "
     "My three words are {words}."
 )
 TOOL = "valle"
-MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"]
+MONTHS = re.findall(
+    r"\w+", "January February March April May June July August September October November December"
+)  # in any locale
 LEAST_WORDS = 0.7  # share of the statement's words, in their order, that must be heard
 SIMILAR_WORD = 0.75  # a heard word this similar to one of the three counts as it, for spellings such as theater
 # The lowest cosine of the embeddings of statement and recording. 1% of 20,000 pairs of different speakers are above
@@ -165,7 +179,7 @@ def _is_heard(word: str, heard: str) -> bool:
 
 def _joined(words: Sequence[str]) -> list[str]:
     """Return words, and each two neighbours as one: a recognizer may hear rail way."""
-    return [*words, *(first + second for first, second in zip(words, words[1:], strict=False))]
+    return [*words, *(first + second for first, second in pairwise(words))]
 
 
 def _hear(spoken: PreparedPrompt) -> str:
