@@ -25,6 +25,7 @@ HELP = [
     ["text", "--help"],
     ["bench", "--help"],
     ["checkpoints", "--help"],
+    ["voices", "add", "--help"],
 ]
 
 

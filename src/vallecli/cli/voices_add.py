@@ -58,8 +58,8 @@ def add(
     """Add a voice from a recording.
 
     Silence is removed, the level is normalized, and of a long recording the best 10 seconds are kept: those with the
-    least noise and clipping, from pause to pause. Noise, clipping, too little speech and a second speaker are
-    reported. The best recording has 5 to 10 seconds of calm speech in a quiet room.
+    least noise and clipping, from pause to pause. Noise, clipping and too little speech are reported. The best
+    recording has 5 to 10 seconds of calm speech of one person in a quiet room.
 
     \b
     Examples:

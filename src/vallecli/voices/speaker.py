@@ -135,25 +135,6 @@ def similarity(one_E: Embedding, other_E: Embedding) -> float:
     return float(np.dot(one_E, other_E))
 
 
-def halves_similarity(wav_N: Wav, sample_rate: int) -> float | None:
-    """Return the similarity of the two most different groups of windows of a recording; None if it is too short.
-
-    A recording of two speakers has a low one. The groups begin with the two windows that are most different.
-    """
-    windows_KE = encoder().windows(_at_rate(wav_N, sample_rate))
-    if len(windows_KE) < 4:
-        return None
-    pairs_KK = windows_KE @ windows_KE.T
-    centres = windows_KE[list(np.unravel_index(pairs_KK.argmin(), pairs_KK.shape))]
-    for _ in range(5):
-        nearest = (windows_KE @ centres.T).argmax(axis=1)
-        if not 0 < nearest.sum() < len(nearest):
-            return 1.0
-        means = np.stack([windows_KE[nearest == group].mean(axis=0) for group in (0, 1)])
-        centres = means / np.linalg.norm(means, axis=1, keepdims=True)
-    return float(centres[0] @ centres[1])
-
-
 def _at_rate(wav_N: Wav, sample_rate: int) -> Wav:
     """Return audio at RATE, raised to VOLUME if it is quieter."""
     wav_N = resample(wav_N, sample_rate, RATE)
