@@ -26,6 +26,7 @@ HELP = [
     ["text", "--help"],
     ["bench", "--help"],
     ["checkpoints", "--help"],
+    ["voices", "add", "--help"],
 ]
 
 

@@ -20,6 +20,13 @@ VallecliError                       1  a bug, or nothing more specific is known
 │   │   └── TextEncodingError
 │   ├── PresetError                    published voice presets
 │   ├── ForeignPreset
+│   ├── VoiceError                     the library of voices
+│   │   ├── InvalidVoiceName
+│   │   ├── UnknownVoice
+│   │   ├── VoiceExists
+│   │   ├── DamagedVoice
+│   │   ├── ConsentMissing                 which a policy requires
+│   │   └── ConsentRefused                 a statement that was not accepted
 │   ├── TableError                     a CSV or JSONL file as a whole
 │   │   ├── UnknownColumn
 │   │   └── PromptColumnMissing
@@ -213,10 +220,11 @@ class ForeignText(EmptyText):
 class TranscriptMissing(TextError):
     """A prompt without a transcript, for a checkpoint that needs one."""
 
-    def __init__(self, recording: Path, beside: Path) -> None:
+    def __init__(self, recording: Path, beside: Path | None) -> None:
+        write = "" if beside is None else f", write it to {beside},"
         super().__init__(
             f"this checkpoint needs the words of {recording}",
-            f"Give a transcript, write it to {beside}, or have the recording transcribed.",
+            f"Give a transcript{write} or have the recording transcribed.",
         )
 
 
@@ -250,6 +258,43 @@ class ForeignPreset(InputError):
             f"this is a voice of {family} checkpoints, and this checkpoint has other phonemes or codes",
             f"Give a recording, or use a {family} checkpoint.",
         )
+
+
+class VoiceError(InputError):
+    """A voice of the library that cannot be used, stored or removed."""
+
+
+class InvalidVoiceName(VoiceError):
+    """A name that cannot be the name of a folder on every system; `name` is printable."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"a voice cannot have the name {name}: {reason}", "Use letters, digits, - and _.")
+
+
+class UnknownVoice(VoiceError):
+    """A name that no voice of the library has."""
+
+
+class VoiceExists(VoiceError):
+    """A name that a voice of the library has already."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is a voice {name} already", "Choose another name, or allow it to be replaced.")
+
+
+class DamagedVoice(VoiceError):
+    """A voice, or a .voice file, that is damaged or has been tampered with."""
+
+    def __init__(self, source: Path, reason: str, hint: str = "Export it again, or add its recording again.") -> None:
+        super().__init__(f"{source} is refused: {reason}", hint)
+
+
+class ConsentMissing(VoiceError):
+    """A voice without the consent that the policy requires."""
+
+
+class ConsentRefused(VoiceError):
+    """A spoken statement that is not accepted; the message has the reason."""
 
 
 class TableError(InputError):

@@ -37,6 +37,8 @@ class Settings:
     """The settings of a run; None leaves the value to the checkpoint; for the seed, a random one is chosen."""
 
     checkpoint: str = "nano"
+    voice: str | None = None
+    consent: str = "warn"
     device: str = "auto"
     dtype: str = "auto"
     seed: int | None = None
@@ -67,7 +69,7 @@ class Settings:
 
 SAMPLING = ("greedy", "temperature", "top_k", "top_p", "top_n_sigma")  # settings that are fields of Sampling
 # Settings whose value in the system-wide file is a policy, with their values from lax to strict.
-POLICIES: dict[str, tuple[Any, ...]] = {"watermark": (False, True)}
+POLICIES: dict[str, tuple[Any, ...]] = {"watermark": (False, True), "consent": ("off", "warn", "require")}
 PATHS = ("lexicon",)  # settings whose relative paths in a file start at the folder of that file
 NAMES = [entry.name for entry in fields(Settings) if entry.name != "sources"]
 
@@ -212,8 +214,19 @@ def _dtype(raw: Any) -> str:
     return str(raw)
 
 
+CONSENT = ["off", "warn", "require"]
+
+
+def _consent(raw: Any) -> str:
+    if raw not in CONSENT:
+        raise ValueError(raw)
+    return str(raw)
+
+
 CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {  # name -> (parser, description of valid values)
     "checkpoint": (_word, "a name or a path"),
+    "voice": (_word, "the name of a voice"),
+    "consent": (_consent, "one of " + ", ".join(CONSENT)),
     "device": (_word, "auto, cpu, cuda, cuda:N or mps"),
     "dtype": (_dtype, "one of " + ", ".join(DTYPES)),
     "seed": (_at_least(int, 0), "a whole number from 0"),

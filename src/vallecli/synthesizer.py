@@ -12,6 +12,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -33,6 +34,8 @@ from vallecli.families.causal import codes_to_int16
 from vallecli.marking import UNMARKED_NOTE, perth
 from vallecli.text.base import AUTO
 from vallecli.text.lexicon import Lexicon, read_lexicon
+from vallecli.voices import codes
+from vallecli.voices.library import StoredVoice
 
 PAUSE_SECONDS = 0.25  # of silence between the sentences of a text
 
@@ -103,9 +106,12 @@ class Synthesizer:
     `backend` is the loaded checkpoint; its family may offer more, such as computations on token ids.
     """
 
-    def __init__(self, backend: Backend, *, watermark: bool = True) -> None:
-        """`watermark` marks each sentence, see marking.perth. Raises WatermarkMissing if its package is missing."""
-        self.backend = backend
+    def __init__(self, backend: Backend, *, watermark: bool = True, key: str | None = None) -> None:
+        """`watermark` marks each sentence, see marking.perth. Raises WatermarkMissing if its package is missing.
+
+        `key` identifies the checkpoint, for the codes of the library's voices; None: they are not cached.
+        """
+        self.backend, self._key = backend, key
         self.marker = perth.marker(backend.device) if watermark else None
 
     @classmethod
@@ -141,7 +147,8 @@ class Synthesizer:
         backend = detect.load(path, options or {}, device=where, dtype=dtype, codecs=codecs)
         if lexicon is not None:
             backend.use_lexicon(lexicon)
-        return cls(backend, watermark=watermark)
+        key = codes.checkpoint_key(path, options=options or {}, device=where.type)
+        return cls(backend, watermark=watermark, key=key)
 
     @property
     def name(self) -> str:
@@ -175,13 +182,15 @@ class Synthesizer:
 
     def voice(
         self,
-        source: Source | PreparedPrompt | Preset | Voice,
+        source: Source | PreparedPrompt | Preset | StoredVoice | Voice,
         transcript: str | None = None,
         *,
         name: str = "",
         transcribe: bool = False,
     ) -> Voice:
         """Return the voice of a recording, as much of it as this checkpoint can use; a Voice is returned unchanged.
+
+        A voice of the library, from `vallecli.voices.library.get(name)`, has its own transcript.
 
         If the checkpoint needs a transcript and none is given, the recording is transcribed with `transcribe`, or
         else ref.txt next to ref.wav is read. Raises TranscriptMissing without any of these, PromptTooLong for a
@@ -190,6 +199,8 @@ class Synthesizer:
         """
         if isinstance(source, Voice):
             return source
+        if isinstance(source, StoredVoice):
+            return self._stored_voice(source, transcript, transcribe=transcribe)
         if isinstance(source, str | os.PathLike):
             name = name or os.fspath(source)
             source = read_preset(source) if is_preset(source) else prompt.load(source, sample_rate=self.sample_rate)
@@ -197,8 +208,26 @@ class Synthesizer:
             return self.backend.preset_voice(source, name or "a preset")
         recording, name = self._resampled(source), name or "a recording"
         if self.backend.needs_transcript:
-            transcript = self._transcript(recording, name, transcript, transcribe=transcribe)
+            transcript = self._transcript(
+                recording, name, transcript, transcribe=transcribe, beside=prompt.transcript_file(name)
+            )
         return self.backend.make_voice(recording, transcript, name)
+
+    def _stored_voice(self, stored: StoredVoice, transcript: str | None, *, transcribe: bool) -> Voice:
+        """Return a voice of the library: from its cached codes, or else made and cached."""
+        name, recording = f"the voice {stored.name}", None
+        transcript = stored.transcript if transcript is None else transcript
+        if self.backend.needs_transcript:
+            recording = stored.prompt(self.sample_rate)
+            transcript = self._transcript(recording, name, transcript, transcribe=transcribe, beside=None)
+        else:
+            transcript = None
+        if self._key is not None and (cached := codes.load(stored, self._key, self.backend.grid, transcript)):
+            return cached
+        made = self.backend.make_voice(recording or stored.prompt(self.sample_rate), transcript, stored.name)
+        if self._key is not None:
+            codes.save(stored, self._key, made)
+        return made
 
     def _resampled(self, recording: PreparedPrompt) -> PreparedPrompt:
         """Return a recording at the rate of this checkpoint."""
@@ -207,14 +236,19 @@ class Synthesizer:
         wav_N = effects.resample(recording.wav, recording.sample_rate, self.sample_rate)
         return PreparedPrompt(wav_N, self.sample_rate, recording.seconds, recording.notes, cut=recording.cut)
 
-    def _transcript(self, recording: PreparedPrompt, name: str, given: str | None, *, transcribe: bool) -> str:
-        """Return the words of the part of a recording that the models will use."""
+    def _transcript(
+        self, recording: PreparedPrompt, name: str, given: str | None, *, transcribe: bool, beside: Path | None
+    ) -> str:
+        """Return the words of the part of a recording that the models will use.
+
+        `beside` is a file that may have them.
+        """
         used = prompt.shorten(recording, name, self.backend.max_prompt_seconds)
         if given is None and transcribe:
             return asr.transcribe(used.wav, used.sample_rate)
-        transcript = prompt.read_transcript(name) if given is None else given
+        transcript = prompt.read_transcript(name) if given is None and beside is not None else given
         if transcript is None:
-            raise TranscriptMissing(name, prompt.transcript_file(name))
+            raise TranscriptMissing(name, beside)
         if used.cut:
             raise PromptTooLong(name, used.seconds)
         return transcript

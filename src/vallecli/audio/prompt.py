@@ -1,4 +1,4 @@
-"""Voice prompts from recordings: trims silence, normalizes the level, keeps at most 10 seconds.
+"""Voice prompts from recordings: trims silence, normalizes the level, keeps the first or the best 10 seconds.
 
 Speech is detected by its energy, relative to the loudness and the noise of the recording. That suffices for recordings
 made as a prompt, but steady noise and music pass as speech.
@@ -21,6 +21,7 @@ from vallecli.errors import InputError, PromptTooShort, SilentPrompt
 
 DEFAULT_RATE = 24_000  # Hz, the rate of most codecs
 MAX_READ_SECONDS = 60.0  # of a recording; the rest is not read
+MAX_SEARCHED_SECONDS = 600.0  # of a recording whose best part is searched
 MIN_SECONDS = 1.0  # of speech; less is refused
 GOOD_SECONDS = 3.0  # of speech; less gives a note
 MAX_SECONDS = 10.0  # of speech; more is cut at a pause
@@ -48,6 +49,13 @@ MAX_TRANSCRIPT_BYTES = 2**20  # of the words of a minute
 PEAK = 0.95  # maximum of the absolute value; takes precedence over TARGET_RMS
 FADE_SECONDS = 0.005  # at each cut
 
+# The best part of a long recording has the largest distance between speech and noise, in dB, less these penalties.
+MAX_SNR_DB = 40.0  # more is no better
+LEVEL_PENALTY = 0.5  # for each dB between the level of the part and that of the recording
+PAUSE_PENALTY = 10.0  # dB for a part that consists of pauses
+CLIPPED = 0.985  # of the maximum of the recording: samples above may be clipped
+CLIPPED_PENALTY = 2000.0  # dB for a part whose samples are all above: 2 dB for 0.1%
+
 
 @dataclass(frozen=True)
 class PreparedPrompt:
@@ -66,15 +74,25 @@ class PreparedPrompt:
     """Duration of all speech that was found, if some of it was cut off."""
     more: bool = False
     """Whether the recording goes on after the part that was read."""
+    snr: float | None = None
+    """Estimated distance of speech and noise in dB, at most MAX_SNR_DB."""
 
 
 def load(
-    path: str | PathLike[str], *, sample_rate: int = DEFAULT_RATE, max_seconds: float = MAX_SECONDS
+    path: str | PathLike[str],
+    *,
+    sample_rate: int = DEFAULT_RATE,
+    max_seconds: float = MAX_SECONDS,
+    best: bool = False,
 ) -> PreparedPrompt:
-    """Read and prepare a recording, at `sample_rate` in Hz. Raises the errors of `read_audio` and `prepare`."""
-    recording = read_recording(path, sample_rate=sample_rate, max_seconds=MAX_READ_SECONDS)
-    prepared = prepare(recording.wav, path, sample_rate=sample_rate, max_seconds=max_seconds)
-    more = len(recording.wav) >= int(MAX_READ_SECONDS * sample_rate)
+    """Read and prepare a recording, at `sample_rate` in Hz. Raises the errors of `read_audio` and `prepare`.
+
+    With `best`, ten minutes of it are read and searched, else one minute.
+    """
+    read = MAX_SEARCHED_SECONDS if best else MAX_READ_SECONDS
+    recording = read_recording(path, sample_rate=sample_rate, max_seconds=read)
+    prepared = prepare(recording.wav, path, sample_rate=sample_rate, max_seconds=max_seconds, best=best)
+    more = len(recording.wav) >= int(read * sample_rate)
     return replace(prepared, notes=[*recording.notes, *prepared.notes], cut=prepared.cut or more, more=more)
 
 
@@ -92,9 +110,14 @@ def used_part(recording: PreparedPrompt, source: str | PathLike[str], seconds: f
 
 
 def prepare(
-    wav_N: Wav, source: str | PathLike[str], *, sample_rate: int = DEFAULT_RATE, max_seconds: float = MAX_SECONDS
+    wav_N: Wav,
+    source: str | PathLike[str],
+    *,
+    sample_rate: int = DEFAULT_RATE,
+    max_seconds: float = MAX_SECONDS,
+    best: bool = False,
 ) -> PreparedPrompt:
-    """Given a recording (N,), return at most `max_seconds` of its speech, at a fixed level.
+    """Given a recording (N,), return at most `max_seconds` of its speech, at a fixed level: the first, or the best.
 
     `sample_rate` is in Hz; `source` is the name of the recording in messages. Raises SilentPrompt, and PromptTooShort
     for less than a second of speech.
@@ -106,13 +129,14 @@ def prepare(
     spans, loud = _speech_spans(wav_N, step)
     if not spans:
         raise SilentPrompt(source)
+    snr = _signal_to_noise(_levels(wav_N, step))
     wav_N = _join_spans(wav_N, spans, step)
     seconds = len(wav_N) / sample_rate
     if seconds < MIN_SECONDS:
         raise PromptTooShort(source, int(10 * seconds) / 10, MIN_SECONDS)  # rounded down, never "1.0 s"
     cut = seconds > max_seconds
     if cut:
-        wav_N = _cut_at_pause(wav_N, max_seconds, step)
+        wav_N = (_best_part if best else _cut_at_pause)(wav_N, max_seconds, step)
     notes = []
     if seconds < GOOD_SECONDS:
         notes.append(f"{source} has only {seconds:.1f} s of speech; 3 to 10 s give a more similar voice")
@@ -125,6 +149,7 @@ def prepare(
         notes,
         cut=cut,
         found_seconds=seconds if cut else None,
+        snr=snr,
     )
 
 
@@ -202,6 +227,51 @@ def _cut_at_pause(wav_N: Wav, max_seconds: float, step: int) -> Wav:
     return _fade(wav_N[: (begin + quietest + PAUSE_STEPS // 2) * step], step)
 
 
+def _best_part(wav_N: Wav, max_seconds: float, step: int) -> Wav:
+    """Return the part with the best score between two pauses, or between any two steps if no pauses fit.
+
+    It has at least CUT_FROM of `max_seconds`; of equal parts, the first.
+    """
+    levels = _levels(wav_N, step)
+    longest, shortest = int(max_seconds * STEPS_PER_SECOND), int(CUT_FROM * max_seconds * STEPS_PER_SECOND)
+    quiet = levels < _speech_level(levels) - RANGE_DB / 2
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], quiet, [0]]))).reshape(-1, 2)
+    middles = [int(start + end) // 2 for start, end in edges if end - start >= PAUSE_STEPS]
+    every = [0, *middles, len(wav_N) // step]
+    parts = _parts(every, shortest, longest) or _parts(
+        list(range(0, len(levels), STEPS_PER_SECOND // 2)), shortest, longest
+    )
+    peaks_N = np.abs(wav_N) >= CLIPPED * np.abs(wav_N).max()
+    whole = _speech_level(levels)
+
+    def score(part: tuple[int, int]) -> float:
+        inside = levels[slice(*part)]
+        level = _speech_level(inside)
+        pauses = float(np.mean(inside < level - RANGE_DB / 2))
+        clipped = float(np.mean(peaks_N[part[0] * step : part[1] * step]))
+        distance = LEVEL_PENALTY * abs(level - whole)
+        return _signal_to_noise(inside) - distance - PAUSE_PENALTY * pauses - CLIPPED_PENALTY * clipped
+
+    start, end = max(parts, key=score)
+    return _fade(wav_N[start * step : end * step], step)
+
+
+def _parts(cuts: list[int], shortest: int, longest: int) -> list[tuple[int, int]]:
+    """Return the pairs of cuts, in steps, whose distance is from `shortest` to `longest`."""
+    return [(a, b) for i, a in enumerate(cuts) for b in cuts[i + 1 :] if shortest <= b - a <= longest]
+
+
+def _speech_level(levels: npt.NDArray[np.float64]) -> float:
+    """Return the mean level of the loud steps in dB: those less than 20 dB below the maximum."""
+    loud = levels[levels > levels.max() - RANGE_DB / 2]
+    return float(10 * np.log10(np.mean(10 ** (loud / 10))))
+
+
+def _signal_to_noise(levels: npt.NDArray[np.float64]) -> float:
+    """Return the distance of speech and noise in dB, at most MAX_SNR_DB; the quietest tenth counts as noise."""
+    return min(_speech_level(levels) - float(np.percentile(levels, 10)), MAX_SNR_DB)
+
+
 def _fade(wav_N: Wav, step: int) -> Wav:
     """Return the audio with 5 ms of fade at both ends, against clicks."""
     out = wav_N.copy()
@@ -214,7 +284,5 @@ def _fade(wav_N: Wav, step: int) -> Wav:
 
 def _normalize_level(wav_N: Wav, step: int) -> Wav:
     """Return the audio with its speech at -20 dB relative to full scale, or lower if peaks would exceed PEAK."""
-    levels = _levels(wav_N, step)
-    speech = levels[levels > levels.max() - RANGE_DB / 2]
-    rms = float(np.sqrt(np.mean(10 ** (speech / 10))))
+    rms = 10 ** (_speech_level(_levels(wav_N, step)) / 20)
     return wav_N * np.float32(min(TARGET_RMS / rms, PEAK / float(np.abs(wav_N).max())))

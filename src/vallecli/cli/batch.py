@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shlex
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,12 +21,12 @@ Examples:
   sqlite3 -header -csv book.db "SELECT text, 'ref.wav' AS prompt FROM lines" | valle batch - --out-dir out
 
 JOBS is CSV under a header, in any dialect, JSONL or a JSON array, in UTF-8 or (with a byte order mark) UTF-16. The
-columns text and prompt (a recording, relative to JOBS) are required; id, prompt_text, output, language, accent,
-checkpoint, seed, greedy, temperature, top_k, top_p, top_n_sigma, max_seconds and sample_rate are optional, and override
-the options below. With --prompt, prompt is optional, too, and JOBS can be a list without a header: each line is a text,
-or id|text|normalized text as in LJSpeech. A row without an id gets its number (00001); one without an output is written
-to ID.wav. A row without a seed gets one derived from its content: the same row gives the same audio in any order, run
-or shard, and valle speak --seed gives it, too, except for rounding.
+columns text and prompt (a recording, relative to JOBS) or voice (a name of the library) are required; id, prompt_text,
+output, language, accent, checkpoint, seed, greedy, temperature, top_k, top_p, top_n_sigma, max_seconds and sample_rate
+are optional, and override the options below. With --prompt or --voice, prompt is optional, too, and JOBS can be a list
+without a header: each line is a text, or id|text|normalized text as in LJSpeech. A row without an id gets its number
+(00001); one without an output is written to ID.wav. A row without a seed gets one derived from its content: the same
+row gives the same audio in any order, run or shard, and valle speak --seed gives it, too, except for rounding.
 
 The result of each row is appended to results.jsonl in the folder. The same command again makes only what is missing
 or has changed. Ctrl-C finishes the rows in progress; a second one stops at once. Neither a crash nor a full disk loses
@@ -48,6 +47,7 @@ def batch(
     prompt: Annotated[
         str | None, typer.Option(metavar="FILE", help="Recording of the voice of rows without a prompt.")
     ] = None,
+    voice: options.Voice = None,
     prompt_text: Annotated[
         str | None,
         typer.Option(metavar="TEXT", help="Transcript of --prompt; by default REF.txt next to REF.wav."),
@@ -132,21 +132,24 @@ def batch(
         return batch_run.merge(out_dir, reporter, as_json=as_json)
     if jobs is None:
         raise UsageError("there are no jobs", "Give a CSV or JSONL file, or - for stdin.")
-    if prompt_text is not None and prompt is None:
-        raise UsageError("--prompt-text is without --prompt", "Give the recording, too, or use the column prompt_text.")
     if not 0 <= gpus_per_worker < math.inf:  # NaN is in any range
         raise UsageError(f"--gpus-per-worker is {gpus_per_worker}", "It should be a number from 0.")
     from vallecli.cli.engines import Cluster
+    from vallecli.cli.inputs import given_voice
     from vallecli.jobs.plan import Defaults
 
+    settings = options.settings(context)
+    default = given_voice(prompt, settings)
+    if prompt_text is not None and default is None:
+        raise UsageError("--prompt-text is without --prompt", "Give the recording, too, or use the column prompt_text.")
     request = batch_run.BatchRequest(
         jobs=jobs,
         out_dir=out_dir,
         defaults=Defaults(
-            settings=options.settings(context),
+            settings=settings,
             options=options.loader_options(context, reporter),
             decoder=decoder,
-            prompt=None if prompt is None else Path(prompt),
+            prompt=default,
             prompt_text=prompt_text,
             language=language,
             accent=accent,

@@ -32,6 +32,7 @@ from vallecli.jobs.resume import PlanStatus
 from vallecli.jobs.run import Run
 from vallecli.jobs.table import Columns, read_table
 from vallecli.settings import suggest
+from vallecli.voices import policy
 
 MAX_TABLE_BYTES = 2**28  # a million rows of 256 bytes
 
@@ -63,6 +64,8 @@ def run(request: BatchRequest, reporter: Reporter) -> None:
     fresh = not ownership.results_files(out)
     planned = read_plan(request, out, reporter)
     signals.check()  # before errors that are due to a signal are recorded
+    if planned.without_consent:
+        reporter.info(policy.warning(planned.without_consent))
     if fresh:
         if not request.force:
             ownership.check_absent(planned, out)

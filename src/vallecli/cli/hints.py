@@ -11,11 +11,12 @@ from vallecli.errors import VallecliError
 # Class of an error -> sentences. A command shows those whose options it has.
 HINTS: dict[type[VallecliError], tuple[str, ...]] = {
     errors.OutputExists: ("Add --force to overwrite it.",),
+    errors.VoiceExists: ("Add --force to replace it.",),
     errors.TranscriptMissing: ("Use --prompt-text TEXT, or --transcribe.",),
     errors.PromptTooLong: ("Use --transcribe.",),
     errors.EmptyTranscript: ("Use --prompt-text TEXT.",),
     errors.PromptColumnMissing: (
-        "Use --prompt FILE for all rows without one, or --map prompt=NAME for another column.",
+        "Use --prompt FILE or --voice NAME for all rows without one, or --map prompt=NAME for another column.",
     ),
     errors.UnknownColumn: ("Use --map COLUMN=NAME for columns of other names, for example --map text=sentence.",),
     errors.PlayerMissing: ("Or leave out --play.",),

@@ -1,15 +1,22 @@
-"""The text of a command: an option, a file or stdin."""
+"""The text of a command: an option, a file or stdin; and its voice: a recording, a preset or one of the library."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vallecli import inputs
 from vallecli.cli.output import STDOUT
 from vallecli.encoding import decode
 from vallecli.errors import InputError, TextEncodingError, UsageError
+from vallecli.settings import Settings
+
+if TYPE_CHECKING:
+    from vallecli.voices.library import StoredVoice
+
+VOICE_FLAG = "--voice"
 
 MAX_TEXT_BYTES = 2**26  # twenty times a long novel
 
@@ -39,3 +46,19 @@ def read_text(text: str | None, text_file: str | None) -> str:
         source = "stdin" if text_file in (None, STDOUT) else text_file
         reason = (error.strerror or str(error)).lower()
         raise InputError(f"cannot read {source}: {reason}", "Give the text by --text or --text-file.") from error
+
+
+def given_voice(prompt: str | None, settings: Settings) -> StoredVoice | Path | None:
+    """Return the voice of a command: that of --prompt or of the setting `voice`, which a flag, too, can give.
+
+    Raises UsageError for two flags, and VoiceError.
+    """
+    if prompt is not None:
+        if settings.source("voice") == VOICE_FLAG:
+            raise UsageError("--prompt and --voice both give a voice", "Leave one of them out.")
+        return Path(prompt)
+    if settings.voice is None:
+        return None
+    from vallecli.voices import policy
+
+    return policy.resolve(settings.voice)

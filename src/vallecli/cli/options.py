@@ -12,10 +12,17 @@ from vallecli.audio.formats import DISCLOSURES, SPOKEN_NOTICE
 from vallecli.cli.reporter import Reporter
 from vallecli.errors import UsageError
 from vallecli.settings import NAMES, Settings, resolve, suggest
+from vallecli.voices.names import complete
 
 DISCLOSE = "--disclose"
 DEPRECATED = ("symbols", "heads", "prefix_mode")  # flags that became --option in 0.13; removed in 0.14
 
+Voice = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="A voice of the library, see `valle voices list`, or a preset.", autocompletion=complete
+    ),
+]
 Transcribe = Annotated[
     bool, typer.Option("--transcribe", help="Transcribe the recording with Whisper (vallecli[asr]).")
 ]

@@ -15,11 +15,12 @@ Examples:
   valle speak --prompt reference.wav --text-file story.txt --seed 7 -o story.flac
   echo "Good morning." | valle speak --prompt reference.wav -o - | ffplay -nodisp -autoexit -
   valle speak --prompt reference.wav --text "Once more." --json | jq .real_time_factor
+  valle voices add anna reference.wav && valle speak --voice anna --text "Hello."
 
 Record 3 to 10 seconds of one speaker who has consented. The same seed gives the same audio; without --seed, each run
 is different.
 
-Each of --checkpoint, --device, --dtype, --seed, --greedy, --temperature, --top-k, --top-p, --top-n-sigma,
+Each of --voice, --checkpoint, --device, --dtype, --seed, --greedy, --temperature, --top-k, --top-p, --top-n-sigma,
 --max-seconds, --sample-rate, --lexicon, --watermark and --offline can also be set in the environment (VALLE_DEVICE=cpu)
 or in valle.toml (device = "cpu"), in the current folder or in your configuration folder. A flag overrides the
 environment, which overrides a file.
@@ -33,11 +34,12 @@ Exit codes: 0 success, 1 bug, 2 usage, 3 bad input, 4 checkpoint, 5 device or me
 def speak(
     context: typer.Context,
     prompt: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="FILE", help="Recording of the voice (WAV, MP3, M4A, Opus, video, ...), or a VALL-E X preset."
         ),
-    ],
+    ] = None,
+    voice: options.Voice = None,
     text: Annotated[str | None, typer.Option(metavar="TEXT", help="Text to speak.")] = None,
     text_file: Annotated[
         str | None, typer.Option(metavar="FILE", help="UTF-8 file with the text; - or neither option: stdin.")

@@ -19,7 +19,7 @@ from vallecli.audio.provenance import Provenance
 from vallecli.audio.signing import Signer
 from vallecli.checkpoints import lookup
 from vallecli.cli import signals
-from vallecli.cli.inputs import read_text
+from vallecli.cli.inputs import given_voice, read_text
 from vallecli.cli.output import STDOUT, Target, check_distinct, target
 from vallecli.cli.reporter import Reporter, write_json, write_line
 from vallecli.cli.streams import stdout_is_closed
@@ -29,6 +29,8 @@ from vallecli.settings import NAMES, Settings
 from vallecli.text.lexicon import read_lexicon
 from vallecli.text.normalize import check_words
 from vallecli.text.notice import notice_for
+from vallecli.voices import policy
+from vallecli.voices.library import StoredVoice
 
 if TYPE_CHECKING:
     from vallecli.synthesizer import Piece, Synthesizer
@@ -44,7 +46,7 @@ class SpeakRequest:
     options: Mapping[str, Any]
     """Loader options, as written."""
     decoder: str | None
-    prompt: str
+    prompt: str | None
     prompt_text: str | None
     transcribe: bool
     language: str
@@ -72,13 +74,19 @@ def run(request: SpeakRequest, reporter: Reporter) -> None:
         raise UsageError("stdout is closed", "Name an output file.")
     if request.json and request.output == STDOUT:
         raise UsageError("--json and -o - both need stdout", "Leave one of them out.")
+    source = given_voice(request.prompt, settings)
+    if source is None:
+        raise UsageError("there is no voice", "Give a recording by --prompt, or the name of a voice by --voice.")
+    name = source.name if isinstance(source, StoredVoice) else str(source)
+    if policy.check(settings.consent, source):
+        reporter.info(policy.warning([name]))
     path = lookup.find(settings.checkpoint, offline=settings.offline)
     text = read_text(request.text, request.text_file)
     check_words(text)
     where = target(
         request.output,
         request.format,
-        prompt=request.prompt,
+        prompt=name,
         text=text,
         force=request.force,
         sample_rate=settings.sample_rate,
@@ -100,7 +108,7 @@ def run(request: SpeakRequest, reporter: Reporter) -> None:
     lexicon = None if settings.lexicon is None else read_lexicon(settings.lexicon)
     if lexicon is not None:
         family.text_reader(contents, loader_options).with_lexicon(lexicon)  # refuses sounds that it does not have
-    recording = read_prompt(request.prompt, family.describe(contents).grid.sample_rate)
+    recording = read_prompt(source, family.describe(contents).grid.sample_rate)
     for note in recording.notes if isinstance(recording, PreparedPrompt) else ():
         reporter.info(note)
 
@@ -118,17 +126,18 @@ def run(request: SpeakRequest, reporter: Reporter) -> None:
         watermark=settings.watermark,
     )
     spoken = SpokenText(synthesizer, settings, where.rate(synthesizer.sample_rate), started)
-    voice = synthesizer.voice(recording, request.prompt_text, name=request.prompt, transcribe=request.transcribe)
+    voice = synthesizer.voice(recording, request.prompt_text, name=name, transcribe=request.transcribe)
     reporter.info(f"{synthesizer.name} on {synthesizer.device} in {spoken.dtype}, seed {spoken.seed}")
     for name in NAMES:
         value = getattr(settings, name)
         reporter.detail(f"  {name} {'not set' if value is None else value} ({settings.source(name)})")
     seconds = len(voice.codes_PQ) / synthesizer.frame_rate
-    part = prompt.used_part(recording, request.prompt, seconds) if isinstance(recording, PreparedPrompt) else None
-    reporter.detail(f"  prompt: {seconds:.1f} s of {request.prompt}") if part is None else reporter.info(part)
+    heard = recording.prompt() if isinstance(recording, StoredVoice) else recording
+    part = prompt.used_part(heard, str(source), seconds) if isinstance(heard, PreparedPrompt) else None
+    reporter.detail(f"  prompt: {seconds:.1f} s of {source}") if part is None else reporter.info(part)
     if request.transcribe and voice.transcript is not None:
         reporter.info(f"transcript of the prompt: {voice.transcript}")
-    heard = []  # for a player only: a long text makes hours of audio
+    played = []  # for a player only: a long text makes hours of audio
     with reporter.progress() as show, where.open(spoken.sample_rate, provenance, signer) as out:
 
         def report_progress(sentence: int, sentences: int, seconds: float) -> None:
@@ -136,7 +145,7 @@ def run(request: SpeakRequest, reporter: Reporter) -> None:
             show(sentence, sentences, seconds)
 
         if request.disclose == SIGNAL:
-            heard.append(signal_N := signal(spoken.sample_rate))
+            played.append(signal_N := signal(spoken.sample_rate))
             out.write(signal_N)
             spoken.samples += len(signal_N)
         for piece in synthesizer.speak(
@@ -153,11 +162,11 @@ def run(request: SpeakRequest, reporter: Reporter) -> None:
             spoken.add(piece, len(wav_N))
             report_piece(reporter, piece, spoken)
             if player is not None:
-                heard.append(wav_N)
+                played.append(wav_N)
     save_codes(request, spoken)
     report(request, where, spoken)
     if player is not None:
-        play.play(np.concatenate(heard), spoken.sample_rate, player=player)
+        play.play(np.concatenate(played), spoken.sample_rate, player=player)
 
 
 class SpokenText:

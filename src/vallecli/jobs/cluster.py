@@ -25,6 +25,7 @@ from vallecli.extras import extra
 from vallecli.families.base import Preset
 from vallecli.jobs.engine import Engine, Job, JobResult
 from vallecli.jobs.records import Failure
+from vallecli.voices.library import StoredVoice
 
 RETRIES = 3  # of jobs whose worker died; a job that ends every worker is then recorded as failed
 
@@ -33,7 +34,7 @@ RETRIES = 3  # of jobs whose worker died; a job that ends every worker is then r
 class _Prompt:
     """The arguments of Synthesizer.voice."""
 
-    source: PreparedPrompt | Preset
+    source: PreparedPrompt | Preset | StoredVoice
     transcript: str | None
     name: str
     transcribe: bool
@@ -105,7 +106,9 @@ class RayEngine:
             self.sample_rate, self.frame_rate = info.sample_rate, info.frame_rate
             report(info.description)
 
-    def voice(self, source: PreparedPrompt | Preset, transcript: str | None, *, name: str, transcribe: bool) -> Any:
+    def voice(
+        self, source: PreparedPrompt | Preset | StoredVoice, transcript: str | None, *, name: str, transcribe: bool
+    ) -> Any:
         """Store a prompt in the cluster and return its reference; each worker makes the voice when it needs it."""
         import ray
 

@@ -10,6 +10,7 @@ from vallecli.audio.prompt import PreparedPrompt
 from vallecli.audio.stream import Wav
 from vallecli.families.base import Preset
 from vallecli.jobs.records import Failure
+from vallecli.voices.library import StoredVoice
 
 
 class Piece(Protocol):
@@ -82,7 +83,9 @@ class VoiceMaker(Protocol):
     def frame_rate(self) -> float:
         """Return the number of frames per second."""
 
-    def voice(self, source: PreparedPrompt | Preset, transcript: str | None, *, name: str, transcribe: bool) -> Any:
+    def voice(
+        self, source: PreparedPrompt | Preset | StoredVoice, transcript: str | None, *, name: str, transcribe: bool
+    ) -> Any:
         """Return the voice of a prompt; see Synthesizer.voice."""
 
 

@@ -16,18 +16,20 @@ from vallecli.families.catalog import known_accents, known_languages, known_opti
 from vallecli.jobs.cells import setting_of
 from vallecli.jobs.fingerprint import derive_seed, digest, in_shard, revision
 from vallecli.jobs.names import UsedNames
-from vallecli.jobs.prompts import PromptChecker
+from vallecli.jobs.prompts import Prompt, PromptChecker
 from vallecli.jobs.table import Line
 from vallecli.settings import Settings, suggest
 from vallecli.text.base import AUTO
 from vallecli.text.lexicon import Lexicon, read_lexicon
 from vallecli.text.normalize import check_words
+from vallecli.voices import policy
+from vallecli.voices.library import StoredVoice
 
 REQUIRED = ("text", "prompt")
 SPOKEN = ("text", "prompt_text")
 KNOBS = ("seed", "greedy", "temperature", "top_k", "top_p", "max_seconds")
 LATER_KNOBS = ("top_n_sigma", "sample_rate")  # in fingerprints only if they are set: older results stay valid
-COLUMNS = ("id", *REQUIRED, "prompt_text", "output", "language", "accent", "checkpoint", *KNOBS, *LATER_KNOBS)
+COLUMNS = ("id", *REQUIRED, "voice", "prompt_text", "output", "language", "accent", "checkpoint", *KNOBS, *LATER_KNOBS)
 ACCENTS = known_accents()
 LANGUAGES = (AUTO, *known_languages())
 ID_DIGITS = 5  # of a row's number as its id, so that names sort like rows
@@ -41,7 +43,7 @@ class Row:
     number: int
     id: str
     text: str
-    prompt: Path
+    prompt: Prompt
     prompt_text: str | None
     output: str  # relative to the output folder
     language: str
@@ -102,6 +104,8 @@ class Plan:
 
     rows: list[Row] = field(default_factory=list)
     refused: list[RefusedRow] = field(default_factory=list)
+    without_consent: tuple[str, ...] = ()
+    """Names of voices that the user is warned of."""
     uses_default: bool = False
     """Whether a row, possibly a refused one, has the default checkpoint."""
 
@@ -119,7 +123,7 @@ class Defaults:
     """Loader options as written; see Synthesizer.load."""
     decoder: str | None = None
     """Decoder of EnCodec's codes; see Synthesizer.load."""
-    prompt: Path | None = None
+    prompt: Prompt | None = None
     """Prompt of rows without one; prompt_text is its transcript."""
     prompt_text: str | None = None
     language: str = AUTO
@@ -162,15 +166,22 @@ def make_plan(lines: Sequence[Line], defaults: Defaults, *, base: Path, out: Pat
     uses_default = any("checkpoint" not in line.values for line, _, _ in claimed)
     if uses_default:
         planner.revision(defaults.settings.checkpoint)  # its error is not one of a row
-    if defaults.prompt is not None and any("prompt" not in line.values for line, _, _ in claimed):
-        planner.prompts.check(defaults.prompt)
+    if defaults.prompt is not None and any(_has_default_prompt(line) for line, _, _ in claimed):
+        planner.check_prompt(defaults.prompt)
     plan = Plan(refused=refused, uses_default=uses_default)
     for line, name, output in claimed:
         try:
             plan.rows.append(planner.row(line, name, output))
         except Exception as error:
             plan.refused.append(RefusedRow(line.number, name, error))
-    return _refuse_overwriting(plan, out, input_files(lines, base, [table, defaults.prompt]))
+    plan = replace(plan, without_consent=tuple(planner.without_consent))
+    default = defaults.prompt if isinstance(defaults.prompt, Path) else None
+    return _refuse_overwriting(plan, out, input_files(lines, base, [table, default]))
+
+
+def _has_default_prompt(line: Line) -> bool:
+    """Return whether a line has no voice but that of all rows."""
+    return "prompt" not in line.values and "voice" not in line.values
 
 
 def default_id(number: int) -> str:
@@ -215,6 +226,8 @@ class _Planner:
         self.defaults, self.base = defaults, base
         self.names = UsedNames(out)
         self.prompts = PromptChecker()
+        self.voice = cache(policy.resolve)
+        self.without_consent: dict[str, None] = {}  # names of voices that the user is warned of, each once
         self.revision = cache(partial(revision, offline=defaults.settings.offline))
         self.loading = loading_content(defaults)
         self.lexicon = None if defaults.lexicon is None else defaults.lexicon.sha256
@@ -232,7 +245,8 @@ class _Planner:
         """Return the row of a line. Raises InputError, UsageError and CheckpointError."""
         text, prompt, prompt_text = _text(line, "text"), self._prompt(line), _text(line, "prompt_text")
         if text is None or prompt is None:
-            raise RowError(f"it has no {'prompt' if text else 'text'}", "Each row needs a text and a prompt.")
+            needed = "Each row needs a text, and a prompt or a voice."
+            raise RowError(f"it has no {'prompt' if text else 'text'}", needed)
         check_words(text)
         language = _text(line, "language") or self.defaults.language
         accent = _text(line, "accent") or self.defaults.accent
@@ -242,9 +256,9 @@ class _Planner:
         settings = self._settings(line)
         format = self._format(output)
         check_rate(format, settings.sample_rate)
-        prompt_sha256 = self.prompts.check(prompt)
+        prompt_sha256 = self.check_prompt(prompt)
         transcribe = self.defaults.transcribe
-        if not prompt_text and "prompt" not in line.values:
+        if not prompt_text and _has_default_prompt(line):
             prompt_text = self.defaults.prompt_text
         if not prompt_text and not transcribe:
             prompt_text = self.prompts.transcript(prompt)
@@ -286,8 +300,18 @@ class _Planner:
         path, default = PurePath(output), self.defaults.format
         return default if default in G711 and fits(default, path) else format_of(path)
 
-    def _prompt(self, line: Line) -> Path | None:
-        name = _text(line, "prompt")
+    def check_prompt(self, prompt: Prompt) -> str:
+        """Return the hash of a prompt. Raises InputError, also for one without the consent that the policy requires."""
+        if policy.check(self.defaults.settings.consent, prompt) and isinstance(prompt, StoredVoice):
+            self.without_consent[prompt.name] = None
+        return self.prompts.check(prompt)
+
+    def _prompt(self, line: Line) -> Prompt | None:
+        name, voice = _text(line, "prompt"), _text(line, "voice")
+        if name is not None and voice is not None:
+            raise RowError("it has a prompt and a voice", "Leave one of them empty.")
+        if voice is not None:
+            return self.voice(voice)
         return self.defaults.prompt if name is None else self.base / name
 
     def _settings(self, line: Line) -> Settings:

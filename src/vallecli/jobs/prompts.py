@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from os import PathLike
 from pathlib import Path
 
 from vallecli.audio import prompt
@@ -13,20 +12,33 @@ from vallecli.checkpoints.local import sha256
 from vallecli.errors import AudioError, AudioNotFound, VallecliError, shortage
 from vallecli.families.base import Preset
 from vallecli.families.catalog import is_preset, read_preset
+from vallecli.voices.library import StoredVoice
+
+Prompt = Path | StoredVoice
 
 TRIES = 5  # to read a file that is being written to
 
 
-def read_prompt(path: str | PathLike[str], sample_rate: int = prompt.DEFAULT_RATE) -> PreparedPrompt | Preset:
-    """Read the recording of a voice at `sample_rate` in Hz, or a published preset. Raises InputError."""
+def read_prompt(path: Prompt, sample_rate: int = prompt.DEFAULT_RATE) -> PreparedPrompt | Preset | StoredVoice:
+    """Read the recording of a voice at `sample_rate` in Hz, a published preset, or a voice of the library.
+
+    Raises InputError.
+    """
+    if isinstance(path, StoredVoice):
+        return path.with_recording()
     return read_preset(path) if is_preset(path) else prompt.load(path, sample_rate=sample_rate)
 
 
-def read_hashed_prompt(path: Path, sample_rate: int = prompt.DEFAULT_RATE) -> tuple[PreparedPrompt | Preset, str]:
+def read_hashed_prompt(
+    path: Prompt, sample_rate: int = prompt.DEFAULT_RATE
+) -> tuple[PreparedPrompt | Preset | StoredVoice, str]:
     """Return a prompt and the sha256 of the bytes that were decoded. Raises InputError, also for what is no file.
 
-    The file is hashed before and after it is decoded, and read again if it has changed in between.
+    The file is hashed before and after it is decoded, and read again if it has changed in between. The hash
+    of a voice of the library is that of its samples, wherever it is stored.
     """
+    if isinstance(path, StoredVoice):
+        return path.with_recording(), f"voice:{path.record.sha256}"
     if disk.exists(path) and not disk.is_file(path):  # reading a pipe would block, and a device is endless
         raise AudioNotFound(path, "it is not a file")
     try:
@@ -42,21 +54,26 @@ def read_hashed_prompt(path: Path, sample_rate: int = prompt.DEFAULT_RATE) -> tu
     raise AudioError(f"{path} changes while it is read", "Wait until it is complete.")
 
 
+def transcript_of(path: Prompt) -> str | None:
+    """Return the transcript of a voice of the library, or that next to a recording. Raises InputError."""
+    return path.transcript if isinstance(path, StoredVoice) else prompt.read_transcript(path)
+
+
 class PromptChecker:
     """Checks prompts; all results are cached, errors too."""
 
     def __init__(self) -> None:
-        self.transcript = cache(prompt.read_transcript)
+        self.transcript = cache(transcript_of)
         self._checked = cache(self._check)
 
-    def check(self, path: Path) -> str:
+    def check(self, path: Prompt) -> str:
         """Return the sha256 of a prompt. Raises InputError for a file that cannot be used."""
         checked = self._checked(path)
         if isinstance(checked, VallecliError):
             raise checked
         return checked
 
-    def _check(self, path: Path) -> str | VallecliError:
+    def _check(self, path: Prompt) -> str | VallecliError:
         try:
             return read_hashed_prompt(path)[1]
         except VallecliError as error:

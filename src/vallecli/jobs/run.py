@@ -19,13 +19,12 @@ from vallecli.audio import effects
 from vallecli.audio.files import open_output
 from vallecli.audio.formats import SIGNAL, SPOKEN_NOTICE, output_rate
 from vallecli.audio.notice import signal
-from vallecli.audio.prompt import read_transcript
 from vallecli.audio.provenance import Provenance
 from vallecli.checkpoints.local import sha256
 from vallecli.errors import DISK, FolderNotWritable, OutputError, OutputExists, UnsafeName, VallecliError
 from vallecli.jobs.engine import Engine, Job, JobResult, Piece
 from vallecli.jobs.plan import Row
-from vallecli.jobs.prompts import read_hashed_prompt
+from vallecli.jobs.prompts import read_hashed_prompt, transcript_of
 from vallecli.jobs.records import CUT_NOTE, CUT_OFF, FAILED, OK, Failure, Record, timestamp
 from vallecli.jobs.results import Results
 from vallecli.text.notice import notice_for
@@ -287,7 +286,7 @@ class _VoiceCache:
         prompt, sha256 = read_hashed_prompt(planned.prompt, self.engine.sample_rate)
         transcript = planned.prompt_text
         if transcript is None and not self.transcribe:
-            transcript = read_transcript(planned.prompt)
+            transcript = transcript_of(planned.prompt)
         row = planned.with_prompt(sha256, transcript)
         if (key := self._key(row)) not in self.made:
             self.made[key] = self.engine.voice(prompt, transcript, name=str(planned.prompt), transcribe=self.transcribe)

@@ -23,7 +23,7 @@ from vallecli.errors import (
 from vallecli.jobs.dialects import UNNAMED, ParsedRow, ParsedTable, clean, lines_of, parse_csv
 from vallecli.settings import suggest
 
-TEXT, PROMPT = "text", "prompt"
+TEXT, PROMPT, VOICE = "text", "prompt", "voice"
 # A column with the text as it is spoken, beside the column text: the third one of LJSpeech's metadata.csv.
 NORMALIZED = re.compile(r"(text[ _])?norm(ali[sz]ed)?([ _](text|transcript|transcription))?")
 RECORDINGS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a")  # endings that ids lose
@@ -222,7 +222,7 @@ def _read_lines(text: str, data: bytes, source: str, columns: Columns, report: R
         return [Line(number, {TEXT: line}) for number, line in enumerate(lines, start=1)]
     places = _place_columns(table, source, columns)
     for name in columns.required:
-        if name not in places.values():
+        if name not in places.values() and not (name == PROMPT and VOICE in places.values()):
             kind = PromptColumnMissing if name == PROMPT else TableError
             raise kind(f"{source} has no column {name!r}", hint)
     spoken = None
