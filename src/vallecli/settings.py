@@ -214,7 +214,7 @@ def _dtype(raw: Any) -> str:
     return str(raw)
 
 
-CONSENT = ["off", "warn", "require"]
+CONSENT = POLICIES["consent"]
 
 
 def _consent(raw: Any) -> str:

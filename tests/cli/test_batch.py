@@ -449,7 +449,7 @@ def test_a_table_without_prompts_names_the_options(batch) -> None:
     ran = batch("lj_head.csv")
     assert ran.code == 3
     assert "lj_head.csv has no column 'prompt'" in ran.err
-    assert "Use --prompt FILE for all rows without one" in ran.err
+    assert "Use --prompt FILE or --voice NAME for all rows without one" in ran.err
 
 
 def test_an_unknown_name_in_json_names_the_option(batch) -> None:

@@ -151,7 +151,7 @@ def test_rows_that_were_killed_three_times_are_those_of_an_uninterrupted_run(
     kills.write_table(table, 30, reference, 0.05)
     kills.start(table, Path("whole"), options).communicate()
     for rows in (0, 5, 9):
-        kills.kill_after_rows(kills.start(table, OUT, options), rows)
+        kills.kill_later(kills.start(table, OUT, options), rows, 0)
     kills.start(table, OUT, options).communicate()
     expected, found = kills.outcome(Path("whole")), kills.outcome(OUT)
     assert len(expected.hashes) == 30

@@ -42,7 +42,8 @@ def walk(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str,
 
 COMMANDS = dict(walk(typer.main.get_command(app.app)))
 OPTIONS = {" ".join(words): set(app.options_of(command, ())) | {"--help"} for words, command in COMMANDS.items()}
-ALL = set().union(*OPTIONS.values(), {"--version", "--install-completion", "--show-completion"})
+PIP = {"--no-deps", "--force-reinstall"}  # of `pip install`
+ALL = set().union(*OPTIONS.values(), PIP, {"--version", "--install-completion", "--show-completion"})
 
 
 @pytest.mark.parametrize("error", HINTS, ids=lambda error: error.__name__)
@@ -91,7 +92,7 @@ def test_all_texts_name_options_that_exist() -> None:
     for path, text in texts():
         owners = OWNERS.get(path.stem, OPTIONS) if path.parent.name == "cli" else OPTIONS
         example = re.search(r"\bvalle [a-z]", text)  # may be of another command; see the next test
-        known = ALL if example else {"--version"}.union(*(OPTIONS[owner] for owner in owners))
+        known = ALL if example else {"--version", *PIP}.union(*(OPTIONS[owner] for owner in owners))
         for option in OPTION.findall(text):
             assert option.rstrip("-") in known, f"{path}: {text}"
             checked += 1
@@ -101,7 +102,7 @@ def test_all_texts_name_options_that_exist() -> None:
 def test_examples_of_commands_have_options_that_exist() -> None:
     checked = 0
     for path, text in texts():
-        for command, rest in re.findall(r"\bvalle ((?:checkpoints )?[a-z]+) ([^`\n|;)]*)", text):
+        for command, rest in re.findall(r"\bvalle ((?:checkpoints |voices )?[a-z]+) ([^`\n|;)]*)", text):
             for option in OPTION.findall(rest):
                 assert option in OPTIONS[command], f"{path}: {text}"
                 checked += 1

@@ -155,7 +155,8 @@ class Marker:
         low_FT = level_FT[:BANDS]
         before_FT, after_FT = (_magnitudes(level) for level in (low_FT, low_FT + self.network(low_FT)))
         change_FT = torch.zeros_like(spectrum_FT)
-        change_FT[:BANDS] = torch.polar((after_FT - before_FT) * active_T, spectrum_FT[:BANDS].angle())
+        # The phase stays. torch's functions for angles round differently per number of threads.
+        change_FT[:BANDS] = spectrum_FT[:BANDS] * ((after_FT - before_FT) * active_T / before_FT)
         # The STFT is linear: only the change is transformed back, and the rest of the audio is not resampled.
         change_N = torch.istft(change_FT, WINDOW, HOP, window=_window(self.device), length=len(wide_N)).cpu().numpy()
         change_N = _fit(resample(change_N, SAMPLE_RATE, sample_rate), len(wav_N))
