@@ -93,7 +93,7 @@ def test_all_texts_name_options_that_exist() -> None:
         owners = OWNERS.get(path.stem, OPTIONS) if path.parent.name == "cli" else OPTIONS
         example = re.search(r"\bvalle [a-z]", text)  # may be of another command; see the next test
         known = ALL if example else {"--version", *PIP}.union(*(OPTIONS[owner] for owner in owners))
-        for option in OPTION.findall(text):
+        for option in OPTION.findall(text.removesuffix("--no-")):  # a prefix of flags
             assert option.rstrip("-") in known, f"{path}: {text}"
             checked += 1
     assert checked > 30
@@ -102,7 +102,7 @@ def test_all_texts_name_options_that_exist() -> None:
 def test_examples_of_commands_have_options_that_exist() -> None:
     checked = 0
     for path, text in texts():
-        for command, rest in re.findall(r"\bvalle ((?:checkpoints |voices )?[a-z]+) ([^`\n|;)]*)", text):
+        for command, rest in re.findall(r"\bvalle ((?:checkpoints |voices )?[a-z]+) ([^`\n|;&)]*)", text):
             for option in OPTION.findall(rest):
                 assert option in OPTIONS[command], f"{path}: {text}"
                 checked += 1
