@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from vallecli import atomic
 from vallecli.audio import effects, files, play, prompt, signing
 from vallecli.audio.formats import SIGNAL, SPOKEN_NOTICE
 from vallecli.audio.notice import signal
+from vallecli.audio.pcm import Wav
 from vallecli.audio.prompt import PreparedPrompt
 from vallecli.audio.provenance import Provenance
 from vallecli.audio.signing import Signer
@@ -26,14 +27,15 @@ from vallecli.cli.streams import stdout_is_closed
 from vallecli.errors import OutputNotWritable, UsageError
 from vallecli.jobs.prompts import read_prompt
 from vallecli.settings import NAMES, Settings
-from vallecli.text.lexicon import read_lexicon
+from vallecli.text.lexicon import Lexicon, read_lexicon
 from vallecli.text.normalize import check_words
 from vallecli.text.notice import notice_for
 from vallecli.voices import policy
 from vallecli.voices.library import StoredVoice
 
 if TYPE_CHECKING:
-    from vallecli.synthesizer import Piece, Synthesizer
+    from vallecli.families.base import Preset, Voice
+    from vallecli.synthesizer import Piece, Progress, Synthesizer
 
 SEEDS = 2**31  # seeds that are chosen from at random; short enough to type
 
@@ -70,49 +72,16 @@ def run(request: SpeakRequest, reporter: Reporter) -> None:
     """Check the arguments, load the checkpoint, speak and write the audio."""
     started = time.perf_counter()
     settings = request.settings
-    if request.output == STDOUT and stdout_is_closed():
-        raise UsageError("stdout is closed", "Name an output file.")
-    if request.json and request.output == STDOUT:
-        raise UsageError("--json and -o - both need stdout", "Leave one of them out.")
-    source = given_voice(request.prompt, settings)
-    if source is None:
-        raise UsageError("there is no voice", "Give a recording by --prompt, or the name of a voice by --voice.")
-    name = source.name if isinstance(source, StoredVoice) else str(source)
-    if policy.check(settings.consent, source):
-        reporter.info(policy.warning([name]))
+    check_stdout(request)
+    source = voice_source(request, reporter)
     path = lookup.find(settings.checkpoint, offline=settings.offline)
     text = read_text(request.text, request.text_file)
     check_words(text)
-    where = target(
-        request.output,
-        request.format,
-        prompt=name,
-        text=text,
-        force=request.force,
-        sample_rate=settings.sample_rate,
-    )
-    check_codes_path(request)
-    check_distinct(
-        {"the audio": where.path, "--save-codes": None if request.save_codes is None else Path(request.save_codes)},
-        {"--prompt": request.prompt, "--text-file": request.text_file, "the lexicon": settings.lexicon},
-    )
+    where = output_of(request, _name(source), text)
     provenance = Provenance.of(settings.checkpoint)
     signer = signer_of(request, where)
     player = play.find_player() if request.play else None
-
-    from vallecli.families.base import parse_options
-    from vallecli.families.detect import detect  # imports torch, which takes seconds
-
-    family, contents = detect(path, verify=False)
-    loader_options = parse_options(family, request.options)
-    lexicon = None if settings.lexicon is None else read_lexicon(settings.lexicon)
-    if lexicon is not None:
-        family.text_reader(contents, loader_options).with_lexicon(lexicon)  # refuses sounds that it does not have
-    recording = read_prompt(source, family.describe(contents).grid.sample_rate)
-    for note in recording.notes if isinstance(recording, PreparedPrompt) else ():
-        reporter.info(note)
-
-    import numpy as np
+    lexicon, recording = prepare(request, path, source, reporter)
 
     from vallecli.synthesizer import Synthesizer
 
@@ -126,47 +95,121 @@ def run(request: SpeakRequest, reporter: Reporter) -> None:
         watermark=settings.watermark,
     )
     spoken = SpokenText(synthesizer, settings, where.rate(synthesizer.sample_rate), started)
-    voice = synthesizer.voice(recording, request.prompt_text, name=name, transcribe=request.transcribe)
+    voice = synthesizer.voice(recording, request.prompt_text, name=_name(source), transcribe=request.transcribe)
     reporter.info(f"{synthesizer.name} on {synthesizer.device} in {spoken.dtype}, seed {spoken.seed}")
-    for name in NAMES:
-        value = getattr(settings, name)
-        reporter.detail(f"  {name} {'not set' if value is None else value} ({settings.source(name)})")
-    seconds = len(voice.codes_PQ) / synthesizer.frame_rate
-    heard = recording.prompt() if isinstance(recording, StoredVoice) else recording
-    part = prompt.used_part(heard, str(source), seconds) if isinstance(heard, PreparedPrompt) else None
-    reporter.detail(f"  prompt: {seconds:.1f} s of {source}") if part is None else reporter.info(part)
-    if request.transcribe and voice.transcript is not None:
-        reporter.info(f"transcript of the prompt: {voice.transcript}")
-    played = []  # for a player only: a long text makes hours of audio
+    report_voice(request, recording, str(source), voice, synthesizer.frame_rate, reporter)
+    played: list[Wav] = []  # for a player only: a long text makes hours of audio
     with reporter.progress() as show, where.open(spoken.sample_rate, provenance, signer) as out:
-
-        def report_progress(sentence: int, sentences: int, seconds: float) -> None:
-            signals.check()
-            show(sentence, sentences, seconds)
-
-        if request.disclose == SIGNAL:
-            played.append(signal_N := signal(spoken.sample_rate))
-            out.write(signal_N)
-            spoken.samples += len(signal_N)
-        for piece in synthesizer.speak(
-            text,
-            voice,
-            settings.sampling(synthesizer.sampling, seed=spoken.seed, frame_rate=synthesizer.frame_rate),
-            language=request.language,
-            accent=request.accent,
-            notice=notice_for(text, request.language) if request.disclose == SPOKEN_NOTICE else None,
-            on_progress=report_progress,
-        ):
-            wav_N = effects.resample(piece.audio, piece.sample_rate, spoken.sample_rate)
+        for wav_N in audio(request, text, voice, spoken, reporter, show):
             out.write(wav_N)
-            spoken.add(piece, len(wav_N))
-            report_piece(reporter, piece, spoken)
             if player is not None:
                 played.append(wav_N)
     save_codes(request, spoken)
     report(request, where, spoken)
     if player is not None:
+        import numpy as np
+
         play.play(np.concatenate(played), spoken.sample_rate, player=player)
+
+
+def voice_source(request: SpeakRequest, reporter: Reporter) -> StoredVoice | Path:
+    """Return the voice or the recording to speak with, if the policy of consent allows it. Raises UsageError."""
+    source = given_voice(request.prompt, request.settings)
+    if source is None:
+        raise UsageError("there is no voice", "Give a recording by --prompt, or the name of a voice by --voice.")
+    if policy.check(request.settings.consent, source):
+        reporter.info(policy.warning([_name(source)]))
+    return source
+
+
+def _name(source: StoredVoice | Path) -> str:
+    return source.name if isinstance(source, StoredVoice) else str(source)
+
+
+def check_stdout(request: SpeakRequest) -> None:
+    """Refuse stdout as the output if it is closed, or needed for JSON. Raises UsageError."""
+    if request.output == STDOUT and stdout_is_closed():
+        raise UsageError("stdout is closed", "Name an output file.")
+    if request.json and request.output == STDOUT:
+        raise UsageError("--json and -o - both need stdout", "Leave one of them out.")
+
+
+def output_of(request: SpeakRequest, voice: str, text: str) -> Target:
+    """Return where the audio goes, and refuse outputs that could not be written. Raises UsageError and OutputError."""
+    rate = request.settings.sample_rate
+    where = target(request.output, request.format, prompt=voice, text=text, force=request.force, sample_rate=rate)
+    check_codes_path(request)
+    check_distinct(
+        {"the audio": where.path, "--save-codes": None if request.save_codes is None else Path(request.save_codes)},
+        {"--prompt": request.prompt, "--text-file": request.text_file, "the lexicon": request.settings.lexicon},
+    )
+    return where
+
+
+def prepare(
+    request: SpeakRequest, path: Path, source: StoredVoice | Path, reporter: Reporter
+) -> tuple[Lexicon | None, PreparedPrompt | Preset | StoredVoice]:
+    """Return the lexicon and the recording for a checkpoint. Raises what the checkpoint and its options refuse."""
+    from vallecli.families.base import parse_options
+    from vallecli.families.detect import detect  # imports torch, which takes seconds
+
+    family, contents = detect(path, verify=False)
+    loader_options = parse_options(family, request.options)
+    lexicon = None if request.settings.lexicon is None else read_lexicon(request.settings.lexicon)
+    if lexicon is not None:
+        family.text_reader(contents, loader_options).with_lexicon(lexicon)  # refuses sounds that it does not have
+    recording = read_prompt(source, family.describe(contents).grid.sample_rate)
+    for note in recording.notes if isinstance(recording, PreparedPrompt) else ():
+        reporter.info(note)
+    return lexicon, recording
+
+
+def report_voice(
+    request: SpeakRequest,
+    recording: PreparedPrompt | Preset | StoredVoice,
+    source: str,
+    voice: Voice,
+    frame_rate: float,
+    reporter: Reporter,
+) -> None:
+    """Print the part of the recording that is used, its transcript if it was recognised, and the settings."""
+    settings = request.settings
+    for name in NAMES:
+        value = getattr(settings, name)
+        reporter.detail(f"  {name} {'not set' if value is None else value} ({settings.source(name)})")
+    seconds = len(voice.codes_PQ) / frame_rate
+    heard = recording.prompt() if isinstance(recording, StoredVoice) else recording
+    part = prompt.used_part(heard, source, seconds) if isinstance(heard, PreparedPrompt) else None
+    reporter.detail(f"  prompt: {seconds:.1f} s of {source}") if part is None else reporter.info(part)
+    if request.transcribe and voice.transcript is not None:
+        reporter.info(f"transcript of the prompt: {voice.transcript}")
+
+
+def audio(
+    request: SpeakRequest, text: str, voice: Voice, spoken: SpokenText, reporter: Reporter, show: Progress
+) -> Iterator[Wav]:
+    """Yield the audio (N,) of the disclosure and of each sentence; `spoken` counts it before the next one."""
+
+    def report_progress(sentence: int, sentences: int, seconds: float) -> None:
+        signals.check()
+        show(sentence, sentences, seconds)
+
+    if request.disclose == SIGNAL:
+        yield (signal_N := signal(spoken.sample_rate))
+        spoken.samples += len(signal_N)
+    synthesizer, settings = spoken.synthesizer, request.settings
+    for piece in synthesizer.speak(
+        text,
+        voice,
+        settings.sampling(synthesizer.sampling, seed=spoken.seed, frame_rate=synthesizer.frame_rate),
+        language=request.language,
+        accent=request.accent,
+        notice=notice_for(text, request.language) if request.disclose == SPOKEN_NOTICE else None,
+        on_progress=report_progress,
+    ):
+        yield (wav_N := effects.resample(piece.audio, piece.sample_rate, spoken.sample_rate))
+        spoken.add(piece, len(wav_N))
+        report_piece(reporter, piece, spoken)
 
 
 class SpokenText:
