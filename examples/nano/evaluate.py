@@ -96,13 +96,14 @@ def main() -> None:
     )
     parser.add_argument("--dtype", default="auto", help="precision, as for valle speak")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--no-watermark", action="store_true", help="speech without the mark")
     args = parser.parse_args()
     told = {path: prompt.read_transcript(path) for path in args.prompts if args.bounds}
     texts = {path: text for path, text in told.items() if text is not None}
     if silent := told.keys() - texts.keys():
         parser.error(f"--bounds needs a transcript beside {', '.join(sorted(map(str, silent)))}")
     args.out.mkdir(parents=True, exist_ok=True)
-    synthesizer = Synthesizer.load(args.checkpoint, dtype=args.dtype)
+    synthesizer = Synthesizer.load(args.checkpoint, dtype=args.dtype, watermark=not args.no_watermark)
     sentences = [line for line in args.sentences.read_text().splitlines() if line.strip()]
     write_manifest(args.out / "manifest.jsonl", speak(synthesizer, sentences, args.prompts, args.out, args.seed))
     if args.bounds:
