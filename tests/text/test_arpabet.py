@@ -117,3 +117,15 @@ print(sorted(name for name in sys.modules if name.split(".")[0] in ("nltk", "g2p
 """
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+@pytest.mark.parametrize(
+    ("written", "spoken"),
+    [
+        ("Wi-Fi", ["W AY1", "F AY1"]),
+        ("the CT scan", ["DH AH0", "S IY1", "T IY1", "S K AE1 N"]),
+        ("Dr Jones", ["D AA1 K T ER0", "JH OW1 N Z"]),
+    ],
+)
+def test_abbreviations_of_public_reports(written: str, spoken: list[str]) -> None:
+    assert [" ".join(word) for word in ArpabetFrontEnd().words(normalize(written))] == spoken
