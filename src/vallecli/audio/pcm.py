@@ -24,7 +24,6 @@ SAMPLE_BYTES = 2  # bytes of a 16-bit sample
 FULL_SCALE = 32_767  # the 16-bit value of 1.0
 WAVE_FORMATS = {"wav": 1, "alaw": 6, "ulaw": 7}  # format -> its number in a WAV header
 HEADER_BYTES = 44  # RIFF, fmt and data headers of a WAV file
-G711_HEADER_BYTES = 58  # fmt has an empty extension, and fact states the number of samples
 # The header of a pipe is sent before the length is known. sox writes this number of bytes in that case; sox, ffmpeg,
 # libsndfile and Python's wave module then read up to the end. Most programs take 0 for an empty file, and sox warns of
 # 0xFFFFFFFF.

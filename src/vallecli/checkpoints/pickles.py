@@ -229,7 +229,7 @@ class Interpreter:
     def _tensor(self, storage: Any, offset: Any, size: Any, stride: Any, *more: Any) -> Tensor:
         if not isinstance(storage, Storage) or type(size) is not tuple or type(stride) is not tuple:
             raise ValueError("a tensor is not made of a storage, sizes and strides")
-        if len(more) > 2 and more[2]:  # besides whether it needs a gradient, and hooks
+        if len(more) > 2 and more[2]:  # the first two: whether it needs a gradient, and hooks
             raise Refused("it has tensors that are stored negated or conjugated")
         extent = Extent(offset, size, stride)
         extent.check(storage.numel)

@@ -15,7 +15,7 @@ from vallecli.settings import NAMES, Settings, resolve, suggest
 from vallecli.voices.names import complete
 
 DISCLOSE = "--disclose"
-DEPRECATED = ("symbols", "heads", "prefix_mode")  # flags that became --option in 0.13; removed in 0.14
+DEPRECATED = ("symbols", "heads", "prefix_mode")  # flags that became --option in 0.13; they still work
 
 Voice = Annotated[
     str | None,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vallecli.cli.reporter import Reporter, write_json, write_line
 from vallecli.voices.names import complete
+
+if TYPE_CHECKING:
+    from vallecli.audio.prompt import PreparedPrompt
 
 NOISY_DB = 15.0  # a smaller distance of speech and noise is audible in the voice
 
@@ -67,7 +70,7 @@ def add(
       valle voices add anna interview.m4a --transcribe --notes "Interview of 2026-03-01"
     """
     from vallecli.audio import prompt
-    from vallecli.errors import PromptTooLong, VoiceExists
+    from vallecli.errors import VoiceExists
     from vallecli.voices import library
     from vallecli.voices.names import check_name, find_name
 
@@ -86,18 +89,7 @@ def add(
     if prepared.cut:
         found = f"{'more than ' if prepared.more else ''}{prepared.found_seconds or prepared.seconds:.1f} s"
         reporter.info(f"of {found} of speech in {recording}, the best {prepared.seconds:.1f} s are kept")
-    if transcribe and transcript is None:
-        from vallecli.audio import transcribe as asr
-
-        transcript = asr.transcribe(prepared.wav, prepared.sample_rate)
-        reporter.info(f"transcript: {transcript}")
-    elif prepared.cut and transcript is not None:
-        raise PromptTooLong(recording, prepared.seconds)
-    elif transcript is None:
-        transcript = prompt.read_transcript(recording)
-        if prepared.cut and transcript is not None:
-            reporter.info(f"{prompt.transcript_file(recording)} is not used: it has the words of the whole recording")
-            transcript = None
+    transcript = _transcript(recording, prepared, transcript, transcribe=transcribe, reporter=reporter)
     synthesizer = None
     if checkpoint is not None:
         from vallecli.errors import TranscriptMissing
@@ -124,3 +116,29 @@ def add(
         )
     else:
         write_line(f"{voice.name}\t{Path(voice.path)}")
+
+
+def _transcript(
+    recording: str, prepared: PreparedPrompt, given: str | None, *, transcribe: bool, reporter: Reporter
+) -> str | None:
+    """Return the words of what is kept of a recording: given, recognised, or from the file beside it.
+
+    Raises PromptTooLong for given words if the recording was cut.
+    """
+    from vallecli.audio import prompt
+    from vallecli.audio import transcribe as asr
+    from vallecli.errors import PromptTooLong
+
+    if transcribe and given is None:
+        heard = asr.transcribe(prepared.wav, prepared.sample_rate)
+        reporter.info(f"transcript: {heard}")
+        return heard
+    if given is not None:
+        if prepared.cut:
+            raise PromptTooLong(recording, prepared.seconds)
+        return given
+    written = prompt.read_transcript(recording)
+    if prepared.cut and written is not None:
+        reporter.info(f"{prompt.transcript_file(recording)} is not used: it has the words of the whole recording")
+        return None
+    return written

@@ -16,7 +16,7 @@ from vallecli.voices.presets import presets
 from vallecli.voices.record import DECLARED, IMPORTED, VERIFIED
 
 SHOWN = 3  # names in a message
-OFF, WARN, REQUIRE = "off", "warn", "require"
+WARN, REQUIRE = "warn", "require"
 KINDS = {
     DECLARED: "only a declaration of consent, which nobody has verified",
     IMPORTED: "a consent that was verified elsewhere, if at all",

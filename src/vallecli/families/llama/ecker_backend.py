@@ -41,7 +41,7 @@ from vallecli.text.base import Tokens
 from vallecli.text.ecker import EckerFrontEnd
 from vallecli.text.reader import TextReader
 
-AR, NAR_LEN = DECODINGS = ("ar", "nar-len")
+AR, NAR_LEN = "ar", "nar-len"
 SAMPLING = {  # published defaults
     AR: Sampling(temperature=1.0, top_n_sigma=1.0),
     NAR_LEN: Sampling(greedy=True),
