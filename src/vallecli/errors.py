@@ -15,6 +15,7 @@ VallecliError                       1  a bug, or nothing more specific is known
 │   ├── TextError                      texts
 │   │   ├── EmptyText
 │   │   │   └── ForeignText             only letters that an English checkpoint cannot read
+│   │   ├── NothingSpoken              the model generated no speech for it
 │   │   ├── TranscriptMissing          for checkpoints that need the words of the prompt
 │   │   ├── EmptyTranscript
 │   │   └── TextEncodingError
@@ -215,6 +216,13 @@ class ForeignText(EmptyText):
             other if language is None else f"Use a checkpoint that speaks {script}.",
         )
         self.language = language
+
+
+class NothingSpoken(TextError):
+    """A text for which the model ended before it had generated any speech."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"the model generated no speech for: {text}", "Use another seed, or write it differently.")
 
 
 class TranscriptMissing(TextError):

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vallecli.decoding.sampling import Sampling, SamplingTable, sample
+from vallecli.decoding.sampling import Sampling, SamplingTable, scores
+from vallecli.decoding.sampling import draw as draw_from
 
 PROBABILITIES = (0.4, 0.25, 0.15, 0.15, 0.05)
 SAMPLES = 4000
@@ -18,6 +19,17 @@ def table_of(samplings: list[Sampling]) -> SamplingTable:
     for row, sampling in enumerate(samplings):
         table.set(row, sampling)
     return table
+
+
+def sample(
+    logits_BV: Tensor,
+    table: SamplingTable,
+    uniform_BV: Tensor,
+    rows: slice = slice(None),
+    *,
+    tempered_last: bool = False,
+) -> Tensor:
+    return draw_from(scores(logits_BV, table, rows, tempered_last=tempered_last), table, uniform_BV, rows)
 
 
 def draw(logits_BV: Tensor, samplings: list[Sampling], *, seed: int = 0) -> Tensor:
@@ -172,6 +184,8 @@ def test_the_generator_alone_decides() -> None:
         ({"top_n_sigma": -0.5}, "top_n_sigma is -0.5"),
         ({"top_n_sigma": math.nan}, "top_n_sigma is nan"),
         ({"top_n_sigma": math.inf}, "top_n_sigma is inf"),
+        ({"min_eos_p": 1.5}, "min_eos_p is 1.5"),
+        ({"min_eos_p": math.nan}, "min_eos_p is nan"),
         ({"min_frames": -1}, "-1 to None frames"),
         ({"max_frames": 0}, "1 to 0 frames"),
         ({"min_frames": 9, "max_frames": 8}, "9 to 8 frames"),

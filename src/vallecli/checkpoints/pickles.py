@@ -86,7 +86,17 @@ class _Global(NamedTuple):
 
 
 class _Ordered(dict[Any, Any]):
-    """An OrderedDict of the file. The only container with attributes, which are ignored."""
+    """An OrderedDict of the file, whose attributes are ignored."""
+
+
+class _Fields(dict[str, Any]):
+    """An object of the file as its attributes: plain values by name."""
+
+
+class _Number(NamedTuple):
+    """The type of a number that numpy wrote: a letter and the number of bytes."""
+
+    kind: str
 
 
 class Interpreter:
@@ -196,7 +206,7 @@ class Interpreter:
         module, _, last = name.rpartition(".")
         if module == "torch" and last in DTYPES:
             self._push(DTYPES[last])
-        elif name in CONSTRUCTORS or (module == "torch" and last in STORAGES) or name == UNTYPED:
+        elif name in CONSTRUCTORS or name in OBJECTS or (module == "torch" and last in STORAGES) or name == UNTYPED:
             self._push(_Global(name))
         else:
             raise Refused(f"its pickle asks for {name}")
@@ -207,10 +217,20 @@ class Interpreter:
             raise Refused("its pickle calls what is no constructor")
         self._stack[-1] = CONSTRUCTORS[function.name](self, *arguments)
 
+    def _new_object(self) -> None:
+        arguments, function = self._stack.pop(), self._stack[-1]
+        if not isinstance(function, _Global) or function.name not in OBJECTS or arguments != ():
+            raise Refused("its pickle makes an object of an unknown kind")
+        self._stack[-1] = _Fields()
+
     def _build(self) -> None:
-        self._stack.pop()
-        if type(self._stack[-1]) is not _Ordered:
-            raise Refused(f"its pickle sets attributes of {type(self._stack[-1]).__name__}")
+        state, target = self._stack.pop(), self._stack[-1]
+        if type(target) is _Fields and type(state) is dict:
+            self._set([item for pair in state.items() for item in pair])
+        elif type(target) not in (_Ordered, _Number):  # the order of bytes of a number is checked with its value
+            raise Refused(f"its pickle sets attributes of {type(target).__name__}")
+        elif type(target) is _Number and (type(state) is not tuple or state[1] not in ("<", "|")):
+            raise Refused("it has numbers of numpy in another order of bytes")
 
     def _storage(self) -> None:
         kind, held, key, _, numel, *more = self._stack.pop()
@@ -263,6 +283,18 @@ class Interpreter:
 
     def _device(self, *parts: Any) -> str:
         return ":".join(str(part) for part in parts if isinstance(part, str | int))[:MAX_TEXT]
+
+    def _number_type(self, kind: Any, *_: Any) -> _Number:
+        if _text(kind) not in NUMBERS:
+            raise Refused(f"it has numbers of numpy of the type {_text(kind)[:9]}")
+        return _Number(kind)
+
+    def _scalar(self, kind: Any, content: Any) -> int | float:
+        """Return a number that numpy wrote."""
+        if not isinstance(kind, _Number) or not isinstance(content, bytes):
+            raise ValueError("a number of numpy is not made of a type and bytes")
+        value: int | float = struct.unpack(f"<{NUMBERS[kind.kind]}", content)[0]
+        return value
 
     def _bytes(self, text: Any, encoding: Any = "latin1") -> bytes:
         """Return bytes, which the protocol that torch writes stores as text."""
@@ -318,6 +350,8 @@ def _check_tree(value: Any, depth: int, known: dict[int, tuple[int, int] | None]
     return counted
 
 
+NUMBERS = {"f2": "e", "f4": "f", "f8": "d", "i4": "i", "i8": "q"}  # types of numpy -> formats of struct
+OBJECTS = ("argparse.Namespace", "fairseq.data.dictionary.Dictionary")  # of trainers; read as their attributes
 UNTYPED = "torch.storage.UntypedStorage"
 CONSTRUCTORS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor": Interpreter._tensor,
@@ -328,6 +362,9 @@ CONSTRUCTORS: dict[str, Callable[..., Any]] = {
     "torch.Size": Interpreter._size,
     "torch.device": Interpreter._device,
     "_codecs.encode": Interpreter._bytes,
+    "numpy.dtype": Interpreter._number_type,
+    "numpy.core.multiarray.scalar": Interpreter._scalar,  # trainers store their loss
+    "numpy._core.multiarray.scalar": Interpreter._scalar,
     **{
         f"{module}.{name}": Interpreter._path  # trainers store the folders they ran in
         for module in ("pathlib", "pathlib._local")  # the second is its name in Python 3.13
@@ -364,6 +401,7 @@ STEPS: dict[bytes, Callable[[Interpreter], object]] = {  # code of an instructio
     b"j": lambda it: it._get("<I"),
     b"c": Interpreter._find,
     b"R": Interpreter._reduce,
+    b"\x81": Interpreter._new_object,
     b"b": Interpreter._build,
     b"Q": Interpreter._storage,
 }

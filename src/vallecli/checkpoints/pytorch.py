@@ -11,7 +11,7 @@ import os
 import struct
 import sys
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -25,6 +25,7 @@ MAX_READ = 2**24  # bytes that are read at a time, such as the directory of an a
 MAX_ENTRIES = 2**17  # of an archive: a full-size model has some hundreds
 LOCAL_HEADER = "<4s22xHH"  # of an entry: signature, and the lengths of its name and of further fields
 ENCRYPTED = 1  # flag of an entry
+TRAINING_STATE = "optimizer"  # key of what training needs to go on
 
 
 class Span(NamedTuple):
@@ -52,6 +53,12 @@ class Mapped:
         if storage.first + storage.numel > len(array):
             raise ValueError(f"array {storage.key} has {len(array)} values, not {storage.first + storage.numel}")
         return array.as_strided(extent.size, extent.stride, storage.first + extent.offset)
+
+    def keys_of(self, tensors: Iterable[Tensor]) -> list[str]:
+        """Return the keys of the arrays that these tensors are parts of."""
+        places = {array.untyped_storage().data_ptr(): key for (key, _), array in self._arrays.items()}
+        used = {places[at] for tensor in tensors if (at := tensor.untyped_storage().data_ptr()) in places}
+        return sorted(used)
 
     def _array(self, key: str, dtype: torch.dtype) -> Tensor:
         if (key, dtype) not in self._arrays:
@@ -94,8 +101,6 @@ def _load_zip(path: Path, *, verify: bool) -> Any:
     with _SmallReads(io.FileIO(path)) as file, zipfile.ZipFile(file) as archive:
         entries = {entry.filename: entry for entry in _checked_entries(path, archive)}
         root = next(iter(entries), "").partition("/")[0]
-        if verify and (name := archive.testzip()) is not None:
-            raise ValueError(f"the checksum of {name} is wrong")
         order = _small(archive, entries, f"{root}/byteorder", sys.byteorder.encode())
         if order != sys.byteorder.encode():
             raise Refused(f"its numbers are in {order[:9].decode('ascii', 'replace')}-endian order")
@@ -110,7 +115,35 @@ def _load_zip(path: Path, *, verify: bool) -> Any:
                 raise ValueError(f"array {key} is not where its directory says")
             return Span(file.tell() + name + more, entry.file_size)
 
-        return Interpreter(pickle, Mapped(path, find).tensor).load()
+        mapped = Mapped(path, find)
+        contents = Interpreter(pickle, mapped.tensor).load()
+        if verify:
+            _verify(archive, [f"{root}/data/{key}" for key in mapped.keys_of(_kept(contents))])
+        return contents
+
+
+def _kept(contents: Any) -> Iterator[Tensor]:
+    """Yield the tensors of a checkpoint, without those that only the trainer needs, which may be most of the file."""
+    if isinstance(contents, Tensor):
+        yield contents
+    elif isinstance(contents, dict):
+        for key, value in contents.items():
+            if key != TRAINING_STATE:
+                yield from _kept(value)
+    elif isinstance(contents, list | tuple):
+        for value in contents:
+            yield from _kept(value)
+
+
+def _verify(archive: zipfile.ZipFile, names: Iterable[str]) -> None:
+    """Read entries once. Raises ValueError for a wrong checksum."""
+    for name in names:
+        try:
+            with archive.open(name) as entry:
+                while entry.read(MAX_READ):
+                    pass
+        except zipfile.BadZipFile as error:
+            raise ValueError(f"the checksum of {name} is wrong") from error
 
 
 def _checked_entries(path: Path, archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:

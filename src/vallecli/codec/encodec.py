@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -48,15 +48,51 @@ def torchaudio_or_stand_in() -> Iterator[None]:
         yield
 
 
-def _new_model() -> Any:
+class Sizes(NamedTuple):
+    """Sizes of a model; by default those of the published one. Tests use smaller ones."""
+
+    dimension: int = 128
+    filters: int = 32
+    codebooks: int = 32
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> Sizes:
+        """Return the sizes of tensors, named by either library; the published ones where a tensor is missing."""
+        sizes = cls()._asdict()
+        for name, pattern, dimension in (
+            ("filters", r"encoder\.(model|layers)\.0\.conv\.(conv\.)?weight_g", 0),
+            ("filters", r"encoder\.layers\.0\.conv\.parametrizations\.weight\.original0", 0),
+            ("dimension", r"quantizer\.(vq\.)?layers\.0\._?codebook\.embed", 1),
+        ):
+            for key, tensor in tensors.items():
+                if re.fullmatch(pattern, key) and 0 < tensor.ndim > dimension:
+                    sizes[name] = tensor.shape[dimension]
+        count = sum(1 for key in tensors if re.fullmatch(r"quantizer\.(vq\.)?layers\.\d+\._?codebook\.embed", key))
+        published = cls()
+        return cls(
+            dimension=min(max(sizes["dimension"], 1), published.dimension),
+            filters=min(max(sizes["filters"], 1), published.filters),
+            codebooks=count if ENCODEC_GRID.codebooks <= count <= published.codebooks else published.codebooks,
+        )
+
+
+def _new_model(sizes: Sizes) -> Any:
     """Return the package's 24 kHz model with random weights, and codebooks of zeros."""
     with torchaudio_or_stand_in():
         from encodec.model import EncodecModel
+        from encodec.modules import SEANetDecoder, SEANetEncoder
+        from encodec.quantization import ResidualVectorQuantizer
+    same: dict[str, Any] = {
+        "channels": 1, "norm": "weight_norm", "causal": True, "dimension": sizes.dimension, "n_filters": sizes.filters
+    }
     with warnings.catch_warnings():
         # The published weights have the names of the old weight_norm, so its successor cannot be used.
         warnings.filterwarnings("ignore", message=".*weight_norm", category=FutureWarning)
-        model = EncodecModel._get_model(
-            BANDWIDTHS, ENCODEC_GRID.sample_rate, channels=1, causal=True, name="encodec_24khz"
+        quantizer = ResidualVectorQuantizer(
+            dimension=sizes.dimension, n_q=sizes.codebooks, bins=ENCODEC_GRID.codebook_size
+        )
+        model = EncodecModel(
+            SEANetEncoder(**same), SEANetDecoder(**same), quantizer, BANDWIDTHS, ENCODEC_GRID.sample_rate, channels=1
         )
     model.set_target_bandwidth(BANDWIDTH)
     return model.eval().requires_grad_(False)
@@ -91,9 +127,9 @@ class EncodecCodec(nn.Module):
 
     grid = ENCODEC_GRID
 
-    def __init__(self) -> None:
+    def __init__(self, sizes: Sizes | None = None) -> None:
         super().__init__()
-        self.model = _new_model()
+        self.model = _new_model(sizes or Sizes())
 
     @classmethod
     def from_state_dict(cls, tensors: Mapping[str, Tensor]) -> Self:
@@ -101,7 +137,7 @@ class EncodecCodec(nn.Module):
 
         Raises RuntimeError, as torch does, if names or shapes differ.
         """
-        codec = cls()
+        codec = cls(Sizes.of(tensors))
         codec.model.load_state_dict(published_names(tensors, codec.model.state_dict()))
         return codec
 
@@ -112,7 +148,13 @@ class EncodecCodec(nn.Module):
         Raises DamagedCheckpoint if the file cannot be read or has other tensors.
         """
         with reading_weights(path, "EnCodec's weights", "Download it again: valle checkpoints pull encodec-24khz"):
-            codec = cls.from_state_dict(read_tensors(path))
+            return cls.from_tensors(read_tensors(path), path)
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor], path: Path) -> Self:
+        """Return the codec with tensors of a file, by either library. DamagedCheckpoint for others."""
+        with reading_weights(path, "EnCodec's weights", "Download it again."):
+            codec = cls.from_state_dict(tensors)
             for name, tensor in codec.state_dict().items():
                 check_finite(tensor, name, path)
             return codec

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vallecli.decoding.request import CausalModel, CausalRequest, StopReason
-from vallecli.decoding.sampling import SamplingTable, sample
+from vallecli.decoding.sampling import SamplingTable, draw, scores
 
 INITIAL_FRAMES = 256  # frames that a row has room for at first, if its request may become that long
 GRAIN = 128  # positions by which capacity grows, so that it rarely has to
@@ -113,11 +113,15 @@ class ContinuousBatcher:
         logits_BV, eos = logits_BV.float(), self.model.eos
         frames_B, live_B = self.frames_B[rows], self.cache.live_B[rows]
         logits_BV[:, eos].masked_fill_(frames_B < self.min_B[rows], -torch.inf)
-        codes_B = sample(logits_BV, self.sampling, uniform_BV, rows)
+        scores_BV = scores(logits_BV, self.sampling, rows, tempered_last=self.model.tempered_last)
+        codes_B = draw(scores_BV, self.sampling, uniform_BV, rows)
         # NaN and infinity are chosen whenever there are any: they count as the largest.
         self.logits_B[rows] += logits_BV.gather(-1, codes_B[:, None])[:, 0].masked_fill(~live_B, 0.0)
         if self.model.stop_on_argmax:
             codes_B = codes_B.masked_fill(logits_BV.argmax(-1) == eos, eos)
+        if self.sampling.any_min_eos_p:
+            likely_B = scores_BV.softmax(-1)[:, eos] >= self.sampling.min_eos_B[rows]
+            codes_B = codes_B.masked_fill(likely_B, eos)
         ended_B = codes_B == eos
         self.codes_B[rows] = codes_B
         # Rows that have ended write as well, after the end of their output.

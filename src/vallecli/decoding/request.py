@@ -39,6 +39,10 @@ class CausalModel(Protocol):
         """Whether an EOS that is the most likely class ends a sequence, even if another class was sampled."""
 
     @property
+    def tempered_last(self) -> bool:
+        """Whether the filters of Sampling apply before the temperature: top-p, top-k, temperature."""
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
 

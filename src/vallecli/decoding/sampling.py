@@ -20,7 +20,10 @@ SMALLEST_UNIFORM = 2.0**-26  # below the smallest positive random number, so tha
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """Sampling parameters. The filters apply in this order: top-n-sigma, temperature, top-k, top-p."""
+    """Sampling parameters. The filters apply in this order: top-n-sigma, temperature, top-k, top-p.
+
+    For models with `CausalModel.tempered_last`: top-n-sigma, top-p, top-k, temperature.
+    """
 
     greedy: bool = False
     """Choose the most likely code each time; the other parameters then have no effect."""
@@ -31,6 +34,8 @@ class Sampling:
     """Keep the most likely codes whose probabilities add up to this value; 1 keeps all."""
     top_n_sigma: float = 0.0
     """Keep codes whose logit is at most n standard deviations below the largest (arXiv 2411.07641); 0 keeps all."""
+    min_eos_p: float = 0.0
+    """EOS ends the sequence once its probability reaches this, even if another code is sampled; 0 disables it."""
     seed: int = 0
     min_frames: int = 1
     """EOS is masked before this number of frames."""
@@ -53,6 +58,8 @@ class Sampling:
             raise ValueError(f"top_p is {self.top_p:g}, it must be above 0 and at most 1")
         if not 0 <= self.top_n_sigma < math.inf:
             raise ValueError(f"top_n_sigma is {self.top_n_sigma:g}, it must be 0 (off) or more")
+        if not 0 <= self.min_eos_p <= 1:
+            raise ValueError(f"min_eos_p is {self.min_eos_p:g}, it must be a probability (0 disables it)")
         if self.min_frames < 0 or (self.max_frames is not None and self.max_frames < max(self.min_frames, 1)):
             raise ValueError(f"{self.min_frames} to {self.max_frames} frames is not a range of lengths")
 
@@ -67,7 +74,7 @@ class Sampling:
 
 TYPES: dict[str, tuple[type, ...]] = {  # of the parameters
     "greedy": (bool,),
-    **dict.fromkeys(("temperature", "top_p", "top_n_sigma"), (Real,)),
+    **dict.fromkeys(("temperature", "top_p", "top_n_sigma", "min_eos_p"), (Real,)),
     **dict.fromkeys(("top_k", "seed", "min_frames"), (Integral,)),
     "max_frames": (Integral, type(None)),
 }
@@ -84,13 +91,15 @@ class SamplingTable:
         self.top_k_B1 = torch.full((rows, 1), KEEP_ALL, device=device)
         self.top_p_B1 = torch.full((rows, 1), torch.inf, device=device)
         self.sigmas_B1 = torch.full((rows, 1), torch.inf, device=device)
+        self.min_eos_B = torch.full((rows,), torch.inf, device=device)  # probability of EOS that ends a sequence
         self.noise_B1 = torch.zeros(rows, 1, device=device)  # 0 for greedy rows, 1 for sampled ones
         self._rows: dict[int, Sampling] = {}
 
     def set(self, row: int, sampling: Sampling) -> None:
         """Set the parameters of a row."""
         greedy = sampling.greedy
-        self.temperature_B1[row] = 1.0 if greedy else sampling.finite_temperature
+        self.temperature_B1[row] = 1.0 if greedy and not sampling.min_eos_p else sampling.finite_temperature
+        self.min_eos_B[row] = sampling.min_eos_p or torch.inf
         self.top_k_B1[row] = KEEP_ALL if greedy or not sampling.top_k else min(sampling.top_k, KEEP_ALL)
         self.top_p_B1[row] = torch.inf if greedy or sampling.top_p == 1 else sampling.top_p
         self.sigmas_B1[row] = (
@@ -119,29 +128,55 @@ class SamplingTable:
         return any(not row.greedy and row.top_p < 1 for row in self._rows.values())
 
     @property
+    def any_min_eos_p(self) -> bool:
+        """Return whether any row ends by the probability of EOS."""
+        return any(row.min_eos_p > 0 for row in self._rows.values())
+
+    @property
     def any_sigma(self) -> bool:
         """Return whether any row uses top-n-sigma."""
         return any(not row.greedy and row.top_n_sigma > 0 for row in self._rows.values())
 
 
-def sample(logits_BV: Tensor, table: SamplingTable, uniform_BV: Tensor, rows: slice = slice(None)) -> Tensor:
-    """Given float32 logits (B, V) and random numbers in 0..1, return the next codes (B,) for these rows of the table.
+def scores(logits_BV: Tensor, table: SamplingTable, rows: slice = slice(None), *, tempered_last: bool = False) -> Tensor:
+    """Given float32 logits (B, V), return the scores (B, V) whose softmax codes are sampled from, by the filters.
 
-    A code is sampled by adding Gumbel noise to the logits and taking the argmax (the Gumbel-max trick), because
-    rounding rarely changes that: a row of a batch gets the same codes as the same row alone. Greedy rows get no noise.
+    `tempered_last` is the order of CausalModel.tempered_last.
     """
-    scores_BV = logits_BV / table.temperature_B1[rows]
+    temperature_B1 = table.temperature_B1[rows]
+    if not tempered_last:
+        logits_BV = logits_BV / temperature_B1
     if table.any_sigma:
-        scores_BV = _top_n_sigma(scores_BV, table.sigmas_B1[rows])
-    if cut := min(table.max_top_k, logits_BV.shape[-1]):
+        logits_BV = _top_n_sigma(logits_BV, table.sigmas_B1[rows])
+    filters = (_top_p, _top_k) if tempered_last else (_top_k, _top_p)
+    for keep in filters:
+        logits_BV = keep(logits_BV, table, rows)
+    return logits_BV / temperature_B1 if tempered_last else logits_BV
+
+
+def _top_k(scores_BV: Tensor, table: SamplingTable, rows: slice) -> Tensor:
+    if cut := min(table.max_top_k, scores_BV.shape[-1]):
         top_k_B1 = table.top_k_B1[rows]
         smallest = scores_BV.topk(cut).values.gather(-1, top_k_B1.clamp(max=cut) - 1)
         scores_BV = scores_BV.masked_fill((scores_BV < smallest) & (top_k_B1 <= cut), -torch.inf)
-    if table.any_top_p:
-        ordered, places = scores_BV.sort(descending=True)
-        before = F.pad(ordered.softmax(-1).cumsum(-1)[:, :-1], (1, 0))  # 0 for the most likely code: it always stays
-        ordered = ordered.masked_fill(before > table.top_p_B1[rows], -torch.inf)
-        scores_BV = torch.zeros_like(ordered).scatter(-1, places, ordered)
+    return scores_BV
+
+
+def _top_p(scores_BV: Tensor, table: SamplingTable, rows: slice) -> Tensor:
+    if not table.any_top_p:
+        return scores_BV
+    ordered, places = scores_BV.sort(descending=True)
+    before = F.pad(ordered.softmax(-1).cumsum(-1)[:, :-1], (1, 0))  # 0 for the most likely code: it always stays
+    ordered = ordered.masked_fill(before > table.top_p_B1[rows], -torch.inf)
+    return torch.zeros_like(ordered).scatter(-1, places, ordered)
+
+
+def draw(scores_BV: Tensor, table: SamplingTable, uniform_BV: Tensor, rows: slice = slice(None)) -> Tensor:
+    """Given `scores` (B, V) and random numbers in 0..1, return the next codes (B,) for these rows of the table.
+
+    A code is sampled by adding Gumbel noise to the scores and taking the argmax (the Gumbel-max trick), because
+    rounding rarely changes that: a row of a batch gets the same codes as the same row alone. Greedy rows get no noise.
+    """
     if table.sampled:
         gumbel_BV = -(-uniform_BV.clamp(min=SMALLEST_UNIFORM).log()).log()
         scores_BV = scores_BV + table.noise_B1[rows] * gumbel_BV

@@ -10,7 +10,7 @@ frames, Q codebooks, C frequency bands, N samples.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
@@ -97,7 +97,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Voice:
-    """A speaker, as the codes of a prompt (P, Q); made once, usable for any text with the same checkpoint."""
+    """A speaker, as the codes of a prompt (P, Q); made once, usable for any text with the same checkpoint.
+
+    A family may derive its own class, with more fields.
+    """
 
     codes_PQ: npt.NDArray[np.int16]
     source: str
@@ -144,11 +147,14 @@ def sentence_seed(seed: int, index: int) -> int:
 
 @dataclass(frozen=True)
 class Preset:
-    """A published voice of one family: prompt codes (P, Q) and the phonemes of its words."""
+    """A published voice of one family: prompt codes (P, Q), and the phonemes of its words if the family reads them.
+
+    A family may derive its own class, with more fields.
+    """
 
     family: str
     codes_PQ: npt.NDArray[np.int16]
-    phonemes: Phonemes
+    phonemes: Phonemes | None
 
 
 # The seam
@@ -176,6 +182,8 @@ class Export:
 
     config: Mapping[str, Any]
     tensors: Mapping[str, Tensor]
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Text of further small files by name, such as a vocabulary."""
 
 
 class Backend(Protocol):

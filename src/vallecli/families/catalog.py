@@ -6,10 +6,10 @@ from os import PathLike
 from pathlib import Path
 
 from vallecli.errors import PresetError
-from vallecli.families import llama, valle
+from vallecli.families import bark, llama, valle
 from vallecli.families.base import Family, Option, Preset
 
-FAMILIES: tuple[Family, ...] = (*valle.FAMILIES, *llama.FAMILIES)
+FAMILIES: tuple[Family, ...] = (*valle.FAMILIES, *llama.FAMILIES, *bark.FAMILIES)
 """In the order in which they are asked whether they recognise a checkpoint."""
 
 

@@ -64,7 +64,7 @@ class CausalBackend(ABC):
         self.name, self.device, self.dtype = name, device, dtype
         self.sampling, self.limits = sampling, limits
         self._codec = codec
-        self._spare: ContinuousBatcher | None = None
+        self._spares: dict[int, ContinuousBatcher] = {}  # id of a model -> its last batcher
 
     # What a family adds
 
@@ -98,6 +98,19 @@ class CausalBackend(ABC):
     @abstractmethod
     def modules(self) -> tuple[torch.nn.Module, ...]:
         """Return the language models."""
+
+    @property
+    def step_rate(self) -> float:
+        """Return how many codes of the causal model make a second of speech; by default, one code is a frame."""
+        return self.grid.frame_rate
+
+    def random_voice(self, codes_PQ: Tensor, generator: torch.Generator) -> Voice:
+        """Return a voice with these codes, for measurements."""
+        return Voice(codes_to_int16(codes_PQ), "random")
+
+    def find_preset(self, name: str) -> Preset | None:
+        """Return None: by default, a family has no presets by name."""
+        return None
 
     # What all families share
 
@@ -257,16 +270,17 @@ class CausalBackend(ABC):
 
     @contextmanager
     @torch.inference_mode()
-    def batcher(self, rows: int) -> Iterator[ContinuousBatcher]:
-        """Lend a batcher: the previous one if its size fits, to reuse its memory and CUDA graphs."""
-        spare, self._spare = self._spare, None
-        lent = spare if spare is not None and spare.rows == rows else new_batcher(self.causal, rows)
+    def batcher(self, rows: int, model: CausalModel | None = None) -> Iterator[ContinuousBatcher]:
+        """Lend a batcher of `causal` or another model: the last one if its size fits, for its memory and CUDA graphs."""
+        model = self.causal if model is None else model
+        spare = self._spares.pop(id(model), None)
+        lent = spare if spare is not None and spare.rows == rows else new_batcher(model, rows)
         try:
             yield lent
         finally:
             for row in range(rows):
                 lent.free(row)
-            self._spare = lent
+            self._spares[id(model)] = lent
 
     def group(self, slots: int) -> int:
         """Return how many requests `finish` gets at once when `slots` are decoded together."""

@@ -33,7 +33,7 @@ def convert(source: Path, out: Path, options: Mapping[str, Any], *, dtype: torch
     export = family.export(contents, parse_options(family, options))
     try:
         with atomic.replace_folder(out) as folder:
-            native.write(folder, export.config, export.tensors, dtype=dtype)
+            native.write(folder, export.config, export.tensors, dtype=dtype, files=export.files)
     except (OSError, SafetensorError) as error:  # safetensors has its own error for a full disk
         reason = getattr(error, "strerror", None) or str(error)
         raise OutputNotWritable(out, reason.lower()) from error

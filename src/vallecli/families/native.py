@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from vallecli import atomic
@@ -36,8 +37,18 @@ def config_of(contents: Contents, family: str) -> dict[str, Any] | None:
     return config
 
 
-def write(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor], *, dtype: torch.dtype) -> None:
-    """Write config.json and model.safetensors to an existing folder, the tensors in `dtype`. Raises OSError."""
+def write(
+    folder: Path,
+    config: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    *,
+    dtype: torch.dtype,
+    files: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Write config.json and model.safetensors to an existing folder, the tensors in `dtype`. Raises OSError.
+
+    `files` are the texts of further files by name.
+    """
     from safetensors.torch import save_file
 
     with atomic.replace_file(folder / TENSORS) as file:
@@ -47,6 +58,9 @@ def write(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]
         text = json.dumps({"format": FORMAT, **config}, indent=2, ensure_ascii=False)
         file.write(text.encode() + b"\n")
         mode = Path(file.name).stat().st_mode
+    for name, content in files.items():
+        with atomic.replace_file(folder / name) as file:
+            file.write(content.encode())
     (folder / TENSORS).chmod(mode)  # safetensors gives access to the owner only
 
 

@@ -59,6 +59,7 @@ class AmphionV2AR(nn.Module):
     classes = EOS + 1
     eos = EOS
     stop_on_argmax = False
+    tempered_last = False
 
     def __init__(self, config: AmphionV2Config) -> None:
         super().__init__()

@@ -152,6 +152,7 @@ class EckerCausal:
     """A task of the model that is decoded step by step, a `decoding.request.CausalModel`. A prefix is Conditions."""
 
     stop_on_argmax = False
+    tempered_last = False
 
     def __init__(self, model: Ecker, table: nn.Embedding, head: Linear, start: Sequence[int] = ()) -> None:
         """`start` is what the response begins with. The last class ends it."""

@@ -53,6 +53,7 @@ class AR(nn.Module):
 
     classes = EOS + 1
     eos = EOS
+    tempered_last = False
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
