@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, Self
@@ -38,6 +39,7 @@ def torchaudio_or_stand_in() -> Iterator[None]:
         for name in [name for name in sys.modules if name.split(".")[0] == "torchaudio" and name not in before]:
             del sys.modules[name]  # partially imported modules
         stand_in = ModuleType("torchaudio")
+        stand_in.__spec__ = ModuleSpec("torchaudio", None)  # transformers looks for it
         sys.modules["torchaudio"] = stand_in
         try:
             yield
@@ -80,10 +82,14 @@ def _new_model(sizes: Sizes) -> Any:
     """Return the package's 24 kHz model with random weights, and codebooks of zeros."""
     with torchaudio_or_stand_in():
         from encodec.model import EncodecModel
-        from encodec.modules import SEANetDecoder, SEANetEncoder
-        from encodec.quantization import ResidualVectorQuantizer
+        from encodec.modules.seanet import SEANetDecoder, SEANetEncoder
+        from encodec.quantization.vq import ResidualVectorQuantizer
     same: dict[str, Any] = {
-        "channels": 1, "norm": "weight_norm", "causal": True, "dimension": sizes.dimension, "n_filters": sizes.filters
+        "channels": 1,
+        "norm": "weight_norm",
+        "causal": True,
+        "dimension": sizes.dimension,
+        "n_filters": sizes.filters,
     }
     with warnings.catch_warnings():
         # The published weights have the names of the old weight_norm, so its successor cannot be used.

@@ -138,7 +138,9 @@ class SamplingTable:
         return any(not row.greedy and row.top_n_sigma > 0 for row in self._rows.values())
 
 
-def scores(logits_BV: Tensor, table: SamplingTable, rows: slice = slice(None), *, tempered_last: bool = False) -> Tensor:
+def scores(
+    logits_BV: Tensor, table: SamplingTable, rows: slice = slice(None), *, tempered_last: bool = False
+) -> Tensor:
     """Given float32 logits (B, V), return the scores (B, V) whose softmax codes are sampled from, by the filters.
 
     `tempered_last` is the order of CausalModel.tempered_last.

@@ -271,7 +271,7 @@ class CausalBackend(ABC):
     @contextmanager
     @torch.inference_mode()
     def batcher(self, rows: int, model: CausalModel | None = None) -> Iterator[ContinuousBatcher]:
-        """Lend a batcher of `causal` or another model: the last one if its size fits, for its memory and CUDA graphs."""
+        """Lend a batcher of `causal` or another model: the last one if it fits, for its memory and CUDA graphs."""
         model = self.causal if model is None else model
         spare = self._spares.pop(id(model), None)
         lent = spare if spare is not None and spare.rows == rows else new_batcher(model, rows)

@@ -95,7 +95,9 @@ class WordPieceFrontEnd:
         encoded = self._tokenizer.encode(" ".join(text.split()), add_special_tokens=False)
         unknown = SPECIAL["[UNK]"]
         line = " ".join(text.split())
-        missing = {line[slice(*span)] for index, span in zip(encoded.ids, encoded.offsets, strict=True) if index == unknown}
+        missing = {
+            line[slice(*span)] for index, span in zip(encoded.ids, encoded.offsets, strict=True) if index == unknown
+        }
         missing -= {"[UNK]"}
         notes = [f"the vocabulary has no pieces for these words: {' '.join(sorted(missing))}"] if missing else []
         return Tokens(ids=before + encoded.ids, prompt_tokens=len(before), notes=tuple(notes))

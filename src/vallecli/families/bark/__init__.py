@@ -15,6 +15,27 @@ if TYPE_CHECKING:
     from vallecli.codec.select import Codecs
     from vallecli.text.reader import TextReader
 
+OPTIONS = {
+    "tokenizer": Option(
+        kind="file",
+        help="The vocabulary of the checkpoint, if it is not next to the weights: vocab.txt or tokenizer.json.",
+    ),
+    "heads": Option(kind="int", minimum=1, help="Number of attention heads, if it is not stored."),
+    "history": Option(
+        kind="choice",
+        choices=("preset", "running"),
+        help="Voice of the sentences after the first: that of the prompt, or what the first sentence sounded like.",
+    ),
+    "min_eos_p": Option(
+        kind="float", minimum=0, help="Probability of the end at which a sentence ends; 0 leaves it to chance."
+    ),
+    "fine_temperature": Option(
+        kind="float", minimum=0, help="Sampling temperature of codebooks 3 to 8; 0 chooses the most likely codes."
+    ),
+    "hubert": Option(kind="file", help="Weights of HuBERT for cloning, in place of those of the registry."),
+    "quantizer": Option(kind="file", help="Weights of the quantizer for cloning, in place of those of the registry."),
+}
+
 
 class BarkFamily:
     """All published layouts of Bark, a `families.base.Family`."""
@@ -23,25 +44,7 @@ class BarkFamily:
     languages = ("en", "de", "es", "fr", "hi", "it", "ja", "ko", "pl", "pt", "ru", "tr", "zh")
     accents = ()
     sizes = ("bark", "bark-small")
-    options = {
-        "tokenizer": Option(
-            kind="file", help="The vocabulary of the checkpoint, if it is not next to the weights: vocab.txt or tokenizer.json."
-        ),
-        "heads": Option(kind="int", minimum=1, help="Number of attention heads, if it is not stored."),
-        "history": Option(
-            kind="choice",
-            choices=("preset", "running"),
-            help="Voice of the sentences after the first: that of the prompt, or what the first sentence sounded like.",
-        ),
-        "min_eos_p": Option(
-            kind="float", minimum=0, help="Probability of the end at which a sentence ends; 0 leaves it to chance."
-        ),
-        "fine_temperature": Option(
-            kind="float", minimum=0, help="Sampling temperature of codebooks 3 to 8; 0 chooses the most likely codes."
-        ),
-        "hubert": Option(kind="file", help="Weights of HuBERT for cloning, in place of those of the registry."),
-        "quantizer": Option(kind="file", help="Weights of the quantizer for cloning, in place of those of the registry."),
-    }
+    options = OPTIONS
 
     def _import(self, part: str) -> Any:
         return import_module(f"vallecli.families.bark.{part}")

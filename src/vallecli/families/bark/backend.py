@@ -31,13 +31,13 @@ from vallecli.codec.base import ENCODEC_GRID
 from vallecli.codec.encodec import EncodecCodec
 from vallecli.codec.select import Codecs, CodecSpec
 from vallecli.decoding import engine
-from vallecli.decoding.request import CausalOutput, CausalRequest, StopReason
+from vallecli.decoding.request import CausalOutput, CausalRequest
 from vallecli.decoding.sampling import Sampling, SamplingTable, scores
 from vallecli.errors import CheckpointError, ForeignPreset, InputError, UsageError
 from vallecli.families.bark.config import (
-    CODEBOOK_SIZE,
     COARSE,
     COARSE_CODEBOOKS,
+    CODEBOOK_SIZE,
     FINE,
     FRAME_RATE,
     LANGUAGES,
@@ -58,7 +58,7 @@ from vallecli.families.bark.config import (
 from vallecli.families.bark.files import NAME, VOCABULARIES_BESIDE, Checkpoint, find_vocabulary, read, read_vocabulary
 from vallecli.families.bark.gpt import Coarse, Fine, Semantic
 from vallecli.families.bark.pipeline import Pipeline, coarse_request, fine_codes
-from vallecli.families.bark.presets import BarkPreset, BarkVoice, find, new_preset, read_preset
+from vallecli.families.bark.presets import BarkPreset, BarkVoice, find, read_preset
 from vallecli.families.bark.stages import CoarseRun, History, refine, semantic_prefix
 from vallecli.families.base import Generated, Options, Preset, Request, Tag, Voice
 from vallecli.families.causal import CausalBackend, Ids, Limits, codes_to_int16
@@ -148,7 +148,7 @@ class BarkBackend(CausalBackend):
     # Voices
 
     def make_voice(self, recording: PreparedPrompt, transcript: str | None, source: str) -> BarkVoice:
-        """Return the voice of a recording at 24 kHz, of its first 10 seconds. Raises as `cloner`, and PromptTooShort."""
+        """Return the voice of a recording at 24 kHz, of its first 10 seconds. Raises as `clone`."""
         recording = shorten(recording, source, self.max_prompt_seconds)
         return self.preset_voice(self.clone(recording.wav, source), source)
 
@@ -187,9 +187,7 @@ class BarkBackend(CausalBackend):
         count = max(1, round(len(codes_PQ) * SEMANTIC_RATE / FRAME_RATE))
         semantic_N = torch.randint(0, SEMANTIC_SIZE, (count,), generator=generator)
         codes = codes_to_int16(codes_PQ)
-        return BarkVoice(
-            codes, "random", semantic_N=codes_to_int16(semantic_N), coarse_PQ=codes[:, :COARSE_CODEBOOKS]
-        )
+        return BarkVoice(codes, "random", semantic_N=codes_to_int16(semantic_N), coarse_PQ=codes[:, :COARSE_CODEBOOKS])
 
     def _history(self, voice: Voice | Preset | None) -> History | None:
         """Return a voice as the models read it. Raises InputError for one of another family."""

@@ -42,7 +42,9 @@ CODEC = "codec."  # prefix of the tensors of EnCodec, if they are stored
 VOCABULARIES_BESIDE = ("vocab.txt", "tokenizer.json")
 MAX_VOCABULARY_BYTES = 2**24  # the published tokenizer.json has 3 MB
 PREFIX = "_orig_mod."  # of torch.compile, in suno's files
-IGNORED = re.compile(r"(.*\.)?attn\.bias|.*lora_(left|right)_(weight|bias)")  # masks; parts of fine-tuning that are unused
+IGNORED = re.compile(
+    r"(.*\.)?attn\.bias|.*lora_(left|right)_(weight|bias)"
+)  # masks; parts of fine-tuning that are unused
 
 # Published names -> ours, in both layouts. The names of suno come first.
 RENAMES = (
@@ -143,7 +145,9 @@ def _parts(contents: Contents) -> tuple[dict[str, _Part], dict[str, Tensor]]:
         return _transformers_parts(contents, contents.file)
     roles: dict[str, list[Path]] = {}
     for path in _weight_files(contents, _all_files(contents)):
-        role = _role(contents.tensors(path)) if contents.file is None or path == contents.file else _other(contents, path)
+        role = (
+            _role(contents.tensors(path)) if contents.file is None or path == contents.file else _other(contents, path)
+        )
         if role is not None and (path == contents.file or role != own):
             roles.setdefault(role, []).append(path)
     found = [path for paths in roles.values() for path in paths]

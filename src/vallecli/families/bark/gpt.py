@@ -16,9 +16,9 @@ from vallecli.decoding.cache import CacheShape, KVCache, LayerCache
 from vallecli.decoding.linear import Linear
 from vallecli.decoding.request import PrefixSize
 from vallecli.families.bark.config import (
-    CODEBOOK_SIZE,
     COARSE,
     COARSE_CODEBOOKS,
+    CODEBOOK_SIZE,
     FINE,
     MAX_HISTORY,
     MAX_TEXT,

@@ -66,7 +66,7 @@ class Utterance(Generic[Tag]):
     stop_reason: str = ""
     semantic_N: Tensor | None = None
     coarse: CoarseRun | None = None
-    spans: Iterator[Span] = iter(())
+    spans: Iterator[Span] = field(default_factory=lambda: iter(()))
     span: Span | None = None
 
     @property

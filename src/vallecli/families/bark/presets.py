@@ -7,19 +7,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vallecli import atomic
 from vallecli.checkpoints import hub, small_files
-from vallecli.checkpoints.spec import UNSTATED, CheckpointSpec, File, Source
+from vallecli.checkpoints.spec import CheckpointSpec, File, Source
 from vallecli.errors import CheckpointError, MissingCheckpoint, OutputNotWritable, PresetError
 from vallecli.families.arrays import Arrays, Shape, read_npy
 from vallecli.families.bark.config import (
-    CODEBOOK_SIZE,
     COARSE_CODEBOOKS,
+    CODEBOOK_SIZE,
     FRAME_RATE,
     LANGUAGES,
     NUM_CODEBOOKS,
@@ -33,12 +33,11 @@ KEYS = ("semantic_prompt", "coarse_prompt", "fine_prompt")
 OTHER_KEYS = ("semantic", "coarse", "fine")  # of other programs
 INDEX, FOLDER, REPO = "speaker_embeddings_path.json", "speaker_embeddings", "suno/bark"
 ARCHIVES = "prompts"  # folder of .npz files, as in the code repository
-NAME = re.compile(r"(?:v2/)?(?:announcer|(?:%s)_speaker_[0-9])" % "|".join(LANGUAGES))
+NAME = re.compile(rf"(?:v2/)?(?:{'|'.join(LANGUAGES)})_speaker_[0-9]|announcer")
 LOCAL_NAME = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)?", re.ASCII)
 ONE_DECIMAL = 1.5  # frames per semantic token, rounded as published
 
 Ids = npt.NDArray[np.int16]
-Read = TypeVar("Read", Preset, Voice)
 
 
 @dataclass(frozen=True)
@@ -83,9 +82,7 @@ def read_preset(path: str | PathLike[str]) -> BarkPreset | None:
     return _read(path, dict(zip(KEYS, keys, strict=True)), arrays.read)
 
 
-def _read(
-    path: str | PathLike[str], names: Mapping[str, str], read: Callable[..., npt.NDArray[Any]]
-) -> BarkPreset:
+def _read(path: str | PathLike[str], names: Mapping[str, str], read: Callable[..., npt.NDArray[Any]]) -> BarkPreset:
     sizes: dict[str, tuple[Shape, int]] = {
         "semantic_prompt": ((None,), SEMANTIC_SIZE),
         "coarse_prompt": ((COARSE_CODEBOOKS, None), CODEBOOK_SIZE),
@@ -105,7 +102,8 @@ def save_preset(path: Path, preset: BarkPreset | BarkVoice) -> None:
     arrays = (preset.semantic_N, preset.coarse_PQ.T, preset.codes_PQ.T)
     try:
         with atomic.replace_file(path) as file:
-            np.savez(file, **{key: array.astype(np.int64) for key, array in zip(KEYS, arrays, strict=True)})
+            semantic, coarse, fine = (array.astype(np.int64) for array in arrays)
+            np.savez(file, semantic_prompt=semantic, coarse_prompt=coarse, fine_prompt=fine)
     except OSError as error:
         raise OutputNotWritable(path, (error.strerror or str(error)).lower(), error.errno) from error
 
@@ -116,7 +114,9 @@ def save_preset(path: Path, preset: BarkPreset | BarkVoice) -> None:
 def names(folder: Path) -> tuple[str, ...]:
     """Return the names of the presets of a checkpoint: those in its folder, and those that the hub has."""
     published = ["announcer"]
-    published += [f"{place}{language}_speaker_{n}" for place in ("v2/", "") for language in LANGUAGES for n in range(10)]
+    published += [
+        f"{place}{language}_speaker_{n}" for place in ("v2/", "") for language in LANGUAGES for n in range(10)
+    ]
     found = {path.relative_to(folder / ARCHIVES).with_suffix("").as_posix() for path in _archives(folder)}
     found |= {name for name in _index(folder) if LOCAL_NAME.fullmatch(name)}
     return (*published, *sorted(found - set(published)))

@@ -16,10 +16,10 @@ from torch import Tensor
 from vallecli.decoding.finite import FiniteLogits
 from vallecli.decoding.sampling import SMALLEST_UNIFORM
 from vallecli.families.bark.config import (
-    CODEBOOK_SIZE,
     COARSE_CODEBOOKS,
     COARSE_INFER,
     COARSE_PAD,
+    CODEBOOK_SIZE,
     FINE_HISTORY,
     FINE_PAD,
     FINE_STRIDE,
