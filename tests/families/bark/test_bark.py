@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from bark_golden import EVERY, HISTORY, SEED, TEXT, VECTORS, compute, load
+from bark_golden import HISTORY, SEED, TEXT, VECTORS, compute, load
 from bark_published import HEADS, WIDTH, model_tensors, write_preset, write_suno, write_transformers
 from safetensors.torch import save_file
 
@@ -182,7 +182,7 @@ def test_a_job_in_a_batch_is_the_job_alone(backend: BarkBackend, preset: Path, h
         ]
     finally:
         backend.running = False
-    assert [codes.shape for codes in alone] == [codes.shape for codes in together["a"]] == [(9, 8)] * 3
+    assert [codes.shape for codes in alone] == [codes.shape for codes in together["a"]] == [(7, 8)] * 3  # 5 tokens
     assert same(alone, together["a"])
 
 
@@ -353,7 +353,7 @@ def test_absurd_sizes(suno: Path, tmp_path: Path) -> None:
     contents["model_args"]["n_head"] = HEADS
     contents["model"].pop("_orig_mod.transformer.h.1.mlp.c_fc.weight")
     torch.save(contents, folder / "coarse.pt")
-    with pytest.raises(DamagedCheckpoint, match="layers.1.up.weight is missing"):
+    with pytest.raises(DamagedCheckpoint, match=r"layers\.1\.up\.weight is missing"):
         load(folder)
 
 
