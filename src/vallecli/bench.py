@@ -22,7 +22,7 @@ from vallecli import device as devices
 from vallecli.decoding.batcher import ContinuousBatcher
 from vallecli.decoding.request import CausalOutput, StopReason
 from vallecli.errors import UsageError
-from vallecli.families.base import Backend, Generated, Request, Voice
+from vallecli.families.base import Backend, Generated, Request
 from vallecli.families.catalog import sizes
 from vallecli.families.causal import CausalBackend, codes_to_int16
 from vallecli.marking import perth
@@ -137,7 +137,7 @@ class Bench:
             tokens = backend.random_tokens(work.phonemes, generator)
             length = work.prompt_frames + work.frames
             codes_AQ = torch.randint(0, grid.codebook_size, (length, grid.codebooks), generator=generator)
-            voice = Voice(codes_to_int16(codes_AQ[: work.prompt_frames]), "random")
+            voice = backend.random_voice(codes_AQ[: work.prompt_frames], generator)
             self.codes_TQ = codes_AQ[work.prompt_frames :].to(backend.device)
             self.requests.append(
                 Request(
@@ -291,7 +291,7 @@ class Bench:
         first_ms = steps_ms + group * times.nar_ms + times.codec_ms + times.watermark_ms
         return {
             **{name: _rounded(value) for name, value in asdict(times).items()},
-            "real_time_factor": _rounded(total_ms / 1000 / (batch * self.work.frames / self.backend.grid.frame_rate)),
+            "real_time_factor": _rounded(total_ms / 1000 / (batch * self.work.frames / self.backend.step_rate)),
             "time_to_first_audio": _rounded(first_ms / 1000),
         }
 

@@ -190,7 +190,7 @@ class Synthesizer:
     ) -> Voice:
         """Return the voice of a recording, as much of it as this checkpoint can use; a Voice is returned unchanged.
 
-        A voice of the library, from `vallecli.voices.library.get(name)`, has its own transcript.
+        A source may also be a preset: its file, or its name if the checkpoint has presets by name.
 
         If the checkpoint needs a transcript and none is given, the recording is transcribed with `transcribe`, or
         else ref.txt next to ref.wav is read. Raises TranscriptMissing without any of these, PromptTooLong for a
@@ -203,7 +203,7 @@ class Synthesizer:
             return self._stored_voice(source, transcript, transcribe=transcribe)
         if isinstance(source, str | os.PathLike):
             name = name or os.fspath(source)
-            source = read_preset(source) if is_preset(source) else prompt.load(source, sample_rate=self.sample_rate)
+            source = self._read(source)
         if isinstance(source, Preset):
             return self.backend.preset_voice(source, name or "a preset")
         recording, name = self._resampled(source), name or "a recording"

@@ -29,6 +29,8 @@ def test_the_packaged_file_has_the_published_checkpoints_and_what_they_need() ->
         "valle-libritts-icefall",
         "amphion-v2",
         "ecker",
+        "bark",
+        "bark-small",
     }
     assert {need for spec in specs.values() for need in spec.needs} == {"encodec-24khz", "vocos-encodec-24khz"}
 

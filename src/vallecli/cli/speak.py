@@ -36,7 +36,9 @@ def speak(
     prompt: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE", help="Recording of the voice (WAV, MP3, M4A, Opus, video, ...), or a VALL-E X preset."
+            metavar="FILE",
+            help="Recording of the voice (WAV, MP3, M4A, Opus, video, ...), or a preset of VALL-E X or bark (.npz, or "
+            "a name such as v2/en_speaker_6).",
         ),
     ] = None,
     voice: options.Voice = None,
@@ -104,6 +106,12 @@ def speak(
         ),
     ] = None,
     key: Annotated[str | None, typer.Option(metavar="KEY", help="Private key of --sign (PEM).")] = None,
+    save_voice: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Save the voice as a preset (.npz), for checkpoints that have presets: bark."
+        ),
+    ] = None,
     play: Annotated[bool, typer.Option("--play", help="Play the result, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of the path.")] = False,
     quiet: options.Quiet = False,
@@ -132,6 +140,7 @@ def speak(
         disclose=options.disclosure(disclose),
         sign=sign,
         key=key,
+        save_voice=save_voice,
         play=play,
         json=as_json,
     )

@@ -64,6 +64,7 @@ class SpeakRequest:
     sign: str | None
     """A certificate chain, for the private key in `key`."""
     key: str | None
+    save_voice: str | None
     play: bool
     json: bool
 
@@ -293,6 +294,16 @@ def check_codes_path(request: SpeakRequest) -> None:
     path = Path(request.save_codes)
     if path.suffix not in (".npy", ".npz"):
         raise UsageError(f"{path} has no ending for codes", "End the name in .npy or .npz.")
+    files.check_writable(path, force=request.force)
+
+
+def check_voice_path(request: SpeakRequest) -> None:
+    """Refuse a --save-voice that could not be written."""
+    if request.save_voice is None:
+        return
+    path = Path(request.save_voice)
+    if path.suffix != ".npz":
+        raise UsageError(f"{path} has no ending for a preset", "End the name in .npz.")
     files.check_writable(path, force=request.force)
 
 

@@ -224,6 +224,12 @@ class Backend(Protocol):
     def preset_voice(self, preset: Preset, source: str) -> Voice:
         """Return the voice of a preset. Raises ForeignPreset for one of another family."""
 
+    def find_preset(self, name: str) -> Preset | None:
+        """Return the preset of that name; see Family.find_preset."""
+
+    def save_voice(self, voice: Voice, path: Path) -> None:
+        """Write a voice as a preset of this family. Raises UsageError if it has none, and OutputNotWritable."""
+
     def use_lexicon(self, lexicon: Lexicon | None) -> None:
         """Use a pronunciation lexicon for all texts from now on, or none.
 
@@ -308,6 +314,12 @@ class Family(Protocol):
 
     def read_preset(self, path: Path) -> Preset | None:
         """Return the preset in an .npz file, None if it is of another family. Raises PresetError if it is damaged."""
+
+    def find_preset(self, contents: Contents, name: str, *, offline: bool) -> Preset | None:
+        """Return the preset of that name, which comes with the checkpoint or is fetched; None if there is none.
+
+        Raises PresetError if it is damaged, and CheckpointError if it cannot be fetched.
+        """
 
 
 def parse_options(family: Family, written: Mapping[str, Any]) -> dict[str, Any]:

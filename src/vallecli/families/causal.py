@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ from vallecli.decoding.graphs import new_batcher
 from vallecli.decoding.overlap import one_thread_each
 from vallecli.decoding.request import CausalModel, CausalOutput, CausalRequest
 from vallecli.decoding.sampling import Sampling
-from vallecli.errors import ForeignPreset
+from vallecli.errors import ForeignPreset, UsageError
 from vallecli.families.base import Generated, Preset, Request, Tag, Voice, sentence_seed
 from vallecli.families.base import Limits as Limits
 from vallecli.text.base import AUTO, FrontEnd, Tokens
@@ -111,6 +112,10 @@ class CausalBackend(ABC):
     def find_preset(self, name: str) -> Preset | None:
         """Return None: by default, a family has no presets by name."""
         return None
+
+    def save_voice(self, voice: Voice, path: Path) -> None:
+        """Raise UsageError: by default, voices are not saved as presets."""
+        raise UsageError(f"voices of {self.family} checkpoints cannot be saved as presets", "Keep the recording.")
 
     # What all families share
 

@@ -46,7 +46,7 @@ def compute(backend: BarkBackend, preset: Path) -> dict[str, Any]:
     tokens = torch.arange(STEPS // 3) * 37 % 10_000
     run, codes_TQ = backend.coarse_run(tokens, voice), backend.generate_coarse(tokens, voice, greedy=True)
     run.add((codes_TQ + torch.tensor([0, 1024])).flatten())
-    coarse_logits = [backend.logits("coarse", run.input(step))[-1] for step in range(run.steps)]
+    coarse_logits = [backend.logits("coarse", run.input(step))[-1].clone() for step in range(run.steps)]
     choices = [part[10_000 + 1024 * (step % 2) :][:1024] for step, part in enumerate(coarse_logits)]
     plain = backend.generate_coarse(tokens, greedy=True)
     fine = backend.generate_fine(codes_TQ, voice, temperature=None)

@@ -20,7 +20,15 @@ from vallecli.codec.base import ENCODEC_GRID
 from vallecli.codec.encodec import EncodecCodec
 from vallecli.codec.select import CodecSpec
 from vallecli.decoding.sampling import Sampling
-from vallecli.errors import CheckpointError, DamagedCheckpoint, ForeignPreset, InputError, NothingSpoken, PresetError
+from vallecli.errors import (
+    CheckpointError,
+    DamagedCheckpoint,
+    ForeignPreset,
+    InputError,
+    NothingSpoken,
+    PresetError,
+    UsageError,
+)
 from vallecli.families import detect
 from vallecli.families.bark.backend import BarkBackend
 from vallecli.families.bark.config import MAX_TEXT, frames_of, tokens_of
@@ -418,6 +426,18 @@ def test_voices_of_other_families(backend: BarkBackend) -> None:
         Synthesizer.load("nano", device="cpu").backend.preset_voice(
             Preset("bark", np.zeros((4, 8), np.int16), None), "x.npz"
         )
+
+
+def test_a_voice_is_saved_and_found_by_name(suno: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(suno, tmp_path / "bark"))
+    path = write_preset(folder / "prompts" / "mine.npz", seed=8)
+    synthesizer = Synthesizer.load(folder, device="cpu")
+    voice = synthesizer.voice("mine")
+    synthesizer.backend.save_voice(voice, tmp_path / "saved.npz")
+    saved, stored = np.load(tmp_path / "saved.npz"), np.load(path)
+    assert all(np.array_equal(saved[key], stored[key]) for key in stored)
+    with pytest.raises(UsageError, match="cannot be saved as presets"):
+        Synthesizer.load("nano", device="cpu").backend.save_voice(voice, tmp_path / "other.npz")
 
 
 def test_presets_by_name(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ class BarkFamily:
         preset: Preset | None = self._import("presets").read_preset(path)
         return preset
 
-    def find_preset(self, contents: Contents, name: str, *, offline: bool = False) -> Preset | None:
+    def find_preset(self, contents: Contents, name: str, *, offline: bool) -> Preset | None:
         """Return the preset of that name, from the checkpoint or the hub. Raises PresetError and CheckpointError."""
         preset: Preset | None = self._import("presets").find(contents.folder, name, offline=offline)
         return preset

@@ -55,10 +55,18 @@ from vallecli.families.bark.config import (
     GptConfig,
     tokens_of,
 )
-from vallecli.families.bark.files import NAME, VOCABULARIES_BESIDE, Checkpoint, find_vocabulary, read, read_vocabulary
+from vallecli.families.bark.files import (
+    NAME,
+    VOCABULARIES_BESIDE,
+    VOCABULARY,
+    Checkpoint,
+    find_vocabulary,
+    read,
+    read_vocabulary,
+)
 from vallecli.families.bark.gpt import Coarse, Fine, Semantic
 from vallecli.families.bark.pipeline import Pipeline, coarse_request, fine_codes
-from vallecli.families.bark.presets import BarkPreset, BarkVoice, find, read_preset
+from vallecli.families.bark.presets import BarkPreset, BarkVoice, find, read_preset, save_preset
 from vallecli.families.bark.stages import CoarseRun, History, refine, semantic_prefix
 from vallecli.families.base import Generated, Options, Preset, Request, Tag, Voice
 from vallecli.families.causal import CausalBackend, Ids, Limits, codes_to_int16
@@ -175,6 +183,12 @@ class BarkBackend(CausalBackend):
         """Return the preset of that name; see presets.find."""
         return find(self._checkpoint.path, name)
 
+    def save_voice(self, voice: Voice, path: Path) -> None:
+        """Write a voice as an .npz file that every program for Bark reads. Raises InputError and OutputNotWritable."""
+        if not isinstance(voice, BarkVoice):
+            raise _other_voice()
+        save_preset(path, voice)
+
     def read_voice(self, path: str | PathLike[str]) -> BarkVoice:
         """Return the voice of an .npz file. Raises PresetError."""
         preset = read_preset(path)
@@ -194,7 +208,7 @@ class BarkBackend(CausalBackend):
         if voice is None:
             return None
         if not isinstance(voice, BarkVoice | BarkPreset) or voice.semantic_N is None or voice.coarse_PQ is None:
-            raise InputError("this voice was made for another checkpoint", "Make it again, from a recording or preset.")
+            raise _other_voice()
         arrays = (voice.semantic_N, voice.coarse_PQ, voice.codes_PQ)
         return History(*(torch.from_numpy(array).long().to(self.device) for array in arrays))
 
@@ -388,6 +402,10 @@ class BarkBackend(CausalBackend):
         return wav_N
 
 
+def _other_voice() -> InputError:
+    return InputError("this voice was made for another checkpoint", "Make it again, from a recording or a preset.")
+
+
 def new_models(config: BarkConfig) -> tuple[Semantic, Coarse, Fine]:
     """Return the three models."""
     return Semantic(config.semantic), Coarse(config.coarse), Fine(config.fine)
@@ -398,8 +416,8 @@ def front_end_of(path: Path, vocabulary: Path | None) -> WordPieceFrontEnd:
     if vocabulary is None:
         raise CheckpointError(
             f"{path} has no vocabulary, which the text needs",
-            f"Put {VOCABULARIES_BESIDE[0]} of bert-base-multilingual-cased next to the weights, or give it as the "
-            "loader option tokenizer=FILE.",
+            f"valle checkpoints pull {VOCABULARY}, or give its {VOCABULARIES_BESIDE[0]} as the loader option "
+            "tokenizer=FILE.",
         )
     return WordPieceFrontEnd(
         read_vocabulary(vocabulary),

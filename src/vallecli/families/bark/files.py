@@ -15,11 +15,11 @@ from typing import Any
 
 from torch import Tensor
 
-from vallecli.checkpoints import small_files, weights
+from vallecli.checkpoints import lookup, small_files, weights
 from vallecli.checkpoints.contents import CONFIGURATIONS, Contents
 from vallecli.checkpoints.modules import check_tensors
 from vallecli.codec.base import ENCODEC_GRID
-from vallecli.errors import CheckpointError, DamagedCheckpoint, short
+from vallecli.errors import CheckpointError, DamagedCheckpoint, MissingCheckpoint, short
 from vallecli.families.bark.config import (
     COARSE,
     FINE,
@@ -39,6 +39,7 @@ from vallecli.families.native import CONFIG, TENSORS, config_of
 
 NAME = "bark"
 CODEC = "codec."  # prefix of the tensors of EnCodec, if they are stored
+VOCABULARY = "bark-vocabulary"  # entry of the registry
 VOCABULARIES_BESIDE = ("vocab.txt", "tokenizer.json")
 MAX_VOCABULARY_BYTES = 2**24  # the published tokenizer.json has 3 MB
 PREFIX = "_orig_mod."  # of torch.compile, in suno's files
@@ -300,10 +301,16 @@ def _check_sizes(path: Path, tensors: Mapping[str, Tensor], model: str, sizes: G
 
 
 def find_vocabulary(contents: Contents, options: Options) -> Path | None:
-    """Return the vocabulary of the loader option or next to the weights; None without one."""
+    """Return the vocabulary of the loader option, next to the weights, or of the registry if it is installed."""
     if (given := options.get("tokenizer")) is not None:
         return Path(given)
-    return next((path for name in VOCABULARIES_BESIDE if (path := contents.beside(name)) is not None), None)
+    beside = next((path for name in VOCABULARIES_BESIDE if (path := contents.beside(name)) is not None), None)
+    if beside is not None:
+        return beside
+    try:
+        return lookup.find(VOCABULARY)
+    except MissingCheckpoint:
+        return None
 
 
 def read_vocabulary(path: Path) -> str:

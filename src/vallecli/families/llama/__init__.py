@@ -78,6 +78,10 @@ class LlamaFamily:
         """Return None: these families have no presets."""
         return None
 
+    def find_preset(self, contents: Contents, name: str, *, offline: bool) -> Preset | None:
+        """Return None: these families have no presets."""
+        return None
+
 
 AMPHION_V2 = LlamaFamily(
     "amphion-v2",

@@ -128,6 +128,10 @@ class ValleFamily:
 
         return preset.read_preset(path) if self.name == preset.FAMILY else None
 
+    def find_preset(self, contents: Contents, name: str, *, offline: bool) -> Preset | None:
+        """Return None: presets of these families are files."""
+        return None
+
 
 FAMILIES = (
     ValleFamily("native", "native", ("en", "zh", "ja", "mix"), ("en", "zh", "ja"), ("nano",), "native_config"),
