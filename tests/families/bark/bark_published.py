@@ -51,37 +51,39 @@ PIECES = [
 ]
 
 
-def model_tensors(model: str, seed: int) -> dict[str, Tensor]:
+def model_tensors(
+    model: str, seed: int, *, layers: int = LAYERS, width: int = WIDTH, scale: float = 0.4
+) -> dict[str, Tensor]:
     """Return the tensors of one model under suno's names."""
     inputs, outputs = SIZES[model]
     fine = model == "fine"
-    shapes: dict[str, tuple[int, ...]] = {"transformer.wpe.weight": (1024, WIDTH)}
+    shapes: dict[str, tuple[int, ...]] = {"transformer.wpe.weight": (1024, width)}
     norms = ["transformer.ln_f"]
-    for layer in range(LAYERS):
+    for layer in range(layers):
         at = f"transformer.h.{layer}"
         norms += [f"{at}.ln_1", f"{at}.ln_2"]
-        shapes |= {f"{at}.attn.c_attn.weight": (3 * WIDTH, WIDTH), f"{at}.attn.c_proj.weight": (WIDTH, WIDTH)}
-        shapes |= {f"{at}.mlp.c_fc.weight": (4 * WIDTH, WIDTH), f"{at}.mlp.c_proj.weight": (WIDTH, 4 * WIDTH)}
+        shapes |= {f"{at}.attn.c_attn.weight": (3 * width, width), f"{at}.attn.c_proj.weight": (width, width)}
+        shapes |= {f"{at}.mlp.c_fc.weight": (4 * width, width), f"{at}.mlp.c_proj.weight": (width, 4 * width)}
     if fine:
-        shapes |= {f"transformer.wtes.{book}.weight": (inputs, WIDTH) for book in range(8)}
+        shapes |= {f"transformer.wtes.{book}.weight": (inputs, width) for book in range(8)}
     else:
-        shapes |= {"transformer.wte.weight": (inputs, WIDTH), "lm_head.weight": (outputs, WIDTH)}
-    shapes |= {f"{name}.weight": (WIDTH,) for name in norms}
+        shapes |= {"transformer.wte.weight": (inputs, width), "lm_head.weight": (outputs, width)}
+    shapes |= {f"{name}.weight": (width,) for name in norms}
     if fine:
-        shapes |= {f"{name}.bias": (WIDTH,) for name in norms}
+        shapes |= {f"{name}.bias": (width,) for name in norms}
     random = np.random.RandomState(seed)
     tensors = {}
     for name, shape in sorted(shapes.items()):
         values = torch.from_numpy(random.standard_normal(shape).astype(np.float32))
-        tensors[name] = 1 + 0.1 * values if name.endswith(("_1.weight", "_2.weight", "_f.weight")) else 0.4 * values
+        tensors[name] = 1 + 0.1 * values if name.endswith(("_1.weight", "_2.weight", "_f.weight")) else scale * values
     if fine:
         tensors |= {f"lm_heads.{book}.weight": tensors[f"transformer.wtes.{book + 1}.weight"] for book in range(7)}
     return tensors
 
 
-def arguments(model: str) -> dict[str, Any]:
+def arguments(model: str, *, layers: int = LAYERS, heads: int = HEADS, width: int = WIDTH) -> dict[str, Any]:
     inputs, outputs = SIZES[model]
-    sizes = {"block_size": 1024, "n_layer": LAYERS, "n_head": HEADS, "n_embd": WIDTH, "dropout": 0.0, "bias": False}
+    sizes = {"block_size": 1024, "n_layer": layers, "n_head": heads, "n_embd": width, "dropout": 0.0, "bias": False}
     if model == "coarse":
         return {**sizes, "vocab_size": inputs}  # the older spelling
     sizes |= {"input_vocab_size": inputs, "output_vocab_size": outputs}

@@ -112,7 +112,7 @@ def test_a_span_has_the_codes_of_its_windows(backend: BarkBackend, preset: Path,
     run.add((codes + torch.tensor([0, 1024])).flatten())
     for first in range(0, run.steps, 60):  # as published: each window is computed from its input
         ids = run.input(first)
-        for step in range(first, min(first + 60, run.steps), 7):
+        for step in range(first, min(first + 60, run.steps), 29):
             whole = torch.cat([ids, run.codes[0][first:step]])
             start = 10_000 + 1024 * (step % 2)
             choice = backend.logits("coarse", whole)[-1, start : start + 1024].argmax()
