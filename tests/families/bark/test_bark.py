@@ -31,7 +31,7 @@ from vallecli.errors import (
 )
 from vallecli.families import detect
 from vallecli.families.bark.backend import BarkBackend
-from vallecli.families.bark.config import MAX_TEXT, frames_of, tokens_of
+from vallecli.families.bark.config import MAX_TEXT, frames_of, tokens_for, tokens_of, tokens_within
 from vallecli.families.bark.presets import BarkVoice, find, names, save_preset
 from vallecli.families.bark.stages import CoarseRun
 from vallecli.families.base import Preset, Voice
@@ -190,7 +190,7 @@ def test_a_job_in_a_batch_is_the_job_alone(backend: BarkBackend, preset: Path, h
         ]
     finally:
         backend.running = False
-    assert [codes.shape for codes in alone] == [codes.shape for codes in together["a"]] == [(7, 8)] * 3  # 5 tokens
+    assert [codes.shape for codes in alone] == [codes.shape for codes in together["a"]] == [(9, 8)] * 3
     assert same(alone, together["a"])
 
 
@@ -208,6 +208,12 @@ def test_seeds(backend: BarkBackend, preset: Path) -> None:
     one, again, other = (spoken(backend, {"a": "A b c."}, voice, slots=1, seed=seed)["a"] for seed in (1, 1, 2))
     assert same(one, again)
     assert not same(one, other)
+
+
+def test_tokens_of_frames() -> None:
+    for frames in range(1, 1200):
+        assert frames_of(tokens_for(frames)) >= frames > frames_of(tokens_for(frames) - 1)
+        assert frames_of(tokens_within(frames)) <= frames < frames_of(tokens_within(frames) + 1)
 
 
 def test_lengths_are_in_frames(backend: BarkBackend, preset: Path) -> None:
@@ -294,8 +300,10 @@ def test_without_a_vocabulary(suno: Path, tmp_path: Path) -> None:
     assert isinstance(given, BarkBackend)
     assert given.text_ids("Hello").tolist() == [105]
     vocabulary.write_text("hello\nthere\n")
+    other = Synthesizer.load(folder, device="cpu", options={"tokenizer": vocabulary}).backend
+    assert isinstance(other, BarkBackend)
     with pytest.raises(CheckpointError, match="vocabulary of another checkpoint"):
-        Synthesizer.load(folder, device="cpu", options={"tokenizer": vocabulary}).backend.prepare()
+        _ = other.front_end
 
 
 # Files

@@ -10,7 +10,6 @@ wav_N = backend.codes_to_audio(codes_TQ)
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -53,7 +52,9 @@ from vallecli.families.bark.config import (
     WINDOW,
     BarkConfig,
     GptConfig,
+    tokens_for,
     tokens_of,
+    tokens_within,
 )
 from vallecli.families.bark.files import (
     NAME,
@@ -223,8 +224,8 @@ class BarkBackend(CausalBackend):
     ) -> Iterator[Request]:
         """Yield the sentences of a text; lengths in frames become semantic tokens. See Backend.requests."""
         most = sampling.max_frames
-        tokens = None if most is None else max(1, int(most * SEMANTIC_RATE / FRAME_RATE))
-        least = min(math.ceil(sampling.min_frames * SEMANTIC_RATE / FRAME_RATE), tokens or MAX_SEMANTIC)
+        tokens = None if most is None else tokens_within(most)
+        least = min(tokens_for(sampling.min_frames), tokens or MAX_SEMANTIC)
         sampling = replace(sampling, min_frames=least, max_frames=tokens)
         return super().requests(text, voice, sampling, language=language, accent=accent)
 

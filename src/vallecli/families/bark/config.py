@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -92,6 +93,16 @@ class BarkConfig:
 def frames_of(tokens: int) -> int:
     """Return the number of frames of that many semantic tokens."""
     return int(tokens * RATIO / COARSE_CODEBOOKS)
+
+
+def tokens_for(frames: int) -> int:
+    """Return the least number of semantic tokens that have so many frames."""
+    return math.ceil(frames * COARSE_CODEBOOKS / RATIO)
+
+
+def tokens_within(frames: int) -> int:
+    """Return the largest number of semantic tokens that have at most so many frames, but at least one token."""
+    return max(1, tokens_for(frames + 1) - 1)
 
 
 def tokens_of(seconds: float) -> int:

@@ -63,6 +63,7 @@ RENAMES = (
 )
 TRANSFORMERS = {"semantic.": SEMANTIC, "coarse_acoustics.": COARSE, "fine_acoustics.": FINE}  # prefix -> model
 TRANSFORMERS_CODEC = "codec_model."
+DEFAULT_HEADS = 12  # of transformers, which leaves out default values
 MARKER = "semantic.input_embeds_layer.weight"  # of the layout of transformers
 
 
@@ -211,10 +212,10 @@ def _transformers_parts(contents: Contents, path: Path) -> tuple[dict[str, _Part
         found[TRANSFORMERS[prefix]][name.removeprefix(prefix)] = tensor
     parts = {}
     for prefix, model in TRANSFORMERS.items():
-        values = config.get(f"{prefix.removesuffix('.')}_config", {})
-        if not isinstance(values, Mapping):
+        values = config.get(f"{prefix.removesuffix('.')}_config")
+        if not isinstance(values, Mapping | None):
             raise DamagedCheckpoint(f"{config_file} is not a complete configuration: {short(values)}")
-        arguments = {"n_head": values["num_heads"]} if "num_heads" in values else {}
+        arguments = {} if values is None else {"n_head": values.get("num_heads", DEFAULT_HEADS)}
         parts[model] = _Part(path, _renamed(path, found[model]), arguments)
     return parts, dict(check_tensors(path, codec)) if codec else {}
 
@@ -230,9 +231,8 @@ def _renamed(path: Path, tensors: Mapping[str, Any]) -> dict[str, Tensor]:
                 break
         ours[name] = tensor
     for index in range(1, NUM_CODEBOOKS):  # tied; files with each tensor once have either name
-        head = ours.pop(f"heads.{index - 1}.weight", None)
-        if head is not None:
-            ours.setdefault(f"embeddings.{index}.weight", head)
+        if (head := ours.pop(f"heads.{index - 1}.weight", None)) is not None:
+            ours[f"embeddings.{index}.weight"] = head
     return ours
 
 
