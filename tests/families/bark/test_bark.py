@@ -119,6 +119,12 @@ def test_a_span_has_the_codes_of_its_windows(backend: BarkBackend, preset: Path,
             assert choice == codes.flatten()[step]
 
 
+def test_sequences_that_are_longer_than_any_model_reads(backend: BarkBackend) -> None:
+    assert len(backend.semantic_logits(TEXT, [5] * 767)) == 768
+    with pytest.raises(ValueError, match="1025 positions is longer than the 1024"):
+        backend.semantic_logits(TEXT, [5] * 768)
+
+
 def test_windows_of_a_history_begin_as_published() -> None:
     run = CoarseRun(torch.arange(41))
     assert (run.steps, frames_of(41)) == (122, 61)

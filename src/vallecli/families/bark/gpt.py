@@ -89,7 +89,12 @@ class Stack(nn.Module):
         self.norm = Norm(config.width, bias=norm_bias)
 
     def hidden(self, x_BLD: Tensor, *, causal: bool) -> Tensor:
-        """Given embeddings (B, L, D), return normed hidden states (B, L, D), computed without a cache."""
+        """Given embeddings (B, L, D), return normed hidden states (B, L, D), computed without a cache.
+
+        Raises ValueError for more positions than the model has.
+        """
+        if x_BLD.shape[1] > POSITIONS:
+            raise ValueError(f"a sequence of {x_BLD.shape[1]} positions is longer than the {POSITIONS} of the model")
         x_BLD = x_BLD + self.positions.weight[: x_BLD.shape[1]]
         for layer in self.layers:
             x_BLD = layer(x_BLD, causal=causal)
