@@ -190,7 +190,7 @@ class Synthesizer:
     ) -> Voice:
         """Return the voice of a recording, as much of it as this checkpoint can use; a Voice is returned unchanged.
 
-        A source may also be a preset: its file, or its name if the checkpoint has presets by name.
+        A voice of the library, from `vallecli.voices.library.get(name)`, has its own transcript.
 
         If the checkpoint needs a transcript and none is given, the recording is transcribed with `transcribe`, or
         else ref.txt next to ref.wav is read. Raises TranscriptMissing without any of these, PromptTooLong for a
@@ -203,7 +203,7 @@ class Synthesizer:
             return self._stored_voice(source, transcript, transcribe=transcribe)
         if isinstance(source, str | os.PathLike):
             name = name or os.fspath(source)
-            source = self._read(source)
+            source = read_preset(source) if is_preset(source) else prompt.load(source, sample_rate=self.sample_rate)
         if isinstance(source, Preset):
             return self.backend.preset_voice(source, name or "a preset")
         recording, name = self._resampled(source), name or "a recording"
@@ -222,7 +222,7 @@ class Synthesizer:
             transcript = self._transcript(recording, name, transcript, transcribe=transcribe, beside=None)
         else:
             transcript = None
-        if self._key is not None and (cached := codes.load(stored, self._key, self.backend.grid, transcript)):
+        if self._key is not None and (cached := codes.load(stored, self._key, self.backend, transcript)):
             return cached
         made = self.backend.make_voice(recording or stored.prompt(self.sample_rate), transcript, stored.name)
         if self._key is not None:

@@ -166,7 +166,12 @@ def test_cached_equals_fresh_and_damaged_codes_are_ignored(anna: StoredVoice, ti
     assert made == []
     good = json.loads(file.read_text())
     bad_codes = ([], [[1]], [[1.5] * 8], [[-1] * 8], [[10_000] * 8], [[0] * 8, [0]], "x", [[True] * 8])
-    for bad in ({**good, "recording": "0" * 64}, {}, [], *({**good, "codes": value} for value in bad_codes)):
+    for bad in (
+        {**good, "recording": "0" * 64},
+        {},
+        [],
+        *({**good, "arrays": {**good["arrays"], "codes_PQ": value}} for value in bad_codes),
+    ):
         file.write_text(json.dumps(bad))
         np.testing.assert_array_equal(synthesizer.voice(anna).codes_PQ, fresh.codes_PQ)
         assert json.loads(file.read_text()) == good

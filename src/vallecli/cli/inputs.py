@@ -51,7 +51,7 @@ def read_text(text: str | None, text_file: str | None) -> str:
 def given_voice(prompt: str | None, settings: Settings) -> StoredVoice | Path | None:
     """Return the voice of a command: that of --prompt or of the setting `voice`, which a flag, too, can give.
 
-    Raises UsageError for two flags, and VoiceError.
+    Raises UsageError for two flags, VoiceError, and CheckpointError for the preset of a checkpoint.
     """
     if prompt is not None:
         if settings.source("voice") == VOICE_FLAG:
@@ -61,4 +61,4 @@ def given_voice(prompt: str | None, settings: Settings) -> StoredVoice | Path | 
         return None
     from vallecli.voices import policy
 
-    return policy.resolve(settings.voice)
+    return policy.resolve(settings.voice, settings.checkpoint, offline=settings.offline)

@@ -20,7 +20,9 @@ DEPRECATED = ("symbols", "heads", "prefix_mode")  # flags that became --option i
 Voice = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help="A voice of the library, see `valle voices list`, or a preset.", autocompletion=complete
+        metavar="NAME",
+        help="A voice of the library, or a preset of the checkpoint; see `valle voices list --help`.",
+        autocompletion=complete,
     ),
 ]
 Transcribe = Annotated[

@@ -37,8 +37,7 @@ def speak(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Recording of the voice (WAV, MP3, M4A, Opus, video, ...), or a preset of VALL-E X or bark (.npz, or "
-            "a name such as v2/en_speaker_6).",
+            help="Recording of the voice (WAV, MP3, M4A, Opus, video, ...), or a preset of VALL-E X or bark (.npz).",
         ),
     ] = None,
     voice: options.Voice = None,
@@ -108,9 +107,7 @@ def speak(
     key: Annotated[str | None, typer.Option(metavar="KEY", help="Private key of --sign (PEM).")] = None,
     save_voice: Annotated[
         str | None,
-        typer.Option(
-            metavar="FILE", help="Save the voice as a preset (.npz), for checkpoints that have presets: bark."
-        ),
+        typer.Option(metavar="FILE", help="Also save the voice as a preset (.npz), for checkpoints such as bark."),
     ] = None,
     play: Annotated[bool, typer.Option("--play", help="Play the result, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of the path.")] = False,

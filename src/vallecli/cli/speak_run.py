@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,8 +74,8 @@ def run(request: SpeakRequest, reporter: Reporter) -> None:
     started = time.perf_counter()
     settings = request.settings
     check_stdout(request)
-    source = voice_source(request, reporter)
     path = lookup.find(settings.checkpoint, offline=settings.offline)
+    source = voice_source(request, reporter)
     text = read_text(request.text, request.text_file)
     check_words(text)
     where = output_of(request, _name(source), text)
@@ -98,6 +98,8 @@ def run(request: SpeakRequest, reporter: Reporter) -> None:
     spoken = SpokenText(synthesizer, settings, where.rate(synthesizer.sample_rate), started)
     voice = synthesizer.voice(recording, request.prompt_text, name=_name(source), transcribe=request.transcribe)
     reporter.info(f"{synthesizer.name} on {synthesizer.device} in {spoken.dtype}, seed {spoken.seed}")
+    if request.save_voice is not None:
+        synthesizer.backend.save_voice(voice, Path(request.save_voice))
     report_voice(request, recording, str(source), voice, synthesizer.frame_rate, reporter)
     played: list[Wav] = []  # for a player only: a long text makes hours of audio
     with reporter.progress() as show, where.open(spoken.sample_rate, provenance, signer) as out:
@@ -139,9 +141,13 @@ def output_of(request: SpeakRequest, voice: str, text: str) -> Target:
     """Return where the audio goes, and refuse outputs that could not be written. Raises UsageError and OutputError."""
     rate = request.settings.sample_rate
     where = target(request.output, request.format, prompt=voice, text=text, force=request.force, sample_rate=rate)
-    check_codes_path(request)
+    more = {"--save-codes": _path(request.save_codes), "--save-voice": _path(request.save_voice)}
+    check_ending("--save-codes", more["--save-codes"], (".npy", ".npz"))
+    check_ending("--save-voice", more["--save-voice"], (".npz",))
+    for path in filter(None, more.values()):
+        files.check_writable(path, force=request.force)
     check_distinct(
-        {"the audio": where.path, "--save-codes": None if request.save_codes is None else Path(request.save_codes)},
+        {"the audio": where.path, **more},
         {"--prompt": request.prompt, "--text-file": request.text_file, "the lexicon": request.settings.lexicon},
     )
     return where
@@ -287,24 +293,14 @@ def signer_of(request: SpeakRequest, where: Target) -> Signer | None:
     return signing.Signer(Path(request.sign), Path(request.key))
 
 
-def check_codes_path(request: SpeakRequest) -> None:
-    """Refuse a --save-codes that could not be written."""
-    if request.save_codes is None:
-        return
-    path = Path(request.save_codes)
-    if path.suffix not in (".npy", ".npz"):
-        raise UsageError(f"{path} has no ending for codes", "End the name in .npy or .npz.")
-    files.check_writable(path, force=request.force)
+def check_ending(flag: str, path: Path | None, endings: Sequence[str]) -> None:
+    """Refuse a file whose name has none of these endings. Raises UsageError."""
+    if path is not None and path.suffix not in endings:
+        raise UsageError(f"{flag} is {path}", f"End the name in {' or '.join(endings)}.")
 
 
-def check_voice_path(request: SpeakRequest) -> None:
-    """Refuse a --save-voice that could not be written."""
-    if request.save_voice is None:
-        return
-    path = Path(request.save_voice)
-    if path.suffix != ".npz":
-        raise UsageError(f"{path} has no ending for a preset", "End the name in .npz.")
-    files.check_writable(path, force=request.force)
+def _path(name: str | None) -> Path | None:
+    return None if name is None else Path(name)
 
 
 def save_codes(request: SpeakRequest, spoken: SpokenText) -> None:

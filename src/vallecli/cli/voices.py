@@ -35,19 +35,40 @@ def root(context: typer.Context) -> None:
 
 
 @app.command("list")
-def list_(as_json: Json = False) -> None:
-    """List the voices, and the presets of installed checkpoints.
+def list_(
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|PATH", help="List the presets of this checkpoint instead, also those still to be downloaded."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the voices, and the presets that are on this machine.
 
     On a terminal it is a table; in a pipe each line is name, kind, seconds, consent and date, with tabs between. The
     kinds are voice, preset (its path is in --json) and damaged. Consent is verified, declared, imported or none.
+    A preset is downloaded when it is first used, by --voice CHECKPOINT/NAME, or --voice NAME with its checkpoint.
 
     \b
-    Example:
+    Examples:
+      valle voices list --checkpoint bark-small
       valle voices list --json | jq -r '.[] | select(.consent == "verified").name'
     """
-    from vallecli.voices import library, presets
+    from vallecli.voices import presets
 
-    rows: list[dict[str, Any]] = []
+    if checkpoint is not None:
+        rows = [_row(preset.name, "preset", path=preset.path) for preset in presets.of_checkpoint(checkpoint)]
+    else:
+        rows = _stored()
+        rows += [_row(f"{p.checkpoint}/{p.name}", "preset", path=p.path) for p in presets.installed()]
+    _print(rows, as_json=as_json)
+
+
+def _stored() -> list[dict[str, Any]]:
+    from vallecli.voices import library
+
+    rows = []
     for name, voice in library.voices():
         if voice is None:
             rows.append(_row(name, "damaged"))
@@ -60,10 +81,13 @@ def list_(as_json: Json = False) -> None:
                 seconds=voice.record.seconds,
                 consent="none" if consent is None else consent.kind,
                 created=voice.record.created,
-                path=str(voice.path),
+                path=voice.path,
             )
         )
-    rows += [_row(preset.name, "preset", path=str(preset.path)) for preset in presets.presets()]
+    return rows
+
+
+def _print(rows: list[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         write_json(rows)
         return
@@ -89,9 +113,10 @@ def _row(
     seconds: float | None = None,
     consent: str | None = None,
     created: str | None = None,
-    path: str | None = None,
+    path: Path | None = None,
 ) -> dict[str, Any]:
-    return {"name": name, "kind": kind, "seconds": seconds, "consent": consent, "created": created, "path": path}
+    written = None if path is None else str(path)
+    return {"name": name, "kind": kind, "seconds": seconds, "consent": consent, "created": created, "path": written}
 
 
 def _cell(value: Any) -> str:

@@ -9,6 +9,7 @@ frames, Q codebooks, C frequency bands, N samples.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +81,13 @@ Options = Mapping[str, Any]  # name -> value, parsed
 # Voices, requests and their results
 
 
+def check_ids(array: npt.NDArray[Any], shape: tuple[int | None, ...], below: int) -> None:
+    """Raise ValueError for what is no array of this shape, of integers from 0 and below a number; None is any size."""
+    sizes = [size for size, wanted in zip(array.shape, shape, strict=True) if wanted in (None, size) and size > 0]
+    if len(sizes) != len(shape) or array.dtype.kind != "i" or array.min() < 0 or array.max() >= below:
+        raise ValueError(f"an array of shape {array.shape} should have {shape} integers below {below}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """What a model was trained on, and so what it can be given."""
@@ -111,6 +119,12 @@ class Voice:
     """Replaces the transcript in voices from a preset."""
     spectrum_C: npt.NDArray[np.float32] | None = None
     """Average spectrum of the recording in dB, for checkpoints that equalize; see codec.equalizer."""
+
+    def check(self, grid: AudioGrid) -> None:
+        """Raise ValueError for arrays that a checkpoint of this grid cannot use; they may come from a file."""
+        check_ids(self.codes_PQ, (None, grid.codebooks), grid.codebook_size)
+        if self.spectrum_C is not None and (self.spectrum_C.ndim != 1 or not np.isfinite(self.spectrum_C).all()):
+            raise ValueError("the spectrum is not one number for each frequency band")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -155,6 +169,14 @@ class Preset:
     family: str
     codes_PQ: npt.NDArray[np.int16]
     phonemes: Phonemes | None
+
+    def digest(self) -> str:
+        """Return the sha256 of its arrays: 64 hexadecimal digits."""
+        found = hashlib.sha256()
+        for array in vars(self).values():
+            if isinstance(array, np.ndarray):
+                found.update(f"{array.dtype} {array.shape} ".encode() + array.tobytes())
+        return found.hexdigest()
 
 
 # The seam
@@ -221,11 +243,12 @@ class Backend(Protocol):
     def make_voice(self, recording: PreparedPrompt, transcript: str | None, source: str) -> Voice:
         """Return the voice of a recording at the grid's rate, of its first `max_prompt_seconds`."""
 
+    @property
+    def voice_type(self) -> type[Voice]:
+        """Class of the voices of this checkpoint."""
+
     def preset_voice(self, preset: Preset, source: str) -> Voice:
         """Return the voice of a preset. Raises ForeignPreset for one of another family."""
-
-    def find_preset(self, name: str) -> Preset | None:
-        """Return the preset of that name; see Family.find_preset."""
 
     def save_voice(self, voice: Voice, path: Path) -> None:
         """Write a voice as a preset of this family. Raises UsageError if it has none, and OutputNotWritable."""
@@ -313,13 +336,16 @@ class Family(Protocol):
         """Return a backend with random weights of a published size, and a random codec."""
 
     def read_preset(self, path: Path) -> Preset | None:
-        """Return the preset in an .npz file, None if it is of another family. Raises PresetError if it is damaged."""
+        """Return the preset in an .npz or .npy file, None if it is of another family. Raises PresetError."""
 
-    def find_preset(self, contents: Contents, name: str, *, offline: bool) -> Preset | None:
-        """Return the preset of that name, which comes with the checkpoint or is fetched; None if there is none.
+    def presets(self, folder: Path | None) -> Mapping[str, Path | None]:
+        """Return the presets of a checkpoint by name, with their files; None for one that is not on this machine.
 
-        Raises PresetError if it is damaged, and CheckpointError if it cannot be fetched.
+        `folder` is that of the checkpoint, None if it is not on this machine. Raises OSError.
         """
+
+    def fetch_preset(self, name: str, *, offline: bool) -> Path:
+        """Return the file of a preset of `presets`, downloaded once. Raises CheckpointError."""
 
 
 def parse_options(family: Family, written: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,11 @@ def known_accents() -> tuple[str, ...]:
     return tuple(dict.fromkeys(accent for family in FAMILIES for accent in family.accents))
 
 
+def family_of(name: str) -> Family | None:
+    """Return the family of that name."""
+    return next((family for family in FAMILIES if family.name == name), None)
+
+
 def sizes() -> dict[str, Family]:
     """Return the family of each published size; see Family.random."""
     return {size: family for family in FAMILIES for size in family.sizes}
@@ -35,7 +40,7 @@ def sizes() -> dict[str, Family]:
 
 def is_preset(path: str | PathLike[str]) -> bool:
     """Return whether a prompt is a preset and not a recording, by its ending."""
-    return Path(path).suffix.lower() == ".npz"
+    return Path(path).suffix.lower() in (".npz", ".npy")
 
 
 def read_preset(path: str | PathLike[str]) -> Preset:

@@ -109,9 +109,10 @@ class CausalBackend(ABC):
         """Return a voice with these codes, for measurements."""
         return Voice(codes_to_int16(codes_PQ), "random")
 
-    def find_preset(self, name: str) -> Preset | None:
-        """Return None: by default, a family has no presets by name."""
-        return None
+    @property
+    def voice_type(self) -> type[Voice]:
+        """Return the class of the voices of this checkpoint."""
+        return Voice
 
     def save_voice(self, voice: Voice, path: Path) -> None:
         """Raise UsageError: by default, voices are not saved as presets."""

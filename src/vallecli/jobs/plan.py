@@ -226,7 +226,7 @@ class _Planner:
         self.defaults, self.base = defaults, base
         self.names = UsedNames(out)
         self.prompts = PromptChecker()
-        self.voice = cache(policy.resolve)
+        self.voice = cache(partial(policy.resolve, offline=defaults.settings.offline))
         self.without_consent: dict[str, None] = {}  # names of voices that the user is warned of, each once
         self.revision = cache(partial(revision, offline=defaults.settings.offline))
         self.loading = loading_content(defaults)
@@ -243,7 +243,8 @@ class _Planner:
 
     def row(self, line: Line, name: str, output: str) -> Row:
         """Return the row of a line. Raises InputError, UsageError and CheckpointError."""
-        text, prompt, prompt_text = _text(line, "text"), self._prompt(line), _text(line, "prompt_text")
+        settings = self._settings(line)
+        text, prompt, prompt_text = _text(line, "text"), self._prompt(line, settings), _text(line, "prompt_text")
         if text is None or prompt is None:
             needed = "Each row needs a text, and a prompt or a voice."
             raise RowError(f"it has no {'prompt' if text else 'text'}", needed)
@@ -253,7 +254,6 @@ class _Planner:
         _check_column("language", language, LANGUAGES)
         if accent is not None:
             _check_column("accent", accent, ACCENTS)
-        settings = self._settings(line)
         format = self._format(output)
         check_rate(format, settings.sample_rate)
         prompt_sha256 = self.check_prompt(prompt)
@@ -306,12 +306,12 @@ class _Planner:
             self.without_consent[prompt.name] = None
         return self.prompts.check(prompt)
 
-    def _prompt(self, line: Line) -> Prompt | None:
+    def _prompt(self, line: Line, settings: Settings) -> Prompt | None:
         name, voice = _text(line, "prompt"), _text(line, "voice")
         if name is not None and voice is not None:
             raise RowError("it has a prompt and a voice", "Leave one of them empty.")
         if voice is not None:
-            return self.voice(voice)
+            return self.voice(voice, settings.checkpoint)
         return self.defaults.prompt if name is None else self.base / name
 
     def _settings(self, line: Line) -> Settings:

@@ -35,12 +35,16 @@ def read_hashed_prompt(
     """Return a prompt and the sha256 of the bytes that were decoded. Raises InputError, also for what is no file.
 
     The file is hashed before and after it is decoded, and read again if it has changed in between. The hash
-    of a voice of the library is that of its samples, wherever it is stored.
+    of a voice of the library is that of its samples, wherever it is stored; the hash of a preset in several files is
+    that of its arrays.
     """
     if isinstance(path, StoredVoice):
         return path.with_recording(), f"voice:{path.record.sha256}"
     if disk.exists(path) and not disk.is_file(path):  # reading a pipe would block, and a device is endless
         raise AudioNotFound(path, "it is not a file")
+    if path.suffix.lower() == ".npy":
+        preset = read_preset(path)
+        return preset, f"preset:{preset.digest()}"
     try:
         after = sha256(path)
         for _ in range(TRIES):

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from vallecli import __version__, atomic, inputs
 from vallecli.checkpoints import strict_json
-from vallecli.codec.base import AudioGrid
-from vallecli.families.base import Voice
+from vallecli.families.base import Backend, Voice
 from vallecli.voices.library import StoredVoice
 
 FOLDER = "codes"
@@ -41,32 +41,25 @@ def checkpoint_key(path: Path, **content: Any) -> str | None:
     return hashlib.sha256(written.encode()).hexdigest()
 
 
-def load(voice: StoredVoice, key: str, grid: AudioGrid, transcript: str | None) -> Voice | None:
-    """Return the cached voice with a transcript, None if there is none that is valid for the recording and the grid."""
+def load(voice: StoredVoice, key: str, backend: Backend, transcript: str | None) -> Voice | None:
+    """Return the cached voice with a transcript; None if none is valid for the recording and the checkpoint."""
     try:
         text = inputs.read_small(_file(voice, key), MAX_BYTES).decode()
         values = strict_json.loads_object(text, max_chars=MAX_BYTES)
-        if values.keys() != {"recording", "codes", "spectrum"} or values["recording"] != voice.record.sha256:
+        if values.keys() != {"recording", "arrays"} or values["recording"] != voice.record.sha256:
             return None
-        codes_PQ = np.array(values["codes"])
-        spectrum_C = None if values["spectrum"] is None else np.array(values["spectrum"], np.float32)
-    except (OSError, ValueError, TypeError):
+        arrays: dict[str, Any] = {name: _array(array) for name, array in values["arrays"].items()}
+        found = backend.voice_type(source=voice.name, transcript=transcript, **arrays)
+        found.check(backend.grid)
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
-    shape_fits = codes_PQ.ndim == 2 and len(codes_PQ) > 0 and codes_PQ.shape[1] == grid.codebooks
-    if not shape_fits or codes_PQ.dtype.kind != "i" or codes_PQ.min() < 0 or codes_PQ.max() >= grid.codebook_size:
-        return None
-    if spectrum_C is not None and (spectrum_C.ndim != 1 or not np.isfinite(spectrum_C).all()):
-        return None
-    return Voice(codes_PQ.astype(np.int16), voice.name, transcript, spectrum_C=spectrum_C)
+    return found
 
 
 def save(voice: StoredVoice, key: str, made: Voice) -> None:
     """Cache a voice. A disk that cannot be written is no error."""
-    values = {
-        "recording": voice.record.sha256,
-        "codes": made.codes_PQ.tolist(),
-        "spectrum": None if made.spectrum_C is None else made.spectrum_C.astype(float).tolist(),
-    }
+    arrays = {name: value.tolist() for name, value in vars(made).items() if isinstance(value, np.ndarray)}
+    values = {"recording": voice.record.sha256, "arrays": arrays}
     path = _file(voice, key)
     with suppress(OSError):
         if path.parent.is_symlink():
@@ -78,6 +71,16 @@ def save(voice: StoredVoice, key: str, made: Voice) -> None:
         cached = [entry for entry in path.parent.iterdir() if NAME.fullmatch(entry.name)]
         for oldest in sorted(cached, key=lambda entry: entry.stat().st_mtime)[:-MAX_FILES]:
             oldest.unlink()
+
+
+def _array(values: list[Any]) -> npt.NDArray[Any]:
+    """Return an array of int16 or float32. ValueError and TypeError for what is none."""
+    array = np.array(values)
+    if array.dtype.kind == "i" and np.iinfo(np.int16).min <= array.min() and array.max() <= np.iinfo(np.int16).max:
+        return array.astype(np.int16)
+    if array.dtype.kind == "f":
+        return array.astype(np.float32)
+    raise ValueError(f"it has values of type {array.dtype}")
 
 
 def _file(voice: StoredVoice, key: str) -> Path:

@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from vallecli.checkpoints.small_files import unreadable
 from vallecli.errors import ConsentMissing, UnknownVoice
 from vallecli.printable import printable
-from vallecli.voices import library
+from vallecli.voices import library, presets
 from vallecli.voices.library import StoredVoice
-from vallecli.voices.presets import presets
 from vallecli.voices.record import DECLARED, IMPORTED, VERIFIED
 
 SHOWN = 3  # names in a message
+LIST = "valle voices list --checkpoint {}"
 WARN, REQUIRE = "warn", "require"
 KINDS = {
     DECLARED: "only a declaration of consent, which nobody has verified",
@@ -23,14 +24,24 @@ KINDS = {
 }
 
 
-def resolve(name: str) -> StoredVoice | Path:
-    """Return a voice of the library, or for CHECKPOINT/NAME the file of a preset. Raises VoiceError."""
+def resolve(name: str, checkpoint: str, *, offline: bool = False) -> StoredVoice | Path:
+    """Return a voice of the library, or else the file of a preset; see `presets.find`.
+
+    Raises VoiceError and CheckpointError.
+    """
+    unknown = UnknownVoice(f"there is no preset {printable(name)}", f"Presets: {LIST.format(checkpoint)}")
     if "/" not in name:
-        return library.get(name)
-    for preset in presets():
-        if preset.name == name:
-            return preset.path
-    raise UnknownVoice(f"there is no preset {printable(name)}", "The presets on this machine: valle voices list")
+        try:
+            return library.get(name)
+        except UnknownVoice as error:
+            unknown = error
+    try:
+        path = presets.find(name, checkpoint, offline=offline)
+    except OSError as error:
+        raise unreadable(Path(checkpoint), error) from error
+    if path is None:
+        raise unknown
+    return path
 
 
 def check(policy: str, voice: StoredVoice | Path) -> bool:

@@ -22,6 +22,7 @@ from vallecli.families.bark.cloning import Cloner, resample_16k
 from vallecli.families.bark.config import MAX_SEMANTIC
 from vallecli.families.bark.presets import BarkVoice
 from vallecli.synthesizer import Synthesizer
+from vallecli.voices import presets
 
 PARITY = Path(__file__).parents[4] / "shared" / "parity" / "bark_tiny"
 pytestmark = pytest.mark.skipif(not PARITY.exists(), reason="the parity vectors are not available")
@@ -200,8 +201,9 @@ def test_clone(case: dict[str, Any], version: int, hubert: str) -> None:
 def test_presets_of_a_folder() -> None:
     backend = load("transformers")
     for name in ("v2/en_speaker_0", "en_speaker_1"):
-        preset = backend.find_preset(name)
-        assert preset is not None
+        path = presets.find(name, str(PARITY / "transformers"), offline=True)
+        assert path is not None
+        preset = backend.read_voice(path)
         read = backend.read_voice(PARITY / "prompts" / f"{name}.npz")
         assert read.semantic_N is not None
         assert np.array_equal(preset.semantic_N, read.semantic_N)

@@ -27,17 +27,20 @@ from vallecli.errors import (
     InputError,
     NothingSpoken,
     PresetError,
+    UnknownVoice,
     UsageError,
 )
 from vallecli.families import detect
 from vallecli.families.bark.backend import BarkBackend
 from vallecli.families.bark.config import MAX_TEXT, frames_of, tokens_for, tokens_of, tokens_within
-from vallecli.families.bark.presets import BarkVoice, find, names, save_preset
+from vallecli.families.bark.presets import BarkPreset, BarkVoice, save_preset
 from vallecli.families.bark.stages import CoarseRun
 from vallecli.families.base import Preset, Voice
 from vallecli.families.catalog import read_preset
 from vallecli.families.convert import convert
+from vallecli.jobs.prompts import read_hashed_prompt
 from vallecli.synthesizer import Job, Synthesizer
+from vallecli.voices import policy, presets
 
 pytest.importorskip("tokenizers")
 SHORT = {"min_eos_p": 0.0, "min_frames": 9, "max_frames": 9}
@@ -442,11 +445,10 @@ def test_voices_of_other_families(backend: BarkBackend) -> None:
         )
 
 
-def test_a_voice_is_saved_and_found_by_name(suno: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(suno, tmp_path / "bark"))
-    path = write_preset(folder / "prompts" / "mine.npz", seed=8)
-    synthesizer = Synthesizer.load(folder, device="cpu")
-    voice = synthesizer.voice("mine")
+def test_a_voice_is_saved(suno: Path, tmp_path: Path) -> None:
+    path = write_preset(tmp_path / "mine.npz", seed=8)
+    synthesizer = Synthesizer.load(suno, device="cpu")
+    voice = synthesizer.voice(path)
     synthesizer.backend.save_voice(voice, tmp_path / "saved.npz")
     saved, stored = np.load(tmp_path / "saved.npz"), np.load(path)
     assert all(np.array_equal(saved[key], stored[key]) for key in stored)
@@ -454,18 +456,52 @@ def test_a_voice_is_saved_and_found_by_name(suno: Path, tmp_path: Path) -> None:
         Synthesizer.load("nano", device="cpu").backend.save_voice(voice, tmp_path / "other.npz")
 
 
-def test_presets_by_name(tmp_path: Path) -> None:
-    write_preset(tmp_path / "prompts" / "v2" / "mine.npz", seed=4)
-    stored = np.load(write_preset(tmp_path / "voice.npz", seed=5))
-    (tmp_path / "speaker_embeddings" / "v2").mkdir(parents=True)
-    for key, array in stored.items():
-        np.save(tmp_path / "speaker_embeddings" / "v2" / f"de_speaker_3_{key}.npy", array)
-    found = find(tmp_path, "v2/de_speaker_3", offline=True)
-    assert found is not None
+@pytest.fixture
+def with_presets(suno: Path, tmp_path: Path) -> Path:
+    """Return a checkpoint with the presets v2/mine, an archive, and v2/de_speaker_3, in three files."""
+    folder = Path(shutil.copytree(suno, tmp_path / "bark"))
+    write_preset(folder / "prompts" / "v2" / "mine.npz", seed=4)
+    (folder / "speaker_embeddings" / "v2").mkdir(parents=True)
+    for key, array in np.load(write_preset(tmp_path / "voice.npz", seed=5)).items():
+        np.save(folder / "speaker_embeddings" / "v2" / f"de_speaker_3_{key}.npy", array)
+    return folder
+
+
+def test_presets_by_name(with_presets: Path, tmp_path: Path) -> None:
+    checkpoint = str(with_presets)
+    path = presets.find("v2/de_speaker_3", checkpoint, offline=True)
+    assert path is not None
+    found, stored = read_preset(path), np.load(tmp_path / "voice.npz")
+    assert isinstance(found, BarkPreset)
     assert np.array_equal(found.coarse_PQ.T, stored["coarse_prompt"])
-    assert find(tmp_path, "v2/mine") is not None
-    for name in ("nobody", "../voice", "v2/xx_speaker_1", "", "a/b/c"):
-        assert find(tmp_path, name) is None
+    assert presets.find("v2/mine", checkpoint) == with_presets / "prompts" / "v2" / "mine.npz"
+    for name in ("nobody", "../voice", "v2/xx_speaker_1", "", "a/b/c", str(tmp_path / "voice.npz")):
+        assert presets.find(name, checkpoint) is None
     with pytest.raises(CheckpointError, match="v2/en_speaker_6 of suno/bark is not on this machine"):
-        find(tmp_path, "v2/en_speaker_6", offline=True)
-    assert {"announcer", "v2/en_speaker_6", "zh_speaker_9", "v2/mine"} <= set(names(tmp_path))
+        presets.find("v2/en_speaker_6", checkpoint, offline=True)
+    listed = {preset.name: preset.path for preset in presets.of_checkpoint(checkpoint)}
+    assert listed["announcer"] is None
+    assert listed["v2/mine"] is not None
+    assert {"v2/en_speaker_6", "zh_speaker_9", "v2/de_speaker_3"} <= listed.keys()
+
+
+def test_presets_as_voices(with_presets: Path) -> None:
+    checkpoint = str(with_presets)
+    for name in ("v2/mine", "v2/de_speaker_3"):
+        assert policy.resolve(name, checkpoint) == presets.find(name, checkpoint)
+    with pytest.raises(UnknownVoice, match="there is no voice nobody"):
+        policy.resolve("nobody", checkpoint)
+    with pytest.raises(UnknownVoice, match="there is no preset v2/nobody"):
+        policy.resolve("v2/nobody", checkpoint)
+
+
+def test_the_hash_of_a_preset_in_several_files_is_that_of_all(with_presets: Path) -> None:
+    path = presets.find("v2/de_speaker_3", str(with_presets))
+    assert path is not None
+    before = read_hashed_prompt(path)[1]
+    fine = path.with_name("de_speaker_3_fine_prompt.npy")
+    np.save(fine, np.load(fine) ^ 1)
+    assert read_hashed_prompt(path)[1] != before
+    fine.unlink()
+    with pytest.raises(PresetError, match="fine_prompt"):
+        read_hashed_prompt(path)

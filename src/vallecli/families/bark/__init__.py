@@ -58,6 +58,11 @@ class BarkFamily:
         description: Description = self._import("files").describe(contents)
         return description
 
+    def files(self, contents: Contents) -> set[Path]:
+        """Return the files that the speech depends on. Raises CheckpointError."""
+        self.describe(contents)
+        return contents.used
+
     def text_reader(self, contents: Contents, options: Options) -> TextReader:
         """Return what the backend uses to read texts. Raises CheckpointError and DependencyMissing."""
         reader: TextReader = self._import("backend").text_reader(contents, options)
@@ -86,10 +91,15 @@ class BarkFamily:
         preset: Preset | None = self._import("presets").read_preset(path)
         return preset
 
-    def find_preset(self, contents: Contents, name: str, *, offline: bool) -> Preset | None:
-        """Return the preset of that name, from the checkpoint or the hub. Raises PresetError and CheckpointError."""
-        preset: Preset | None = self._import("presets").find(contents.folder, name, offline=offline)
-        return preset
+    def presets(self, folder: Path | None) -> dict[str, Path | None]:
+        """Return the presets in the folder of a checkpoint, and those that the hub has. Raises OSError."""
+        found: dict[str, Path | None] = self._import("presets").presets(folder)
+        return found
+
+    def fetch_preset(self, name: str, *, offline: bool) -> Path:
+        """Return the file of a preset of the hub, downloaded once. Raises CheckpointError."""
+        path: Path = self._import("presets").fetch(name, offline=offline)
+        return path
 
 
 FAMILIES = (BarkFamily(),)

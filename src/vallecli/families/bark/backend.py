@@ -67,7 +67,7 @@ from vallecli.families.bark.files import (
 )
 from vallecli.families.bark.gpt import Coarse, Fine, Semantic
 from vallecli.families.bark.pipeline import Pipeline, coarse_request, fine_codes
-from vallecli.families.bark.presets import BarkPreset, BarkVoice, find, read_preset, save_preset
+from vallecli.families.bark.presets import BarkPreset, BarkVoice, read_preset, save_preset
 from vallecli.families.bark.stages import CoarseRun, History, refine, semantic_prefix
 from vallecli.families.base import Generated, Options, Preset, Request, Tag, Voice
 from vallecli.families.causal import CausalBackend, Ids, Limits, codes_to_int16
@@ -174,15 +174,16 @@ class BarkBackend(CausalBackend):
 
         return Cloner.load(self._options, self.device)
 
+    @property
+    def voice_type(self) -> type[Voice]:
+        """Return the class of the voices of this checkpoint."""
+        return BarkVoice
+
     def preset_voice(self, preset: Preset, source: str) -> BarkVoice:
         """Return the voice of a preset. Raises ForeignPreset for one of another family."""
         if not isinstance(preset, BarkPreset):
             raise ForeignPreset(preset.family)
         return BarkVoice(preset.codes_PQ, source, semantic_N=preset.semantic_N, coarse_PQ=preset.coarse_PQ)
-
-    def find_preset(self, name: str) -> BarkPreset | None:
-        """Return the preset of that name; see presets.find."""
-        return find(self._checkpoint.path, name)
 
     def save_voice(self, voice: Voice, path: Path) -> None:
         """Write a voice as an .npz file that every program for Bark reads. Raises InputError and OutputNotWritable."""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vallecli import atomic
-from vallecli.checkpoints import hub, small_files
+from vallecli.checkpoints import hub
 from vallecli.checkpoints.spec import CheckpointSpec, File, Source
 from vallecli.errors import CheckpointError, MissingCheckpoint, OutputNotWritable, PresetError
 from vallecli.families.arrays import Arrays, Shape, read_npy
@@ -26,15 +25,22 @@ from vallecli.families.bark.config import (
     SEMANTIC_RATE,
     SEMANTIC_SIZE,
 )
-from vallecli.families.base import Preset, Voice
+from vallecli.families.base import Preset, Voice, check_ids
+
+if TYPE_CHECKING:
+    from vallecli.codec.base import AudioGrid
 
 FAMILY = "bark"
 KEYS = ("semantic_prompt", "coarse_prompt", "fine_prompt")
 OTHER_KEYS = ("semantic", "coarse", "fine")  # of other programs
-INDEX, FOLDER, REPO = "speaker_embeddings_path.json", "speaker_embeddings", "suno/bark"
+FIRST = f"_{KEYS[0]}.npy"  # ending of the file that stands for a preset in three files
+REPO = "suno/bark"
+FOLDER = "speaker_embeddings"  # each preset is three .npy files, one of each key
 ARCHIVES = "prompts"  # folder of .npz files, as in the code repository
-NAME = re.compile(rf"(?:v2/)?(?:{'|'.join(LANGUAGES)})_speaker_[0-9]|announcer")
-LOCAL_NAME = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)?", re.ASCII)
+PUBLISHED = (
+    *(f"{folder}{language}_speaker_{n}" for folder in ("v2/", "") for language in LANGUAGES for n in range(10)),
+    "announcer",
+)
 ONE_DECIMAL = 1.5  # frames per semantic token, rounded as published
 
 Ids = npt.NDArray[np.int16]
@@ -55,6 +61,14 @@ class BarkVoice(Voice):
     semantic_N: Ids | None = None
     coarse_PQ: Ids | None = None
 
+    def check(self, grid: AudioGrid) -> None:
+        """Raise ValueError for arrays that a checkpoint of this grid cannot use."""
+        super().check(grid)
+        if self.semantic_N is None or self.coarse_PQ is None:
+            raise ValueError("there are no semantic tokens")
+        check_ids(self.semantic_N, (None,), SEMANTIC_SIZE)
+        check_ids(self.coarse_PQ, (None, COARSE_CODEBOOKS), CODEBOOK_SIZE)
+
 
 def new_preset(semantic_N: npt.NDArray[Any], coarse_QP: npt.NDArray[Any], fine_QP: npt.NDArray[Any]) -> BarkPreset:
     """Return a preset, given codes as published, codebooks first. ValueError for lengths that do not fit."""
@@ -74,7 +88,17 @@ def new_preset(semantic_N: npt.NDArray[Any], coarse_QP: npt.NDArray[Any], fine_Q
 
 
 def read_preset(path: str | PathLike[str]) -> BarkPreset | None:
-    """Return the preset in an .npz file of any integer type, None for one with none of the arrays. PresetError."""
+    """Return the preset in an .npz file of any integer type, or in NAME_semantic_prompt.npy and the two beside it.
+
+    None for a file with none of the arrays. Raises PresetError.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".npy":
+        name = path.name.removesuffix(FIRST)
+        if name == path.name:
+            return None
+        files = {key: path.with_name(f"{name}_{key}.npy") for key in KEYS}
+        return _read(path, dict(zip(KEYS, KEYS, strict=True)), lambda key, **how: read_npy(files[key], key, **how))
     arrays = Arrays(path)
     keys = next((keys for keys in (KEYS, OTHER_KEYS) if any(key in arrays for key in keys)), None)
     if keys is None:
@@ -111,56 +135,37 @@ def save_preset(path: Path, preset: BarkPreset | BarkVoice) -> None:
 # Presets by name
 
 
-def names(folder: Path) -> tuple[str, ...]:
-    """Return the names of the presets of a checkpoint: those in its folder, and those that the hub has."""
-    published = ["announcer"]
-    published += [
-        f"{place}{language}_speaker_{n}" for place in ("v2/", "") for language in LANGUAGES for n in range(10)
-    ]
-    found = {path.relative_to(folder / ARCHIVES).with_suffix("").as_posix() for path in _archives(folder)}
-    found |= {name for name in _index(folder) if LOCAL_NAME.fullmatch(name)}
-    return (*published, *sorted(found - set(published)))
+def presets(folder: Path | None) -> dict[str, Path | None]:
+    """Return the presets in the folder of a checkpoint, and those that the hub has; see Family.presets."""
+    found: dict[str, Path | None] = {}
+    for name in PUBLISHED:
+        installed = hub.locate(_spec(name))
+        found[name] = None if installed is None else installed.files[0].path
+    if folder is not None:
+        for place, ending in ((folder / FOLDER, FIRST), (folder / ARCHIVES, ".npz")):
+            for file in sorted([*place.glob(f"*{ending}"), *place.glob(f"*/*{ending}")]):
+                found[file.relative_to(place).as_posix().removesuffix(ending)] = file
+    return found
 
 
-def _archives(folder: Path) -> list[Path]:
-    place = folder / ARCHIVES
-    return [*place.glob("*.npz"), *place.glob("*/*.npz")]
-
-
-def _index(folder: Path) -> Mapping[str, Any]:
-    path = folder / INDEX
-    return small_files.read_json(path) if path.is_file() else {}
-
-
-def find(folder: Path, name: str, *, offline: bool = False) -> BarkPreset | None:
-    """Return the preset of that name: of the checkpoint in a folder, or of the hub, fetched once into its cache.
-
-    None if there is no preset of that name. Raises PresetError, and CheckpointError if it cannot be fetched.
-    """
-    if not LOCAL_NAME.fullmatch(name):
-        return None
-    if (archive := folder / ARCHIVES / f"{name}.npz").is_file():
-        return read_preset(archive)
-    files = {key: f"{FOLDER}/{name}_{key}.npy" for key in KEYS}
-    paths = {key: folder / file for key, file in files.items()}
-    if not all(path.is_file() for path in paths.values()):
-        if not NAME.fullmatch(name):
-            return None
-        paths = _fetch(name, files, offline=offline)
-    return _read(name, dict(zip(KEYS, KEYS, strict=True)), lambda key, **how: read_npy(paths[key], key, **how))
-
-
-def _fetch(name: str, files: Mapping[str, str], *, offline: bool) -> dict[str, Path]:
-    """Return the files of a preset in the hub's cache. Raises CheckpointError."""
-    source = Source(repo=REPO, files=tuple(File(path=file) for file in files.values()))
-    spec = CheckpointSpec(
-        name=f"bark-{name.replace('/', '-')}", kind="model", family=FAMILY, sources=(source,), quality="", licence="MIT"
-    )
+def fetch(name: str, *, offline: bool) -> Path:
+    """Return the first file of a preset of PUBLISHED in the hub's cache. Raises CheckpointError."""
     try:
-        installed, _ = hub.pull(spec, offline_requested=offline, report=lambda message: None)
+        installed, _ = hub.pull(_spec(name), offline_requested=offline, report=lambda message: None)
     except MissingCheckpoint as error:
         raise CheckpointError(
             f"the preset {name} of {REPO} is not on this machine", "Allow the network once, or give an .npz file."
         ) from error
-    paths = {item.file.path: item.path for item in installed.files}
-    return {key: paths[file] for key, file in files.items()}
+    return installed.files[0].path
+
+
+def _spec(name: str) -> CheckpointSpec:
+    """Return the files of a preset on the hub, as an entry of the registry."""
+    return CheckpointSpec(
+        name=f"bark-{name.replace('/', '-')}",
+        kind="model",
+        family=FAMILY,
+        sources=(Source(repo=REPO, files=tuple(File(path=f"{FOLDER}/{name}_{key}.npy") for key in KEYS)),),
+        quality="",
+        licence="MIT",
+    )

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vallecli.errors import MissingCheckpoint
 from vallecli.families.base import Backend, Description, Export, Option, Options, Preset
 
 if TYPE_CHECKING:
@@ -78,9 +79,13 @@ class LlamaFamily:
         """Return None: these families have no presets."""
         return None
 
-    def find_preset(self, contents: Contents, name: str, *, offline: bool) -> Preset | None:
-        """Return None: these families have no presets."""
-        return None
+    def presets(self, folder: Path | None) -> dict[str, Path | None]:
+        """Return none: these families have no presets."""
+        return {}
+
+    def fetch_preset(self, name: str, *, offline: bool) -> Path:
+        """Raise MissingCheckpoint: these families have no presets."""
+        raise MissingCheckpoint(self.name, offline=offline)
 
 
 AMPHION_V2 = LlamaFamily(

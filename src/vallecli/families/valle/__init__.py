@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vallecli.errors import DamagedCheckpoint
+from vallecli.errors import DamagedCheckpoint, MissingCheckpoint
 from vallecli.families.base import Backend, Description, Export, Option, Options, Preset
 
 if TYPE_CHECKING:
@@ -128,9 +128,17 @@ class ValleFamily:
 
         return preset.read_preset(path) if self.name == preset.FAMILY else None
 
-    def find_preset(self, contents: Contents, name: str, *, offline: bool) -> Preset | None:
-        """Return None: presets of these families are files."""
-        return None
+    def presets(self, folder: Path | None) -> dict[str, Path | None]:
+        """Return the presets in the folder of a checkpoint. Raises OSError."""
+        from vallecli.families.valle import preset
+
+        if self.name != preset.FAMILY or folder is None:
+            return {}
+        return {file.stem: file for file in sorted(folder.rglob("*.npz"))}
+
+    def fetch_preset(self, name: str, *, offline: bool) -> Path:
+        """Raise MissingCheckpoint: all presets are files of the checkpoint."""
+        raise MissingCheckpoint(self.name, offline=offline)
 
 
 FAMILIES = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 
@@ -18,10 +19,12 @@ LANGUAGES = ("zh", "ja", "en")  # by number in `lang_code`; the language embeddi
 
 
 def read_preset(path: str | PathLike[str]) -> Preset | None:
-    """Return the preset in a file, None for an .npz file with none of these arrays.
+    """Return the preset in an .npz file, None for another file and for one with none of these arrays.
 
     Raises PresetError for a file that cannot be read, or whose arrays have other shapes or values.
     """
+    if Path(path).suffix.lower() != ".npz":
+        return None
     arrays = Arrays(path)
     if not any(name in arrays for name in ARRAYS):
         return None
