@@ -413,10 +413,10 @@ class UnknownCheckpoint(CheckpointError):
 class MissingCheckpoint(CheckpointError):
     """A known checkpoint, or the weights of its codec, that is not on this machine."""
 
-    def __init__(self, name: str, *, offline: bool = False) -> None:
-        pull, add = f"valle checkpoints pull {name}", f"valle checkpoints add FILE --as {name}"
+    def __init__(self, *names: str, offline: bool = False) -> None:
+        pull, add = f"valle checkpoints pull {' '.join(names)}", f"valle checkpoints add FILE --as {names[0]}"
         super().__init__(
-            f"{name} is not on this machine",
+            f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} not on this machine",
             f"With a network: {pull}; or with a copy of its file: {add}" if offline else pull,
         )
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from huggingface_hub import constants, get_token
+from rich.filesize import decimal
 
 from vallecli.checkpoints import cache, disk, download, exchange, local
 from vallecli.checkpoints.exchange import Failed, Refused
@@ -115,6 +116,9 @@ def _pull(spec: CheckpointSpec, report: Report) -> InstalledCheckpoint:
             continue
         if failures:
             report(f"{failures[-1].message}; trying {source}")
+        if source.size is not None:
+            smaller = "" if spec.smaller is None else f"; {spec.smaller} is smaller"
+            report(f"{spec.name}: {decimal(source.size)} from {source}, licence {spec.licence or 'unknown'}{smaller}")
         try:
             return (_download_url if source.url else _download_repo)(spec, source, report)
         except (SourceGone, AccessDenied, Unreachable, DamagedCheckpoint) as error:

@@ -87,6 +87,12 @@ class Source:
             raise ValueError("a source has at least one file, and a url exactly one")
         _check_distinct([file.path for file in self.files])
 
+    @property
+    def size(self) -> int | None:
+        """Return the bytes of its files, rounded if only that was published, or None if one is unknown."""
+        sizes = [file.size or file.about for file in self.files]
+        return None if None in sizes else sum(size for size in sizes if size is not None)
+
     def __str__(self) -> str:
         """Return the URL without credentials, or the repository with its type if it is not a model."""
         if self.url:
@@ -140,6 +146,8 @@ class CheckpointSpec:
     codec: str | None = None
     decoder: str | None = None
     front_end: str | None = None
+    smaller: str | None = None
+    """An entry that can be used in its place, and takes less space."""
     facts: Mapping[str, str] = field(default_factory=dict)
     """Origin of each fact."""
 
@@ -157,9 +165,8 @@ class CheckpointSpec:
 
     @property
     def size(self) -> int | None:
-        """Return the bytes of its files, rounded if only that was published, or None if one is unknown."""
-        sizes = [file.size or file.about for file in self.sources[0].files]
-        return None if None in sizes else sum(size for size in sizes if size is not None)
+        """Return the bytes of its files; see Source.size."""
+        return self.sources[0].size
 
     @property
     def licence_notice(self) -> str | None:

@@ -70,7 +70,7 @@ def add(
       valle voices add anna interview.m4a --transcribe --notes "Interview of 2026-03-01"
     """
     from vallecli.audio import prompt
-    from vallecli.errors import VoiceExists
+    from vallecli.errors import VallecliError, VoiceExists
     from vallecli.voices import library
     from vallecli.voices.names import check_name, find_name
 
@@ -100,7 +100,11 @@ def add(
             raise TranscriptMissing(recording, prompt.transcript_file(recording))
     voice = library.add(name, prepared, transcript=transcript, notes=notes, overwrite=overwrite)
     if synthesizer is not None:
-        synthesizer.voice(voice)  # caches the codes
+        try:
+            synthesizer.voice(voice)  # caches the codes
+        except VallecliError:
+            reporter.info(f"the voice {voice.name} is stored, its codes for {checkpoint} are not")
+            raise
     reporter.detail(f"{voice.name}: {voice.record.seconds:.1f} s, {voice.record.snr} dB above the noise")
     if as_json:
         write_json(

@@ -24,7 +24,7 @@ from vallecli.checkpoints.contents import CONFIGURATIONS
 from vallecli.checkpoints.modules import check_tensors, load_into, skeletons
 from vallecli.codec.base import ENCODEC_GRID
 from vallecli.codec.encodec import torchaudio_or_stand_in
-from vallecli.errors import DamagedCheckpoint, PromptTooShort, short
+from vallecli.errors import DamagedCheckpoint, MissingCheckpoint, PromptTooShort, short
 from vallecli.extras import extra
 from vallecli.families.bark.config import COARSE_CODEBOOKS, HEAD_WIDTH, SEMANTIC_SIZE
 from vallecli.families.bark.presets import BarkPreset, new_preset
@@ -103,9 +103,16 @@ class Cloner:
 
         Raises CheckpointError for files that are missing or damaged, and DependencyMissing.
         """
-        hubert = options.get("hubert") or lookup.find(HUBERT)
-        quantizer = options.get("quantizer") or lookup.find(QUANTIZER)
-        return cls(read_hubert(Path(hubert)).to(device), read_quantizer(Path(quantizer)).to(device))
+        found, missing = [], []
+        for option, entry in (("hubert", HUBERT), ("quantizer", QUANTIZER)):
+            try:
+                found.append(Path(options.get(option) or lookup.find(entry)))
+            except MissingCheckpoint:
+                missing.append(entry)
+        if missing:
+            raise MissingCheckpoint(*missing)
+        hubert, quantizer = found
+        return cls(read_hubert(hubert).to(device), read_quantizer(quantizer).to(device))
 
     @torch.inference_mode()
     def features(self, wav_N: Tensor) -> Tensor:
