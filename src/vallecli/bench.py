@@ -55,7 +55,8 @@ class Times:
     step_ms: float
     step_ms_at_end: float
     """Of the steps up to the last frame: steps get slower."""
-    nar_ms: float
+    finish_ms: Mapping[str, float]
+    """Of the models behind the autoregressive one, by name: "nar", or "coarse" and "fine"."""
     codec_ms: float
     watermark_ms: float
 
@@ -157,6 +158,11 @@ class Bench:
                 "Use more phonemes or fewer frames.",
             )
 
+    @property
+    def seconds(self) -> float:
+        """Return the duration of each utterance."""
+        return self.work.frames / self.backend.step_rate
+
     def run(self) -> Times:
         """Measure the stages of `Backend.generate` and `Backend.decode`, and the watermark."""
         with torch.inference_mode(), self.backend.batcher(self.work.batch) as batcher:
@@ -175,7 +181,7 @@ class Bench:
             prefill_ms=prefill_ms / self.work.batch,
             step_ms=step_ms,
             step_ms_at_end=at_end_ms,
-            nar_ms=self._nar(group) / len(group),
+            finish_ms=self._finish(group),
             codec_ms=self._codec(),
             watermark_ms=self._watermark(),
         )
@@ -195,12 +201,12 @@ class Bench:
             middles = [frames * (2 * part + 1) // (2 * LENGTHS) for part in range(LENGTHS)]
             step_ms = sum(self._timed(partial(step, length)) for length in middles) / LENGTHS
             at_end_ms = self._timed(partial(step, frames))
-            nar_ms = self._nar([request])
+            finish_ms = self._finish([request])
         return Times(
             prefill_ms=0.0,
             step_ms=step_ms,
             step_ms_at_end=at_end_ms,
-            nar_ms=nar_ms,
+            finish_ms=finish_ms,
             codec_ms=self._codec(),
             watermark_ms=self._watermark(),
         )
@@ -245,27 +251,39 @@ class Bench:
         return step_ms
 
     @torch.inference_mode()
-    def _nar(self, requests: list[Request]) -> float:
-        self.report("NAR")
+    def _finish(self, requests: list[Request]) -> dict[str, float]:
+        """Return the milliseconds per request of each model behind the autoregressive one."""
+        self.report("the other models")
         frames = self.work.frames if self.backend.device.type == "cuda" else min(WARM_UP, self.work.frames)
 
-        def finish(length: int) -> None:
+        def finishing(length: int) -> Iterator[str]:
             output = CausalOutput(self.codes_TQ[:length, 0], StopReason.MAX_FRAMES)
-            self.backend.finish([(request, output) for request in requests])
+            return (name for name, _ in self.backend.finishing([(request, output) for request in requests]))
 
-        finish(frames)
-        return self._timed(lambda: finish(self.work.frames))
+        for _ in finishing(frames):
+            pass
+        times = {}
+        self._wait()
+        started = time.perf_counter()
+        for name in finishing(self.work.frames):
+            self._wait()
+            ended = time.perf_counter()
+            times[name] = 1000 * (ended - started) / len(requests)
+            started = ended
+        return times
 
     def _codec(self) -> float:
         self.report("codec")
-        generated, voice = Generated(self.codes_TQ, "max_frames"), self.requests[0].voice
+        frames = round(self.seconds * self.backend.grid.frame_rate)
+        places = torch.arange(frames, device=self.codes_TQ.device) % len(self.codes_TQ)
+        generated, voice = Generated(self.codes_TQ[places], "max_frames"), self.requests[0].voice
         self.backend.decode(generated, voice)
         return self._timed(lambda: self.backend.decode(generated, voice))
 
     def _watermark(self) -> float:
         self.report("watermark")
         rate = self.backend.grid.sample_rate
-        samples = round(self.work.frames / self.backend.grid.frame_rate * rate)
+        samples = round(self.seconds * rate)
         wav_N = np.random.default_rng(0).uniform(-0.1, 0.1, samples).astype(np.float32)
         marker = perth.marker(self.backend.device)
         marker.mark(wav_N, rate)
@@ -287,11 +305,20 @@ class Bench:
         """Return the times, and what follows from them for all of the work."""
         batch, group = self.work.batch, self.backend.group(self.work.batch)
         steps_ms = batch * times.prefill_ms + self.work.frames * times.step_ms
-        total_ms = steps_ms + batch * (times.nar_ms + times.codec_ms + times.watermark_ms)
-        first_ms = steps_ms + group * times.nar_ms + times.codec_ms + times.watermark_ms
+        finish_ms = sum(times.finish_ms.values())
+        total_ms = steps_ms + batch * (finish_ms + times.codec_ms + times.watermark_ms)
+        first_ms = steps_ms + group * finish_ms + times.codec_ms + times.watermark_ms
+        parts = {
+            "prefill_ms": times.prefill_ms,
+            "step_ms": times.step_ms,
+            "step_ms_at_end": times.step_ms_at_end,
+            **{f"{name}_ms": value for name, value in times.finish_ms.items()},
+            "codec_ms": times.codec_ms,
+            "watermark_ms": times.watermark_ms,
+        }
         return {
-            **{name: _rounded(value) for name, value in asdict(times).items()},
-            "real_time_factor": _rounded(total_ms / 1000 / (batch * self.work.frames / self.backend.step_rate)),
+            **{name: _rounded(value) for name, value in parts.items()},
+            "real_time_factor": _rounded(total_ms / 1000 / (batch * self.seconds)),
             "time_to_first_audio": _rounded(first_ms / 1000),
         }
 

@@ -149,7 +149,10 @@ def test_errors(valle: Valle, options: list[str], message: str) -> None:
 def test_the_first_audio_of_a_batch_comes_after_all_prefills() -> None:
     backend = random_backend("native", "nano", device=torch.device("cpu"), dtype="float32")
     work = Work(batch=4, phonemes=50, prompt_frames=9, frames=75, steps=75)
-    times = Times(prefill_ms=10, step_ms=2, step_ms_at_end=3, nar_ms=100, codec_ms=15, watermark_ms=5)
+    times = Times(
+        prefill_ms=10, step_ms=2, step_ms_at_end=3, finish_ms={"nar": 60, "more": 40}, codec_ms=15, watermark_ms=5
+    )
     summary = Bench(backend, work, print).summary(times)
+    assert (summary["nar_ms"], summary["more_ms"]) == (60, 40)
     assert summary["time_to_first_audio"] == (4 * 10 + 75 * 2 + 100 + 15 + 5) / 1000
     assert summary["real_time_factor"] == pytest.approx((4 * 130 + 75 * 2) / 1000 / 4, rel=1e-3)

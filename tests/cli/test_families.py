@@ -1,4 +1,4 @@
-"""The commands with tiny checkpoints of Amphion v2 and e-c-k-e-r/vall-e: other codecs, sample rates and text."""
+"""The commands with tiny checkpoints of Amphion v2, e-c-k-e-r/vall-e and Bark: other codecs, sample rates and text."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ class Checkpoint:
     sample_rate: int
     frame_rate: int
     files: int
+    prompt: str = "ref.wav"
 
     @property
     def frames(self) -> int:
@@ -64,7 +65,15 @@ def write_ecker(folder: Path) -> Checkpoint:
     return Checkpoint(folder, "ecker", 24_000, 75, 1)
 
 
-@pytest.fixture(scope="module", params=[write_amphion_v2, write_ecker], ids=["amphion-v2", "ecker"])
+def write_bark(folder: Path) -> Checkpoint:
+    pytest.importorskip("tokenizers")
+    published = SimpleNamespace(**run_path(str(TESTS / "families" / "bark" / "bark_published.py")))
+    published.write_suno(folder)
+    preset = published.write_preset(folder.parent / "voice.npz")
+    return Checkpoint(folder, "bark", 24_000, 75, 3, str(preset))
+
+
+@pytest.fixture(scope="module", params=[write_amphion_v2, write_ecker, write_bark], ids=["amphion-v2", "ecker", "bark"])
 def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     return request.param(tmp_path_factory.mktemp("checkpoints") / "tiny")
 
@@ -89,7 +98,7 @@ def speak(valle: Valle, checkpoint: Checkpoint) -> Callable[..., Ran]:
     """Run `valle speak` with the checkpoint, and check that it succeeds; later options win."""
 
     def run(*options: str | Path) -> Ran:
-        fixed = ["--prompt", "ref.wav", "--text", "Hello there.", "--language", "en", "--seed", "3"]
+        fixed = ["--prompt", checkpoint.prompt, "--text", "Hello there.", "--language", "en", "--seed", "3"]
         fixed += ["--max-seconds", str(MAX_SECONDS), "--force"]
         ran = valle("speak", "--checkpoint", checkpoint.path, *fixed, *options)
         assert ran.code == 0, ran.err
@@ -127,7 +136,9 @@ def test_other_precisions(speak, checkpoint: Checkpoint, dtype: str) -> None:
 
 
 def test_a_batch_is_resumed_and_has_the_audio_of_speak(valle: Valle, speak, checkpoint: Checkpoint) -> None:
-    rows = [{"id": name, "text": text, "prompt": "ref.wav"} for name, text in [("a", "Hello there."), ("b", "Bye.")]]
+    rows = [
+        {"id": name, "text": text, "prompt": checkpoint.prompt} for name, text in [("a", "Hello there."), ("b", "Bye.")]
+    ]
     rows[1] |= {"sample_rate": 44_100}
 
     def batch() -> dict[str, Any]:
@@ -147,7 +158,7 @@ def test_a_batch_is_resumed_and_has_the_audio_of_speak(valle: Valle, speak, chec
         assert soundfile.info(f"out/{name}.wav").samplerate == record["sample_rate"]
     speak("-o", "a.wav", "--seed", str(records["a"]["seed"]))
     assert Path("a.wav").read_bytes() == Path("out/a.wav").read_bytes()
-    rows.append({"id": "c", "text": "Again.", "prompt": "ref.wav"})
+    rows.append({"id": "c", "text": "Again.", "prompt": checkpoint.prompt})
     summary = batch()
     assert (summary["made"], summary["done_before"]) == (1, 2)
 
@@ -174,6 +185,7 @@ def test_bench(valle: Valle, checkpoint: Checkpoint) -> None:
     ran = valle("bench", "--checkpoint", checkpoint.path, "--device", "cpu", *work, "--baseline", "--json")
     assert ran.code == 0, ran.err
     report = json.loads(ran.out)
-    times = ("step_ms", "nar_ms", "codec_ms", "real_time_factor", "bytes_per_step")
+    models = ("coarse_ms", "fine_ms") if checkpoint.family == "bark" else ("nar_ms",)
+    times = ("step_ms", *models, "codec_ms", "real_time_factor", "bytes_per_step")
     assert all(report[name] > 0 for name in times)
     assert report["baseline"]["step_ms"] > 0

@@ -19,11 +19,11 @@ Examples:
   valle bench --random-weights full --baseline --json | jq .speedup
 
 On a terminal, the result is a table; in a pipe, each line is a name and a value, with --baseline also the baseline's
-value and the ratio, separated by tabs. prefill_ms, nar_ms, codec_ms and watermark_ms are milliseconds per utterance;
-step_ms is one decode step of all utterances of the batch, step_ms_at_end one of the last steps, which are the slowest.
-real_time_factor is computing time over duration of the audio; time_to_first_audio is the time in seconds until the
-first utterance is finished; both exclude loading. bandwidth_share is the memory that a step reads over its time, as a
-share of the bandwidth of a plain copy.
+value and the ratio, separated by tabs. prefill_ms, nar_ms (of bark, coarse_ms and fine_ms), codec_ms and watermark_ms
+are milliseconds per utterance; step_ms is one decode step of all utterances of the batch, step_ms_at_end one of the
+last steps, which are the slowest. real_time_factor is computing time over duration of the audio; time_to_first_audio
+is the time in seconds until the first utterance is finished; both exclude loading. bandwidth_share is the memory that
+a step reads over its time, as a share of the bandwidth of a plain copy.
 
 The baseline is float32, one utterance, no cache, and the matrix products that torch chooses by default.
 """

@@ -82,6 +82,10 @@ class CausalBackend(ABC):
     def finish(self, outputs: Sequence[tuple[Request, CausalOutput]]) -> list[Tensor]:
         """Given the first codebook of some requests, return all codebooks (T, Q) of each."""
 
+    def finishing(self, outputs: Sequence[tuple[Request, CausalOutput]]) -> Iterator[tuple[str, list[Tensor]]]:
+        """Yield the name and the codes of each model that `finish` uses, in turn; the last codes are complete."""
+        yield "nar", self.finish(outputs)
+
     @abstractmethod
     def uncached_logits(self, request: Request, codes_T: Tensor) -> Tensor:
         """Return the next logits (1, V) behind some codes of a request (T,), computed without a cache."""

@@ -250,15 +250,24 @@ class BarkBackend(CausalBackend):
 
     def finish(self, outputs: Sequence[tuple[Request, CausalOutput]]) -> list[Tensor]:
         """Return all codes (T, 8) of some requests, given their semantic tokens."""
+        *_, (_, codes) = self.finishing(outputs)
+        return codes
+
+    def finishing(self, outputs: Sequence[tuple[Request, CausalOutput]]) -> Iterator[tuple[str, list[Tensor]]]:
+        """Yield the codes of the coarse (T, 2) and the fine model (T, 8); see CausalBackend.finishing."""
         histories = [self.history_of(request) for request, _ in outputs]
         coarse = self._coarse(
             [CoarseRun(output.codes_T, history) for (_, output), history in zip(outputs, histories, strict=True)],
             [request.sampling for request, _ in outputs],
         )
-        return [
-            fine_codes(self, coarse_TQ, history, request.sampling)
-            for (request, _), coarse_TQ, history in zip(outputs, coarse, histories, strict=True)
-        ]
+        yield COARSE, coarse
+        yield (
+            FINE,
+            [
+                fine_codes(self, coarse_TQ, history, request.sampling)
+                for (request, _), coarse_TQ, history in zip(outputs, coarse, histories, strict=True)
+            ],
+        )
 
     def _coarse(self, runs: Sequence[CoarseRun], samplings: Sequence[Sampling]) -> list[Tensor]:
         """Return the first two codebooks (T, 2) of some utterances, decoded together."""
