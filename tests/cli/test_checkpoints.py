@@ -162,6 +162,7 @@ def test_pull_downloads_what_is_needed_and_path_finds_it_offline(checkpoints, kn
     assert Path(pulled["tiny"]).read_bytes() == WEIGHTS
     assert Path(pulled["hum"]).read_bytes() == CODEC
     assert ran.err.splitlines() == [  # without a progress bar: this is not a terminal
+        "tiny: 8.0 kB from someone/tiny, licence MIT",
         "tiny was downloaded from someone/tiny",
         f"hum was downloaded from {known.url}/files/hum.th",
     ]
@@ -241,14 +242,14 @@ def test_an_invalid_entry_stops_no_command_on_another(checkpoints, known: HubSer
     assert verified.out.startswith(b"ok\ttiny\t")
 
 
-ESCAPE = "\x1b]0;owned\x07\u202e"
+ESCAPE = "\x1b]0;x\x07\u202e"
 
 
 def test_text_of_an_entry_is_printed_without_control_characters(checkpoints, known: HubServer, monkeypatch) -> None:
     repo = {"repo": "someone/tiny", "files": [{"path": "a"}]}
     url = {"url": "https://user:secret@example.org/a?token=secret", "files": [{"path": "a"}]}
     facts = {"facts": {f"f{ESCAPE}": ESCAPE}, "languages": [ESCAPE], "quality": f"{ESCAPE}[red]x"}
-    entry = {"sources": [repo, url], "licence": f"AGPL{ESCAPE}[bold]", **facts}
+    entry = {"sources": [repo, url], "licence": f"X{ESCAPE}[b]", **facts}
     path = config_folder() / "checkpoints.toml"
     write_registry(path, {"mine": {key: value for key, value in entry.items() if key != "facts"}})
     path.write_text(f'{path.read_text()}\n[mine.facts]\n"f\\u001b" = "\\u001b[2J"\n')
@@ -262,7 +263,7 @@ def test_text_of_an_entry_is_printed_without_control_characters(checkpoints, kno
     monkeypatch.setenv("TERM", "dumb")
     monkeypatch.setenv("COLUMNS", "200")
     table = checkpoints("list").out.decode()
-    assert "AGPL\\x1b]0;owned\\x07\\u202e[bold]" in table
+    assert "X\\x1b]0;x\\x07\\u202e[b]" in table
     assert "\x1b" not in table
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ from bark_golden import HISTORY, SEED, TEXT, VECTORS, compute, load
 from bark_published import HEADS, WIDTH, model_tensors, write_preset, write_suno, write_transformers
 from safetensors.torch import save_file
 
+from vallecli.checkpoints import local
 from vallecli.codec.base import ENCODEC_GRID
 from vallecli.codec.encodec import EncodecCodec
 from vallecli.codec.select import CodecSpec
@@ -505,3 +507,16 @@ def test_the_hash_of_a_preset_in_several_files_is_that_of_all(with_presets: Path
     fine.unlink()
     with pytest.raises(PresetError, match="fine_prompt"):
         read_hashed_prompt(path)
+
+
+def test_the_python_of_the_documentation(own_folder: Path) -> None:
+    write_suno(own_folder / "suno")
+    (own_folder / "suno" / "vocab.txt").rename(own_folder / "vocab.txt")
+    write_preset(own_folder / "en_speaker_6.npz")
+    state = EncodecCodec.random(0).model.state_dict()
+    local.install("encodec-24khz", "a test", lambda stage: torch.save(state, stage / "weights.bin"))
+    text = (Path(__file__).parents[3] / "docs" / "bark.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    found: dict[str, Any] = {}
+    exec(block, found)
+    assert found["wav_N"].shape == (320 * len(found["codes_TQ"]),)
