@@ -257,7 +257,7 @@ class Bench:
         frames = self.work.frames if self.backend.device.type == "cuda" else min(WARM_UP, self.work.frames)
 
         def finishing(length: int) -> Iterator[str]:
-            output = CausalOutput(self.codes_TQ[:length, 0], StopReason.MAX_FRAMES)
+            output = CausalOutput(self.codes_TQ[:length, 0], StopReason.MAX_FRAMES, 0.0)
             return (name for name, _ in self.backend.finishing([(request, output) for request in requests]))
 
         for _ in finishing(frames):
@@ -276,7 +276,7 @@ class Bench:
         self.report("codec")
         frames = round(self.seconds * self.backend.grid.frame_rate)
         places = torch.arange(frames, device=self.codes_TQ.device) % len(self.codes_TQ)
-        generated, voice = Generated(self.codes_TQ[places], "max_frames"), self.requests[0].voice
+        generated, voice = Generated(self.codes_TQ[places], "max_frames", None), self.requests[0].voice
         self.backend.decode(generated, voice)
         return self._timed(lambda: self.backend.decode(generated, voice))
 

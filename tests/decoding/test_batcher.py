@@ -282,7 +282,7 @@ def test_a_request_that_cannot_be_started_leaves_the_others_as_they_are() -> Non
 @pytest.mark.parametrize("group", [1, 2, 5])
 @torch.inference_mode()
 def test_a_group_that_fails_is_finished_one_by_one(group: int) -> None:
-    outputs = [(tag, CausalOutput(torch.arange(tag), StopReason.EOS)) for tag in range(7)]
+    outputs = [(tag, CausalOutput(torch.arange(tag), StopReason.EOS, 0.0)) for tag in range(7)]
     sizes: list[int] = []
 
     def finish(items: list[tuple[int, CausalOutput]]) -> list[int]:

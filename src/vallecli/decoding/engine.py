@@ -56,7 +56,7 @@ def decode(
             reported[state.row] = state.frames
             if state.stop_reason is not None:
                 del running[state.row]
-                yield tag, CausalOutput(batcher.collect(state), state.stop_reason)
+                yield tag, CausalOutput(batcher.collect(state), state.stop_reason, state.log_probability)
         if all(state.stop_reason is None and state.finite for state in states):
             batcher.step()
 

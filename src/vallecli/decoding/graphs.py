@@ -73,7 +73,7 @@ class GraphBatcher(ContinuousBatcher):
         kind = (
             *(self.cache.used, self.cache.memory_used, *self.model.moving_addresses()),
             *(sampling.sampled, sampling.max_top_k, sampling.any_top_p, sampling.any_sigma),
-            sampling.any_min_eos_p,
+            *(sampling.any_min_eos_p, sampling.max_window),
         )
         if kind not in self._replays:
             self._capture.warm_up(lambda: step(rows))

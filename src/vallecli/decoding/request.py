@@ -97,3 +97,5 @@ class CausalOutput:
 
     codes_T: Tensor
     stop_reason: StopReason
+    log_probability: float
+    """Natural logarithm of the probability of a code, mean over the codes and EOS, at temperature 1 without filters."""

@@ -15,6 +15,7 @@ from vallecli.errors import short
 KEEP_ALL = 2**31  # codes: more than any codebook has
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 1e-8, 1e8
 MOST_SIGMAS = 1e6  # standard deviations: more than there are between any two of some thousand logits
+MAX_WINDOW = 4096  # codes: nearly a minute of speech
 SMALLEST_UNIFORM = 2.0**-26  # below the smallest positive random number, so that the noise is finite
 
 
@@ -36,6 +37,10 @@ class Sampling:
     """Keep codes whose logit is at most n standard deviations below the largest (arXiv 2411.07641); 0 keeps all."""
     min_eos_p: float = 0.0
     """EOS ends the sequence once its probability reaches this, even if another code is sampled; 0 disables it."""
+    repetition_window: int = 0
+    """Repetition-aware sampling (VALL-E 2, arXiv 2406.05370, section 3.3): the codes to look back on; 0 disables it."""
+    repetition_ratio: float = 0.1
+    """A code that is more than this share of the window is sampled again, from all codes, without the filters."""
     seed: int = 0
     min_frames: int = 1
     """EOS is masked before this number of frames."""
@@ -60,6 +65,10 @@ class Sampling:
             raise ValueError(f"top_n_sigma is {self.top_n_sigma:g}, it must be 0 (off) or more")
         if not 0 <= self.min_eos_p <= 1:
             raise ValueError(f"min_eos_p is {self.min_eos_p:g}, it must be a probability (0 disables it)")
+        if not 0 <= self.repetition_window <= MAX_WINDOW:
+            raise ValueError(f"repetition_window is {self.repetition_window}, it must be 0 (off) to {MAX_WINDOW}")
+        if not 0 <= self.repetition_ratio <= 1:
+            raise ValueError(f"repetition_ratio is {self.repetition_ratio:g}, it must be 0 to 1")
         if self.min_frames < 0 or (self.max_frames is not None and self.max_frames < max(self.min_frames, 1)):
             raise ValueError(f"{self.min_frames} to {self.max_frames} frames is not a range of lengths")
 
@@ -74,8 +83,8 @@ class Sampling:
 
 TYPES: dict[str, tuple[type, ...]] = {  # of the parameters
     "greedy": (bool,),
-    **dict.fromkeys(("temperature", "top_p", "top_n_sigma", "min_eos_p"), (Real,)),
-    **dict.fromkeys(("top_k", "seed", "min_frames"), (Integral,)),
+    **dict.fromkeys(("temperature", "top_p", "top_n_sigma", "min_eos_p", "repetition_ratio"), (Real,)),
+    **dict.fromkeys(("top_k", "seed", "min_frames", "repetition_window"), (Integral,)),
     "max_frames": (Integral, type(None)),
 }
 
@@ -92,6 +101,8 @@ class SamplingTable:
         self.top_p_B1 = torch.full((rows, 1), torch.inf, device=device)
         self.sigmas_B1 = torch.full((rows, 1), torch.inf, device=device)
         self.min_eos_B = torch.full((rows,), torch.inf, device=device)  # probability of EOS that ends a sequence
+        self.window_B1 = torch.zeros(rows, 1, dtype=torch.long, device=device)
+        self.repeated_B = torch.zeros(rows, device=device)  # as many equal codes in the window are not too many
         self.noise_B1 = torch.zeros(rows, 1, device=device)  # 0 for greedy rows, 1 for sampled ones
         self._rows: dict[int, Sampling] = {}
 
@@ -105,6 +116,8 @@ class SamplingTable:
         self.sigmas_B1[row] = (
             torch.inf if greedy or not sampling.top_n_sigma else min(sampling.top_n_sigma, MOST_SIGMAS)
         )
+        self.window_B1[row] = window = 0 if greedy else sampling.repetition_window
+        self.repeated_B[row] = sampling.repetition_ratio * window
         self.noise_B1[row] = 0.0 if greedy else 1.0
         self._rows[row] = sampling
 
@@ -131,6 +144,11 @@ class SamplingTable:
     def any_min_eos_p(self) -> bool:
         """Return whether any row ends by the probability of EOS."""
         return any(row.min_eos_p > 0 for row in self._rows.values())
+
+    @property
+    def max_window(self) -> int:
+        """Return the largest window of repetition-aware sampling of any row, 0 for none."""
+        return max((0 if row.greedy else row.repetition_window for row in self._rows.values()), default=0)
 
     @property
     def any_sigma(self) -> bool:
@@ -183,6 +201,28 @@ def draw(scores_BV: Tensor, table: SamplingTable, uniform_BV: Tensor, rows: slic
         gumbel_BV = -(-uniform_BV.clamp(min=SMALLEST_UNIFORM).log()).log()
         scores_BV = scores_BV + table.noise_B1[rows] * gumbel_BV
     return scores_BV.argmax(-1)
+
+
+def draw_unrepeated(
+    codes_B: Tensor,
+    logits_BV: Tensor,
+    past_BT: Tensor,
+    frames_B: Tensor,
+    table: SamplingTable,
+    uniform_BV: Tensor,
+    rows: slice = slice(None),
+) -> Tensor:
+    """Return codes (B,), of which those are drawn again that fill more of their window than their row allows.
+
+    `past_BT` has the earlier codes, `frames_B` says how many. They are drawn from the logits (B, V) without filters, at
+    the row's temperature, with random numbers of their own. See Sampling.repetition_window.
+    """
+    back_K = torch.arange(1, table.max_window + 1, device=codes_B.device)
+    places_BK = frames_B[:, None] - back_K
+    past_BK = past_BT.gather(1, places_BK.clamp(min=0))
+    equal_BK = (past_BK == codes_B[:, None]) & (places_BK >= 0) & (back_K <= table.window_B1[rows])
+    again_B = draw(logits_BV / table.temperature_B1[rows], table, uniform_BV, rows)
+    return torch.where(equal_BK.sum(-1) > table.repeated_B[rows], again_B, codes_B)
 
 
 def _top_n_sigma(scores_BV: Tensor, sigmas_B1: Tensor) -> Tensor:

@@ -149,6 +149,8 @@ class Generated:
 
     codes_TQ: Tensor
     stop_reason: str
+    log_probability: float | None
+    """Of the codes of the autoregressive model, see CausalOutput; None if they were not decoded one by one."""
 
 
 def sentence_seed(seed: int, index: int) -> int:

@@ -232,7 +232,7 @@ class CausalBackend(ABC):
                 outputs, finish, group=self.group(slots), helpers=helpers, ahead=batcher.rows, on_error=fail
             )
             for (tag, _), output, codes_TQ in done:
-                yield tag, Generated(codes_TQ, str(output.stop_reason))
+                yield tag, Generated(codes_TQ, str(output.stop_reason), output.log_probability)
 
     def decode(self, generated: Generated, voice: Voice) -> npt.NDArray[np.float32]:
         """Return the audio (N,) of one sentence."""

@@ -64,6 +64,7 @@ class Utterance(Generic[Tag]):
     """Of a first sentence that others wait for."""
     attempt: int = 0
     stop_reason: str = ""
+    log_probability: float = 0.0
     semantic_N: Tensor | None = None
     coarse: CoarseRun | None = None
     spans: Iterator[Span] = field(default_factory=lambda: iter(()))
@@ -85,6 +86,7 @@ class Utterance(Generic[Tag]):
     def spoken(self, output: CausalOutput) -> bool:
         """Store semantic tokens and prepare their windows; return whether there are any."""
         self.semantic_N, self.stop_reason = output.codes_T, str(output.stop_reason)
+        self.log_probability = output.log_probability
         self.coarse = CoarseRun(output.codes_T, self.history)
         self.spans = self.coarse.spans()
         self.span = next(self.spans, None)
@@ -169,7 +171,7 @@ class Pipeline(Generic[Tag]):
                 self._fail(item, error)
                 continue
             self._release(item, History(item.semantic_N, codes_TQ[:, :COARSE_CODEBOOKS], codes_TQ))
-            yield item.tag, Generated(codes_TQ, item.stop_reason)
+            yield item.tag, Generated(codes_TQ, item.stop_reason, item.log_probability)
 
     def _report(self, item: Utterance[Tag], frames: int) -> None:
         if self._on_frame is not None:

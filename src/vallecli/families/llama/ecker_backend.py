@@ -203,7 +203,7 @@ class EckerBackend(CausalBackend):
             [NarInput(known, codes_T) for known, codes_T in zip(conditions, first, strict=True)],
             strength=self.guidance,
         )
-        return [Generated(codes_TQ, str(reason)) for codes_TQ, reason in zip(refined, reasons, strict=True)]
+        return [Generated(codes_TQ, str(reason), None) for codes_TQ, reason in zip(refined, reasons, strict=True)]
 
     @torch.inference_mode()
     def _durations(self, conditions: Sequence[Conditions]) -> list[int]:
