@@ -78,6 +78,8 @@ def make_cases(config: ModelConfig, number: int, device: str = "cpu") -> list[Ca
         *(Sampling(max_frames=30), Sampling(greedy=True, max_frames=40), Sampling(top_k=8, temperature=0.7)),
         *(Sampling(top_p=0.8, max_frames=9), Sampling(max_frames=1), Sampling(min_frames=12, max_frames=12)),
         *(Sampling(top_n_sigma=1.5, max_frames=20), Sampling(top_n_sigma=2.0, top_k=50, top_p=0.9, max_frames=40)),
+        Sampling(temperature=0.3, repetition_window=6, repetition_ratio=0.2, max_frames=40),
+        Sampling(top_p=0.3, repetition_window=10, max_frames=40),
     ]
     cases = []
     for index in range(number):
@@ -237,6 +239,26 @@ def test_frames_are_reported_per_request() -> None:
         ContinuousBatcher(model, 2), requests, on_frame=lambda tag, frames: reported[tag].append(frames)
     )
     assert {tag: list(range(1, len(output.codes_T) + 1)) for tag, output in outputs} == reported
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("limit", [5, 400])
+def test_the_log_probability_is_that_of_the_codes_and_eos(limit: int) -> None:
+    model, _ = models("nano")
+    [case] = make_cases(model.config, 1)
+    request = replace(case, sampling=Sampling(max_frames=limit, top_p=0.9)).request(model.config)
+    output = engine.decode_one(ContinuousBatcher(model, 1), request)
+    codes = output.codes_T.tolist() + [EOS] * (output.stop_reason == StopReason.EOS)
+    cache = model.new_cache(1, block=1)
+    cache.grow(1000, 0)
+    expected, logits_1V = [], model.prefill(request.prefix, cache, 0)
+    for place, code in enumerate(codes):
+        if place == 0:
+            logits_1V[:, EOS] = -torch.inf  # a minimum of one frame
+        expected.append(float(logits_1V[0].log_softmax(-1)[code]))
+        cache.claim(1)
+        logits_1V = model.step(torch.tensor([code % EOS]), cache)
+    assert output.log_probability == pytest.approx(sum(expected) / len(expected), abs=1e-4)
 
 
 @torch.inference_mode()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vallecli.decoding.sampling import Sampling, SamplingTable, scores
+from vallecli.decoding.sampling import Sampling, SamplingTable, draw_unrepeated, scores
 from vallecli.decoding.sampling import draw as draw_from
 
 PROBABILITIES = (0.4, 0.25, 0.15, 0.15, 0.05)
@@ -146,6 +146,58 @@ def test_a_row_is_sampled_as_if_it_were_alone() -> None:
     assert together[5] == logits_BV[5].argmax()
 
 
+# Repetition-aware sampling
+
+
+def again(past: list[int], code: int, **parameters: float) -> Tensor:
+    """Return the share (V,) of each class that is sampled in the place of a code, given the earlier ones."""
+    table = table_of([Sampling(top_k=1, **parameters)] * SAMPLES)
+    uniform_BV = torch.rand(SAMPLES, len(PROBABILITIES), generator=torch.Generator().manual_seed(5))
+    codes_B = draw_unrepeated(
+        torch.full((SAMPLES,), code),
+        torch.tensor(PROBABILITIES).log().expand(SAMPLES, -1),
+        torch.tensor([*past, code, code, code]).expand(SAMPLES, -1),  # what is behind the end is not read
+        torch.full((SAMPLES,), len(past)),
+        table,
+        uniform_BV,
+    )
+    return torch.bincount(codes_B, minlength=len(PROBABILITIES)) / SAMPLES
+
+
+@pytest.mark.parametrize(
+    ("past", "parameters"),
+    [
+        ([1, 2, 3, 4, 0, 0], {"repetition_window": 4, "repetition_ratio": 0.5}),  # half is not more than half
+        ([0, 0, 0, 1, 1, 1, 1], {"repetition_window": 4, "repetition_ratio": 0.0}),  # not in the window
+        ([0], {"repetition_window": 10, "repetition_ratio": 0.1}),
+        ([], {"repetition_window": 10, "repetition_ratio": 0.0}),
+        ([0, 0, 0, 0], {"repetition_window": 0, "repetition_ratio": 0.0}),
+    ],
+)
+def test_codes_that_do_not_repeat_too_often_stay(past: list[int], parameters: dict[str, float]) -> None:
+    assert again(past, 0, **parameters)[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("past", "parameters"),
+    [
+        ([0, 0, 1, 0], {"repetition_window": 4, "repetition_ratio": 0.5}),
+        ([0, 1, 1, 1], {"repetition_window": 4, "repetition_ratio": 0.2}),
+        ([0, 0], {"repetition_window": 10, "repetition_ratio": 0.1}),
+    ],
+)
+def test_codes_that_repeat_are_sampled_again_from_all(past: list[int], parameters: dict[str, float]) -> None:
+    assert again(past, 0, **parameters).tolist() == pytest.approx(PROBABILITIES, abs=0.03)
+    colder = torch.tensor(PROBABILITIES).square()
+    assert again(past, 0, temperature=0.5, **parameters).tolist() == pytest.approx(
+        (colder / colder.sum()).tolist(), abs=0.03
+    )
+
+
+def test_greedy_rows_repeat_codes() -> None:
+    assert again([0, 0, 0], 0, greedy=True, repetition_window=3, repetition_ratio=0.0)[0] == 1
+
+
 def test_filters_are_skipped_when_no_row_uses_them() -> None:
     table = table_of([Sampling(greedy=True, top_k=3, top_p=0.5, top_n_sigma=1.0), Sampling(top_k=7), Sampling()])
     assert (table.sampled, table.max_top_k, table.any_top_p, table.any_sigma) == (True, 7, False, False)
@@ -186,6 +238,10 @@ def test_the_generator_alone_decides() -> None:
         ({"top_n_sigma": math.inf}, "top_n_sigma is inf"),
         ({"min_eos_p": 1.5}, "min_eos_p is 1.5"),
         ({"min_eos_p": math.nan}, "min_eos_p is nan"),
+        ({"repetition_window": -1}, "repetition_window is -1"),
+        ({"repetition_window": 5000}, "repetition_window is 5000"),
+        ({"repetition_ratio": -0.1}, "repetition_ratio is -0.1"),
+        ({"repetition_ratio": math.nan}, "repetition_ratio is nan"),
         ({"min_frames": -1}, "-1 to None frames"),
         ({"max_frames": 0}, "1 to 0 frames"),
         ({"min_frames": 9, "max_frames": 8}, "9 to 8 frames"),
