@@ -19,10 +19,10 @@ from vallecli.audio.formats import output_rate
 from vallecli.audio.pcm import Wav
 
 FORMAT = "mp3"
-BARS = 120  # of a waveform
+BARS = 100  # of a waveform
 FULL_BAR = 255
 QUIETEST = 1e-3  # of full scale: the waveform of a quieter recording is not scaled up to full height
-MAX_SECONDS = 60  # of a clip on the page; the rest of a longer recording is left out
+MAX_SECONDS = 300  # of a clip on the page; the rest of a longer recording is left out
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Clip:
     def encoded_size(self) -> int:
         """Return the estimated number of characters of `encode`."""
         rate = max(BIT_RATES[FORMAT].values())
-        return round(min(self.seconds, MAX_SECONDS) * rate / 8 * 4 / 3)
+        return round(self.seconds * rate / 8 * 4 / 3)
 
 
 def read_clip(path: Path) -> Clip:
@@ -52,8 +52,8 @@ def read_clip(path: Path) -> Clip:
         return Clip(path, error=(error.strerror or str(error)).lower())
     except (Unreadable, ValueError) as error:
         return Clip(path, error=str(error))
-    seconds = len(wav_N) / sample_rate
-    return Clip(path, seconds, peaks(wav_N), shortened=seconds > MAX_SECONDS)
+    most = MAX_SECONDS * sample_rate
+    return Clip(path, min(len(wav_N), most) / sample_rate, peaks(wav_N[:most]), shortened=len(wav_N) > most)
 
 
 def encode(clip: Clip) -> str:
