@@ -49,9 +49,9 @@ def align(text: str, heard: str, normalize: Normalize = plain_words) -> list[Seg
         raise ValueError("the texts are too long to be compared")
     pairs = [
         (left.place[a], right.place[b])
-        for tag, start, end, other, _ in Levenshtein.opcodes(left.words, right.words)
-        if tag == "equal"
-        for a, b in zip(range(start, end), range(other, other + end - start), strict=True)
+        for part in Levenshtein.opcodes(left.words, right.words)
+        if part.tag == "equal"
+        for a, b in zip(range(part.src_start, part.src_end), range(part.dest_start, part.dest_end), strict=True)
     ]
     return list(_segments(left, right, _whole_pairs(pairs, left, right)))
 

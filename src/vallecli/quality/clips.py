@@ -75,7 +75,7 @@ def peaks(wav_N: Wav) -> bytes:
     starts = np.arange(BARS) * len(wav_N) // BARS
     magnitude_N = np.abs(wav_N)
     heights: npt.NDArray[np.float32] = np.maximum.reduceat(magnitude_N, starts)
-    return np.rint(heights / max(float(heights.max()), QUIETEST) * FULL_BAR).astype(np.uint8).tobytes()
+    return bytes(np.rint(heights / max(float(heights.max()), QUIETEST) * FULL_BAR).astype(np.uint8))
 
 
 def _decode(path: Path) -> tuple[Wav, int]:

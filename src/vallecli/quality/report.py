@@ -12,7 +12,9 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -131,13 +133,15 @@ class _Data:
         rows = [read_rows(run) for run in runs]
         listed = list(self._rows(rows))
         embedded = sum(clip.encoded_size for clip in self.clips) <= self.max_embedded
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # encoding takes most of the time
+            shown = list(pool.map(partial(self._clip, embedded=embedded), self.clips))
         content = {"runs": [run.name for run in runs], "rows": listed}
         return {
             **content,
             "key": hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16],
             "scores": scores_of([row for run in rows for row in run]),
             "embedded": embedded,
-            "clips": [self._clip(clip, embedded=embedded) for clip in self.clips],
+            "clips": shown,
         }
 
     def _rows(self, runs: Sequence[Sequence[PageRow]]) -> Iterator[dict[str, Any]]:

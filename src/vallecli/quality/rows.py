@@ -21,7 +21,7 @@ class Run:
     """The rows of an output folder, and how the page names it.
 
     A row has the keys id, text, prompt, output, status ("ok", "failed", or "pending" if it is not made yet), and where
-    known: number, reference, speaker, heard, errors, words, similarity, opinion (ovrl, sig, bak), manner (any numbers),
+    known: reference, speaker, heard, errors, words, similarity, opinion (ovrl, sig, bak), manner (any numbers),
     seconds, notes, error (a text, or code, message and hint). Paths are relative to the folder.
     """
 
@@ -114,7 +114,9 @@ def _path(value: Any, folder: Path) -> Path | None:
 def _error(value: Any) -> dict[str, str] | None:
     if isinstance(value, Mapping):
         return {name: printable(_text(value.get(name)), keep="\n") for name in ("code", "message", "hint")}
-    return {"code": "", "message": printable(value, keep="\n"), "hint": ""} if isinstance(value, str) and value else None
+    return (
+        {"code": "", "message": printable(value, keep="\n"), "hint": ""} if isinstance(value, str) and value else None
+    )
 
 
 def _number(value: Any) -> float | None:

@@ -141,7 +141,7 @@ const blind = {
     this.fill(make("h2", {}, "Result"), make("p", { classes: "quiet" }, report.question),
       make("dl", { classes: "outcome" }, ...bars.map(([name, count]) => make("div", {},
         make("dt", {}, make("bdi", {}, name)),
-        make("dd", {}, make("meter", { min: 0, max: votes.length, value: count, "aria-label": name }),
+        make("dd", {}, make("progress", { max: votes.length, value: count, "aria-label": name }),
           ` ${count} of ${votes.length}`)))),
       make("div", { classes: "ends" }, this.saveButton("Save the votes", false, "main"), undo, again));
   },

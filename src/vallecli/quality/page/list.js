@@ -219,7 +219,7 @@ function playCurrent(what) {
 
 function setUpSorting() {
   const select = $("sort");
-  select.append(new Option("Order of the table", "number"), new Option("Name", "id"));
+  select.append(new Option("Table order", "number"), new Option("Name", "id"));
   const groups = two ? [["0", `A · ${data.runs[0]}`], ["1", `B · ${data.runs[1]}`], ["change", "Change from A to B"]]
     : [["0", null]];
   for (const [run, title] of groups) {

@@ -13,7 +13,7 @@ function make(tag, { classes = "", dataset = {}, ...properties } = {}, ...childr
     if (name in element) element[name] = value;
     else element.setAttribute(name, value);
   }
-  element.append(...children.filter((child) => child !== null && child !== undefined && child !== ""));
+  element.append(...children.filter((child) => child || child === 0));
   return element;
 }
 
