@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -119,6 +120,16 @@ def to_json(data: Any) -> str:
     return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
 
 
+def _by_name(rows: Sequence[PageRow]) -> dict[tuple[str, str, int], PageRow]:
+    """Return rows by id, text, and the number of rows before that have the same ones."""
+    found: dict[tuple[str, str, int], PageRow] = {}
+    repeated: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        found[row.id, row.text, repeated[row.id, row.text]] = row
+        repeated[row.id, row.text] += 1
+    return found
+
+
 @dataclass
 class _Data:
     """What the page shows, as JSON: rows, and their recordings as numbers in a list without repetition."""
@@ -136,9 +147,11 @@ class _Data:
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # encoding takes most of the time
             shown = list(pool.map(partial(self._clip, embedded=embedded), self.clips))
         content = {"runs": [run.name for run in runs], "rows": listed}
+        heard = [clip.peaks.hex() for clip in self.clips]
         return {
             **content,
-            "key": hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16],
+            # Of the rows and their audio: votes that a browser has stored are of no other ones.
+            "key": hashlib.sha256(json.dumps([content, heard]).encode()).hexdigest()[:16],
             "scores": scores_of([row for run in rows for row in run]),
             "embedded": embedded,
             "clips": shown,
@@ -149,7 +162,7 @@ class _Data:
 
         Rows of two runs belong together if their ids and texts are the same.
         """
-        by_run = [{(row.id, row.text): row for row in run} for run in runs]
+        by_run = [_by_name(run) for run in runs]
         for number, name in enumerate(dict.fromkeys(name for run in by_run for name in run), 1):
             found = [run.get(name) for run in by_run]
             first = next(row for row in found if row is not None)
