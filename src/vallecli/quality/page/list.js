@@ -48,11 +48,14 @@ function matches(row) {
 }
 
 function format(score, value) {
-  return `${value.toFixed(score.digits)}${score.unit && `\u202f${score.unit}`}`;
+  const number = value.toFixed(score.digits).replace("-", "−");
+  return `${number}${score.unit && `\u202f${score.unit}`}`;
 }
 
+/** Scores of a result, with a sign at those that are better than in the other run; the recording shows its duration. */
 function scoreList(result, other) {
-  const items = data.scores.filter((score) => score.key in result.scores).map((score) => {
+  const shown = data.scores.filter((score) => score.key in result.scores && score.key !== "seconds");
+  const items = shown.map((score) => {
     const value = result.scores[score.key];
     const reference = other && other.scores[score.key];
     const lead = score.better && reference !== undefined && reference !== null && value !== reference
