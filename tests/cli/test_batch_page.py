@@ -64,6 +64,14 @@ def test_a_result_of_another_text_is_not_shown(batch) -> None:
     assert shown()[0] == ("a", "New.", "pending")
 
 
+def test_a_failed_row_has_no_audio_of_an_earlier_one(batch) -> None:
+    batch([{"id": "a", "text": "Old."}], "--page")
+    ran = batch([{"id": "a", "text": "New.", "prompt": "silent.wav"}], "--page")
+    assert ran.code == 6
+    assert Path("out/a.wav").exists()
+    assert page()["rows"][0]["results"][0]["output"] is None
+
+
 def test_a_page_of_someone_else_is_kept(batch) -> None:
     Path("out").mkdir()
     Path("out/index.html").write_text("mine")

@@ -118,6 +118,21 @@ def test_keys_move_and_play(open_page: Open, single: Path) -> None:
     assert status(page) == "Row 2 of 4: wrong"
 
 
+def test_rows_with_a_reference_or_of_one_run(open_page: Open, own_folder: Path) -> None:
+    old, new = own_folder / "old", own_folder / "new"
+    rows = [row(new, "a"), row(new, "b", reference="prompt.wav")]
+    write_page(own_folder / "index.html", [Run("old", old, [row(old, "a")]), Run("new", new, rows)])
+    page = open_page(own_folder / "index.html")
+    page.get_by_role("button", name="Only in one run 1").click()
+    page.keyboard.press("j")
+    page.keyboard.press("a")
+    assert status(page) == "b has no result to play"
+    assert "A · old: no such row" in page.locator(".row").inner_text()
+    for key, title in (("b", "B · new"), ("r", "Reference")):
+        page.keyboard.press(key)
+        wait_for_sound(page, title)
+
+
 def test_space_pauses_and_arrows_seek(open_page: Open, own_folder: Path) -> None:
     write_tone(own_folder / "long.wav", seconds=30)
     write_page(own_folder / "index.html", [Run("run", own_folder, [{"id": "a", "output": "long.wav"}])])

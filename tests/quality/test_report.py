@@ -197,6 +197,12 @@ def test_files_that_cannot_be_played_have_a_reason(own_folder: Path, kind: str) 
     assert not {"audio", "peaks", "href"} & shown.keys()
 
 
+def test_audio_of_a_failed_row_is_shown_if_it_exists(own_folder: Path) -> None:
+    rows = [row(own_folder, "a", status="failed"), {**failed("b"), "output": "b.wav"}]
+    outputs = [found["results"][0]["output"] is not None for found in page(own_folder, *rows)["rows"]]
+    assert outputs == [True, False]
+
+
 def test_silence_has_a_waveform(own_folder: Path) -> None:
     soundfile.write("silence.wav", np.zeros(50), 24_000)  # fewer samples than bars
     shown = page(own_folder, {"id": "a", "output": "silence.wav"})["clips"][0]

@@ -32,7 +32,7 @@ def page_rows(plan: Plan, out: Path, reporter: Reporter) -> Iterator[dict[str, A
     records = {record.output: record for record in [*status.done, *status.failed]}
     for row in plan.rows:
         known = {"number": row.number, "id": row.id, "text": row.text, "prompt": _recording(row.prompt)}
-        yield {**known, "output": row.output, **_result(records.get(row.output), reporter)}
+        yield {**known, **_result(records.get(row.output), reporter)}
     for refused in plan.refused:
         error = _error(Failure.of(refused.error), reporter)
         known = {"number": refused.number, "id": refused.id, "text": refused.text}
@@ -42,8 +42,9 @@ def page_rows(plan: Plan, out: Path, reporter: Reporter) -> Iterator[dict[str, A
 def _result(record: Record | None, reporter: Reporter) -> dict[str, Any]:
     if record is None:
         return {"status": PENDING}
-    error = None if record.error is None else _error(record.error, reporter)
-    return {"status": record.status, "seconds": record.seconds, "notes": record.notes, "error": error}
+    if record.error is not None:  # a file under the row's output is that of an earlier row
+        return {"status": record.status, "error": _error(record.error, reporter)}
+    return {"status": record.status, "output": record.output, "seconds": record.seconds, "notes": record.notes}
 
 
 def _error(failure: Failure, reporter: Reporter) -> dict[str, str]:

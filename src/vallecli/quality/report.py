@@ -27,7 +27,7 @@ from vallecli.audio.ffmpeg import Unreadable
 from vallecli.errors import OutputExists, OutputNotWritable
 from vallecli.quality import alignment, clips
 from vallecli.quality.clips import Clip
-from vallecli.quality.rows import PageRow, Run, read_rows, scores_of
+from vallecli.quality.rows import OK, PageRow, Run, read_rows, scores_of
 
 NAME = "index.html"
 MAX_EMBEDDED = 20_000_000  # characters of embedded audio: mail takes a page of this size
@@ -120,6 +120,14 @@ def to_json(data: Any) -> str:
     return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
 
 
+def _exists(path: Path | None) -> bool:
+    """Return whether there is a file, such as the audio of a row that failed later."""
+    try:
+        return path is not None and path.is_file()
+    except ValueError:  # a name that no file can have
+        return False
+
+
 def _by_name(rows: Sequence[PageRow]) -> dict[tuple[str, str, int], PageRow]:
     """Return rows by id, text, and the number of rows before that have the same ones."""
     found: dict[tuple[str, str, int], PageRow] = {}
@@ -181,7 +189,7 @@ class _Data:
             "status": row.status,
             "error": row.error,
             "notes": row.notes,
-            "output": self._add(row.output) if row.status == "ok" else None,
+            "output": self._add(row.output) if row.status == OK or _exists(row.output) else None,
             "heard": row.heard,
             "differences": self._differences(row),
             "scores": row.scores,

@@ -109,12 +109,12 @@ function problems(result) {
 
 function resultColumn(row, result, run, card) {
   const title = two ? `${letters[run]} · ${data.runs[run]}` : "Result";
-  if (!result) return make("div", { classes: "column" }, make("p", { classes: "quiet" }, `${title}: no such row`));
   let view = null;
-  if (result.output !== null) {
+  if (result && result.output !== null) {
     view = new ClipView(result.output, title, two ? `${letters[run]} of ${row.id}` : `result of ${row.id}`);
   }
   card.results.push(view);
+  if (!result) return make("div", { classes: "column" }, make("p", { classes: "quiet" }, `${title}: no such row`));
   return make("div", { classes: "column result" }, view ? view.element
     : make("p", { classes: "clip-title" }, title), two ? scoreList(result, row.results[1 - run]) : null,
   two ? heardLine(result) : null, ...problems(result));
@@ -133,7 +133,7 @@ function badge(row) {
 /** Return the card of a row, which is built when it is first shown. */
 function cardOf(row) {
   if (list.cards.has(row)) return list.cards.get(row);
-  const card = { prompt: null, results: [] };
+  const card = { prompt: null, reference: null, results: [] };
   const clips = make("div", { classes: two ? "clips three" : "clips" });
   const before = make("div", { classes: "column" });
   if (row.prompt !== null) {
@@ -141,7 +141,8 @@ function cardOf(row) {
     before.append(card.prompt.element);
   }
   if (row.reference !== null) {
-    before.append(new ClipView(row.reference, "Reference", `reference of ${row.id}`).element);
+    card.reference = new ClipView(row.reference, "Reference", `reference of ${row.id}`);
+    before.append(card.reference.element);
   }
   if (before.children.length) clips.append(before);
   clips.append(...row.results.map((result, run) => resultColumn(row, result, run, card)));
@@ -210,14 +211,14 @@ function move(step) {
   announce(`Row ${target + 1} of ${list.rows.length}: ${row.id}${failed ? ", failed" : ""}`);
 }
 
-/** Play a recording of the current row: its prompt, or the result of a run. */
+/** Play a recording of the current row: its prompt, its reference, or the result of a run. */
 function playCurrent(what) {
   if (!list.current) move(1);
   if (!list.current) return;
   const card = cardOf(list.current);
-  const view = what === "prompt" ? card.prompt : card.results[what];
+  const view = typeof what === "string" ? card[what] : card.results[what];
   if (view) view.play();
-  else announce(`${list.current.id} has no ${what === "prompt" ? "prompt" : "result"} to play`);
+  else announce(`${list.current.id} has no ${typeof what === "string" ? what : "result"} to play`);
 }
 
 function setUpSorting() {

@@ -7,6 +7,8 @@ const KEYS = [
   ...(two ? [["a", "Play or pause A", "list", () => playCurrent(0)], ["b", "Play or pause B", "list", () => playCurrent(1)]]
     : []),
   ["p", "Play or pause the prompt", "both", () => (blind.open ? blind.playPrompt() : playCurrent("prompt"))],
+  ...(data.rows.some((row) => row.reference !== null)
+    ? [["r", "Play or pause the reference", "list", () => playCurrent("reference")]] : []),
   ...(two ? [
     ["1", "Play or pause the first recording", "blind", () => blind.play(0)],
     ["2", "Play or pause the second recording", "blind", () => blind.play(1)],
