@@ -84,7 +84,8 @@ def test_hostile_text_stays_text(own_folder: Path) -> None:
     assert parsed.content["module"] == plain.content["module"]
     assert parsed.data["rows"][0]["text"] == HOSTILE
     assert parsed.data["rows"][0]["results"][0]["notes"] == [HOSTILE]
-    assert "\u202e" not in parsed.data["rows"][1]["id"]
+    names = [parsed.data["rows"][1]["id"], *parsed.data["runs"], *(clip["name"] for clip in parsed.data["clips"])]
+    assert not any("\u202e" in name or "\0" in name for name in names)
 
 
 def test_json_has_no_characters_of_html() -> None:

@@ -25,6 +25,7 @@ from vallecli import inputs
 from vallecli.atomic import replace_file
 from vallecli.audio.ffmpeg import Unreadable
 from vallecli.errors import OutputExists, OutputNotWritable
+from vallecli.printable import printable
 from vallecli.quality import alignment, clips
 from vallecli.quality.clips import Clip
 from vallecli.quality.rows import OK, PageRow, Run, read_rows, scores_of
@@ -154,7 +155,7 @@ class _Data:
         embedded = sum(clip.encoded_size for clip in self.clips) <= self.max_embedded
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # encoding takes most of the time
             shown = list(pool.map(partial(self._clip, embedded=embedded), self.clips))
-        content = {"runs": [run.name for run in runs], "rows": listed}
+        content = {"runs": [printable(run.name) for run in runs], "rows": listed}
         heard = [clip.peaks.hex() for clip in self.clips]
         return {
             **content,
@@ -214,7 +215,8 @@ class _Data:
         return self.numbers[path]
 
     def _clip(self, clip: Clip, *, embedded: bool) -> dict[str, Any]:
-        shown: dict[str, Any] = {"name": clip.path.name, "seconds": round(clip.seconds, 3), "error": clip.error}
+        name = printable(clip.path.name)
+        shown: dict[str, Any] = {"name": name, "seconds": round(clip.seconds, 3), "error": clip.error}
         if clip.error:
             return shown
         shown["peaks"] = base64.b64encode(clip.peaks).decode("ascii")
