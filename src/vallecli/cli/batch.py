@@ -33,10 +33,14 @@ or has changed. Ctrl-C finishes the rows in progress; a second one stops at once
 a row that was recorded. A sentence that does not end by itself is cut off: its row is done, with stop_reason max_frames
 and a note, and the summary counts it.
 
+--page also writes index.html to the folder, with the rows of all runs: prompts and results side by side, waveforms,
+filters and keys. Up to about half an hour of audio is in the page, which can then be moved; more is linked.
+
 \b
 Exit codes: as for speak, and 6 if any row failed; after 130 (interrupted) the same command resumes.
 """
 
+PAGE_LATER = "When all shards are done, run the same command without --shard, with --page: it makes only the page."
 MAX_SLOTS = 4096  # and workers, and GPUs of a worker
 
 
@@ -92,6 +96,9 @@ def batch(
     merge: Annotated[
         bool, typer.Option("--merge", help="Merge the results of all shards into one results.jsonl.")
     ] = False,
+    page: Annotated[
+        bool, typer.Option("--page", help="Write index.html to the folder: a page to listen to all rows.")
+    ] = False,
     transcribe: options.Transcribe = False,
     language: options.Language = "auto",
     accent: options.Accent = None,
@@ -127,6 +134,8 @@ def batch(
     from vallecli.cli import batch_run  # imported here: --help does not wait for it
 
     if merge:
+        if page:
+            raise UsageError("--merge has no --page", PAGE_LATER)
         if jobs is not None:
             raise UsageError("--merge takes no JOBS", "Run: valle batch --merge --out-dir DIR")
         return batch_run.merge(out_dir, reporter, as_json=as_json)
@@ -134,6 +143,9 @@ def batch(
         raise UsageError("there are no jobs", "Give a CSV or JSONL file, or - for stdin.")
     if not 0 <= gpus_per_worker < math.inf:  # NaN is in any range
         raise UsageError(f"--gpus-per-worker is {gpus_per_worker}", "It should be a number from 0.")
+    part = batch_run.parse_shard(shard)
+    if page and part[1] > 1:
+        raise UsageError("--shard has no --page", PAGE_LATER)
     from vallecli.cli.engines import Cluster
     from vallecli.cli.inputs import given_voice
     from vallecli.jobs.plan import Defaults
@@ -156,7 +168,7 @@ def batch(
             format=form,
             transcribe=transcribe,
             disclose=options.disclosure(disclose),
-            shard=batch_run.parse_shard(shard),
+            shard=part,
         ),
         sources=batch_run.parse_map(column_map or ()),
         force=force,
@@ -164,6 +176,7 @@ def batch(
         retry_failed=retry_failed,
         verify=verify,
         fail_fast=fail_fast,
+        page=page,
         slots=slots,
         cluster=None if ray is None else Cluster(ray, workers, gpus_per_worker),
         json=as_json,

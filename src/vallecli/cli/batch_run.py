@@ -19,7 +19,7 @@ from vallecli import inputs
 from vallecli.atomic import sweep
 from vallecli.audio.provenance import Provenance
 from vallecli.checkpoints import lookup
-from vallecli.cli import engines, signals
+from vallecli.cli import batch_page, engines, signals
 from vallecli.cli.batch_report import Tally, notes_on, print_plan
 from vallecli.cli.engines import Cluster
 from vallecli.cli.output import STDOUT
@@ -31,6 +31,7 @@ from vallecli.jobs.records import FAILED, Record
 from vallecli.jobs.resume import PlanStatus
 from vallecli.jobs.run import Run
 from vallecli.jobs.table import Columns, read_table
+from vallecli.quality import report
 from vallecli.settings import suggest
 from vallecli.voices import policy
 
@@ -51,6 +52,7 @@ class BatchRequest:
     retry_failed: bool
     verify: bool
     fail_fast: bool
+    page: bool
     slots: int
     cluster: Cluster | None
     json: bool
@@ -61,6 +63,8 @@ class BatchRequest:
 def run(request: BatchRequest, reporter: Reporter) -> None:
     """Read, check, speak and record. Raises RowsFailed if any row failed, now or before."""
     out = Path(request.out_dir)
+    if request.page:
+        report.check_page(out / report.NAME, force=request.force)
     fresh = not ownership.results_files(out)
     planned = read_plan(request, out, reporter)
     signals.check()  # before errors that are due to a signal are recorded
@@ -89,8 +93,10 @@ def run(request: BatchRequest, reporter: Reporter) -> None:
         tally = Tally(found.plan, found.status, reporter)
         if found.status.todo and not (request.fail_fast and found.plan.refused):
             speak(request, found, file, out, tally, reporter)
+        page = batch_page.write(found.plan, out, reporter, force=request.force) if request.page else None
     if request.json:
-        write_json({"results": os.fspath(file.path), **tally.summary()})
+        pages = {} if page is None else {"page": os.fspath(page)}
+        write_json({"results": os.fspath(file.path), **pages, **tally.summary()})
     else:
         write_line(os.fspath(file.path))
     tally.conclude()

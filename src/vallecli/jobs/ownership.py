@@ -17,7 +17,7 @@ from typing import Self
 from vallecli.atomic import check_own, open_own
 from vallecli.errors import FolderNotWritable, ForeignResults, OutputExists
 from vallecli.inputs import open_regular, read_small
-from vallecli.jobs.plan import Plan, RefusedRow
+from vallecli.jobs.plan import Plan
 from vallecli.jobs.records import MAX_LINE, RECORD_START, Record, is_record
 
 RESULTS = re.compile(r"results(-[1-9]\d*-of-[1-9]\d*)?\.jsonl", re.ASCII)  # of one run, or of a shard
@@ -146,7 +146,7 @@ def refuse_existing(plan: Plan, out: Path, written: set[str] | None) -> Plan:
     rows, refused = [], list(plan.refused)
     for row in plan.rows:
         if row.output not in written and os.path.lexists(out / row.output):
-            refused.append(RefusedRow(row.number, row.id, OutputExists(out / row.output)))
+            refused.append(row.refuse(OutputExists(out / row.output)))
         else:
             rows.append(row)
     return plan.with_rows(rows, refused)

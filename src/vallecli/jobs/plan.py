@@ -88,6 +88,10 @@ class Row:
         prompt = {"prompt": sha256, "prompt_text": transcript, "transcribe": transcribe}
         return replace(self, prompt_text=transcript, content={**self.content, **prompt})
 
+    def refuse(self, error: Exception) -> RefusedRow:
+        """Return the row as one that cannot be spoken."""
+        return RefusedRow(self.number, self.id, error, self.text, self.prompt)
+
 
 @dataclass(frozen=True)
 class RefusedRow:
@@ -96,6 +100,9 @@ class RefusedRow:
     number: int
     id: str
     error: Exception
+    text: str = ""
+    """The text and the prompt as far as the row has them."""
+    prompt: Prompt | None = None
 
 
 @dataclass(frozen=True)
@@ -159,7 +166,7 @@ def make_plan(lines: Sequence[Line], defaults: Defaults, *, base: Path, out: Pat
         except Exception as error:
             name = str(line.values.get("id", default_id(line.number)))
             if in_shard(name, defaults.shard):
-                refused.append(RefusedRow(line.number, name, error))
+                refused.append(_refused(line, name, error, base))
             continue
         if in_shard(name, defaults.shard):
             claimed.append((line, name, output))
@@ -173,10 +180,22 @@ def make_plan(lines: Sequence[Line], defaults: Defaults, *, base: Path, out: Pat
         try:
             plan.rows.append(planner.row(line, name, output))
         except Exception as error:
-            plan.refused.append(RefusedRow(line.number, name, error))
+            plan.refused.append(_refused(line, name, error, base))
     plan = replace(plan, without_consent=tuple(planner.without_consent))
     default = defaults.prompt if isinstance(defaults.prompt, Path) else None
     return _refuse_overwriting(plan, out, input_files(lines, base, [table, default]))
+
+
+def _refused(line: Line, name: str, error: Exception, base: Path) -> RefusedRow:
+    """Return the row of a line that has an error."""
+    text, prompt = line.values.get("text"), line.values.get("prompt")
+    return RefusedRow(
+        line.number,
+        name,
+        error,
+        text if isinstance(text, str) else "",
+        base / prompt.strip() if isinstance(prompt, str) else None,
+    )
 
 
 def _has_default_prompt(line: Line) -> bool:
@@ -215,7 +234,7 @@ def _refuse_overwriting(plan: Plan, out: Path, inputs: set[str]) -> Plan:
     rows, refused = [], list(plan.refused)
     for row in plan.rows:
         if real_path(out / row.output) in inputs:
-            refused.append(RefusedRow(row.number, row.id, UnsafeName(row.output, "it is one of the inputs")))
+            refused.append(row.refuse(UnsafeName(row.output, "it is one of the inputs")))
         else:
             rows.append(row)
     return plan.with_rows(rows, refused)
