@@ -30,6 +30,7 @@ DEFAULT = "default"
 MAX_FRAMES = 2**31  # of speech: more than any model makes
 
 SamplingT = TypeVar("SamplingT", bound="DataclassInstance")  # decoding.sampling.Sampling; its import needs torch
+ChoiceT = TypeVar("ChoiceT", bound="DataclassInstance")  # candidates.Choice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,11 @@ class Settings:
     top_k: int | None = None
     top_p: float | None = None
     top_n_sigma: float | None = None
+    repetition_window: int | None = None
+    repetition_ratio: float | None = None
+    best_of: int | None = None
+    pick: str | None = None
+    retries: int | None = None
     max_seconds: float | None = None
     sample_rate: int | None = None
     lexicon: str | None = None
@@ -60,14 +66,22 @@ class Settings:
 
     def sampling(self, defaults: SamplingT, *, seed: int, frame_rate: float) -> SamplingT:
         """Return the checkpoint's default sampling, with the settings that were given."""
-        values: dict[str, Any] = {name: getattr(self, name) for name in SAMPLING}
+        given = self._given(SAMPLING)
         if self.max_seconds is not None:
-            values["max_frames"] = max(1, int(min(self.max_seconds * frame_rate, MAX_FRAMES)))
-        given = {name: value for name, value in values.items() if value is not None}
+            given["max_frames"] = max(1, int(min(self.max_seconds * frame_rate, MAX_FRAMES)))
         return replace(defaults, seed=seed, **given)
 
+    def choice(self, defaults: ChoiceT) -> ChoiceT:
+        """Return how candidates are chosen by default, with the settings that were given."""
+        return replace(defaults, **self._given(CHOICE))
 
-SAMPLING = ("greedy", "temperature", "top_k", "top_p", "top_n_sigma")  # settings that are fields of Sampling
+    def _given(self, names: Sequence[str]) -> dict[str, Any]:
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+# Settings that are fields of Sampling, and of candidates.Choice.
+SAMPLING = ("greedy", "temperature", "top_k", "top_p", "top_n_sigma", "repetition_window", "repetition_ratio")
+CHOICE = ("best_of", "pick", "retries")
 # Settings whose value in the system-wide file is a policy, with their values from lax to strict.
 POLICIES: dict[str, tuple[Any, ...]] = {"watermark": (False, True), "consent": ("off", "warn", "require")}
 PATHS = ("lexicon",)  # settings whose relative paths in a file start at the folder of that file
@@ -189,6 +203,32 @@ def _fraction(raw: Any) -> float:
     return value
 
 
+def _at_most(kind: Callable[[Any], Any], maximum: float) -> Callable[[Any], Any]:
+    def check(raw: Any) -> Any:
+        value = _at_least(kind, 0)(raw)
+        if value > maximum:
+            raise ValueError(raw)
+        return value
+
+    return check
+
+
+def _best_of(raw: Any) -> int:
+    value = int(_at_most(int, 64)(raw))
+    if value < 1:
+        raise ValueError(raw)
+    return value
+
+
+PICKS = ("likelihood", "asr", "similarity")
+
+
+def _pick(raw: Any) -> str:
+    if raw not in PICKS:
+        raise ValueError(raw)
+    return str(raw)
+
+
 def _word(raw: Any) -> str:
     if not isinstance(raw, str) or not raw:
         raise ValueError(raw)
@@ -235,6 +275,11 @@ CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {  # name -> (parser, desc
     "top_k": (_at_least(int, 1), "a whole number from 1"),
     "top_p": (_fraction, "a number above 0 and at most 1"),
     "top_n_sigma": (_at_least(float, 0), "a number from 0"),
+    "repetition_window": (_at_most(int, 4096), "a whole number from 0 to 4096"),
+    "repetition_ratio": (_at_most(float, 1), "a number from 0 to 1"),
+    "best_of": (_best_of, "a whole number from 1 to 64"),
+    "pick": (_pick, "one of " + ", ".join(PICKS)),
+    "retries": (_at_most(int, 64), "a whole number from 0 to 64"),
     "max_seconds": (_at_least(float, 0, exclusive=True), "a number of seconds above 0"),
     "sample_rate": (_sample_rate, f"a whole number of Hz from {MIN_RATE} to {MAX_RATE}"),
     "lexicon": (_word, "the path of a file"),

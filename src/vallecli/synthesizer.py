@@ -19,16 +19,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from vallecli import candidates
 from vallecli import device as devices
 from vallecli.audio import effects, prompt
 from vallecli.audio import transcribe as asr
 from vallecli.audio.prompt import PreparedPrompt
+from vallecli.candidates import Choice, Spoken, Tried
 from vallecli.checkpoints import lookup
 from vallecli.codec.select import Codecs, CodecWeights
 from vallecli.decoding.sampling import Sampling
 from vallecli.errors import PromptTooLong, TranscriptMissing, explain
 from vallecli.families import detect
-from vallecli.families.base import Backend, Generated, Preset, Request, Voice
+from vallecli.families.base import Backend, Preset, Request, Voice
 from vallecli.families.catalog import is_preset, read_preset
 from vallecli.families.causal import codes_to_int16
 from vallecli.marking import UNMARKED_NOTE, perth
@@ -54,6 +56,12 @@ class Piece:
     stop_reason: str  # "eos", or "max_frames" for a sentence that did not end by itself and was cut off
     notes: tuple[str, ...] = ()  # parts of the text that were left out, and that it could not be marked
     watermarked: bool = False
+    tried: tuple[Tried, ...] = ()  # all candidates, in order; one of them was kept
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Return what is wrong with the candidate that was kept, as far as the guard knows; see guard.Problem."""
+        return next((tried.problems for tried in self.tried if tried.kept), ())
 
     @property
     def frames(self) -> int:
@@ -75,6 +83,7 @@ class Job:
     text: str
     voice: Voice
     sampling: Sampling | None = None
+    choice: Choice | None = None
     language: str = AUTO
     accent: str | None = None
     notice: str | None = None
@@ -106,12 +115,15 @@ class Synthesizer:
     `backend` is the loaded checkpoint; its family may offer more, such as computations on token ids.
     """
 
-    def __init__(self, backend: Backend, *, watermark: bool = True, key: str | None = None) -> None:
+    def __init__(
+        self, backend: Backend, *, watermark: bool = True, key: str | None = None, choice: Choice | None = None
+    ) -> None:
         """`watermark` marks each sentence, see marking.perth. Raises WatermarkMissing if its package is missing.
 
-        `key` identifies the checkpoint, for the codes of the library's voices; None: they are not cached.
+        `key` identifies the checkpoint, for the codes of the library's voices; None: they are not cached. `choice` is
+        how many candidates of each sentence are decoded by default.
         """
-        self.backend, self._key = backend, key
+        self.backend, self._key, self.choice = backend, key, choice or Choice()
         self.marker = perth.marker(backend.device) if watermark else None
 
     @classmethod
@@ -125,6 +137,7 @@ class Synthesizer:
         decoder: str | None = None,
         lexicon: Source | Lexicon | None = None,
         watermark: bool = True,
+        choice: Choice | None = None,
         codec_weights: CodecWeights = lookup.codec_weights,
     ) -> Self:
         """Load a checkpoint by its name, file or folder. Raises CheckpointError, DeviceError and UsageError.
@@ -136,7 +149,8 @@ class Synthesizer:
         it is invalid or has a sound that the checkpoint does not have.
 
         `options` are loader options for values that the checkpoint does not store, such as {"heads": 16}. `decoder`
-        selects "encodec" or "vocos" for EnCodec's codes. `codec_weights` finds the weights of separate codecs.
+        selects "encodec" or "vocos" for EnCodec's codes. `choice` is how many candidates of each sentence are decoded
+        by default. `codec_weights` finds the weights of separate codecs.
         """
         path, where = lookup.find(os.fspath(checkpoint)), devices.pick(device)
         if watermark:
@@ -148,7 +162,7 @@ class Synthesizer:
         if lexicon is not None:
             backend.use_lexicon(lexicon)
         key = codes.checkpoint_key(path, options=options or {}, device=where.type)
-        return cls(backend, watermark=watermark, key=key)
+        return cls(backend, watermark=watermark, key=key, choice=choice)
 
     @property
     def name(self) -> str:
@@ -259,6 +273,7 @@ class Synthesizer:
         voice: Voice,
         sampling: Sampling | None = None,
         *,
+        choice: Choice | None = None,
         language: str = AUTO,
         accent: str | None = None,
         notice: str | None = None,
@@ -270,15 +285,30 @@ class Synthesizer:
         a random generator seeded by `sampling.seed` and its number, so its audio does not depend on the sentences
         before it.
         """
-        job = Job(key=None, text=text, voice=voice, sampling=sampling, language=language, accent=accent, notice=notice)
-        pairs = ((request, request) for request in self._requests(job))
+        job = Job(
+            key=None,
+            text=text,
+            voice=voice,
+            sampling=sampling,
+            choice=choice,
+            language=language,
+            accent=accent,
+            notice=notice,
+        )
+        requests = ((request, request, choice) for request, choice in self._requests(job))
 
         def on_frame(request: Request, frames: int) -> None:
             if on_progress is not None:
                 on_progress(request.index, request.sentences, frames / self.frame_rate)
 
-        for request, generated in self.backend.generate(pairs, slots=1, on_frame=on_frame):
-            yield self._piece(request, generated)
+        done: dict[int, Spoken] = {}
+        following = 0
+        slots = (choice or self.choice).best_of
+        for request, spoken in candidates.speak(self.backend, requests, slots=slots, on_frame=on_frame):
+            done[request.index] = spoken
+            while following in done:
+                yield self._piece(done.pop(following))
+                following += 1
 
     def speak_many(self, jobs: Iterable[Job], *, slots: int) -> Iterator[JobResult]:
         """Yield the result of each job as it is done, with up to `slots` sentences at the same time.
@@ -298,14 +328,15 @@ class Synthesizer:
                 running.error = error
                 failed.append(JobResult(running.job, error=error))
 
-        done = self.backend.generate(
-            ((pair, pair[1]) for pair in self._all_requests(jobs, fail)),
+        done = candidates.speak(
+            self.backend,
+            self._all_requests(jobs, fail),
             slots=slots,
             on_error=lambda pair, error: fail(pair[0], error),
         )
-        for (running, request), generated in done:
+        for (running, request), spoken in done:
             try:
-                running.pieces[request.index] = self._piece(request, generated)
+                running.pieces[request.index] = self._piece(spoken)
             except Exception as error:
                 fail(running, error)
             if len(running.pieces) == running.sentences:
@@ -316,7 +347,7 @@ class Synthesizer:
 
     def _all_requests(
         self, jobs: Iterable[Job], fail: Callable[[_Running, Exception], None]
-    ) -> Iterator[tuple[_Running, Request]]:
+    ) -> Iterator[tuple[tuple[_Running, Request], Request, Choice]]:
         """Yield the requests of all jobs; `fail` receives the jobs with an error."""
         for job in jobs:
             try:
@@ -325,27 +356,29 @@ class Synthesizer:
                 fail(_Running(job, 0), error)
                 continue
             running = _Running(job, len(requests))
-            for request in requests:
+            for request, choice in requests:
                 if running.error is None:
-                    yield running, request
+                    yield (running, request), request, choice
 
-    def _requests(self, job: Job) -> Iterator[Request]:
-        sampling = job.sampling or self.sampling
+    def _requests(self, job: Job) -> Iterator[tuple[Request, Choice]]:
+        """Yield the sentences of a job. Raises the errors of its text, its language and its options."""
+        sampling, choice = job.sampling or self.sampling, job.choice or self.choice
+        choice.check(sampling)
 
         def requests(text: str) -> Iterator[Request]:
             return self.backend.requests(text, job.voice, sampling, language=job.language, accent=job.accent)
 
         if job.notice is None:
-            yield from requests(job.text)
+            yield from ((request, choice) for request in requests(job.text))
             return
         spoken = list(requests(job.text))  # its errors come first
         notices = list(requests(job.notice))
         sentences = len(notices) + len(spoken)
         for index, request in enumerate([*notices, *spoken]):
-            yield replace(request, index=index, sentences=sentences, first=index == 0)
+            yield replace(request, index=index, sentences=sentences, first=index == 0), choice
 
-    def _piece(self, request: Request, generated: Generated) -> Piece:
-        wav_N, marked, notes = self.backend.decode(generated, request.voice), False, request.tokens.notes
+    def _piece(self, spoken: Spoken) -> Piece:
+        request, wav_N, marked, notes = spoken.request, spoken.wav_N, False, spoken.request.tokens.notes
         if self.marker is not None:
             wav_N, marked = self.marker.mark(wav_N, self.sample_rate)
             notes = notes if marked else (*notes, f"{UNMARKED_NOTE}: {request.text}")
@@ -354,8 +387,9 @@ class Synthesizer:
             text=request.text,
             audio=np.concatenate([pause_N, wav_N]),
             sample_rate=self.sample_rate,
-            codes_TQ=codes_to_int16(generated.codes_TQ),
-            stop_reason=generated.stop_reason,
+            codes_TQ=codes_to_int16(spoken.generated.codes_TQ),
+            stop_reason=spoken.generated.stop_reason,
             notes=notes,
             watermarked=marked,
+            tried=spoken.tried,
         )

@@ -22,7 +22,8 @@ Examples:
 
 JOBS is CSV under a header, in any dialect, JSONL or a JSON array, in UTF-8 or (with a byte order mark) UTF-16. The
 columns text and prompt (a recording, relative to JOBS) or voice (a name of the library) are required; id, prompt_text,
-output, language, accent, checkpoint, seed, greedy, temperature, top_k, top_p, top_n_sigma, max_seconds and sample_rate
+output, language, accent, checkpoint, seed, greedy, temperature, top_k, top_p, top_n_sigma,
+repetition_window, repetition_ratio, best_of, pick, retries, max_seconds and sample_rate
 are optional, and override the options below. With --prompt or --voice, prompt is optional, too, and JOBS can be a list
 without a header: each line is a text, or id|text|normalized text as in LJSpeech. A row without an id gets its number
 (00001); one without an output is written to ID.wav. A row without a seed gets one derived from its content: the same
@@ -120,6 +121,11 @@ def batch(
     top_k: options.TopK = None,
     top_p: options.TopP = None,
     top_n_sigma: options.TopNSigma = None,
+    repetition_window: options.RepetitionWindow = None,
+    repetition_ratio: options.RepetitionRatio = None,
+    best_of: options.BestOf = None,
+    pick: options.Pick = None,
+    retries: options.Retries = None,
     max_seconds: options.MaxSeconds = None,
     sample_rate: options.SampleRate = None,
     watermark: options.Watermark = None,

@@ -30,7 +30,7 @@ class Tally:
         self.rows = len(plan.rows) + len(plan.refused)
         self.made = 0
         self.failed = len(plan.refused) + len(status.failed)
-        self.cut_off = self.left_out = 0
+        self.cut_off = self.left_out = self.doubtful = 0
         self.seconds = 0.0  # of audio made by this run
         self.started = time.perf_counter()
         self._bar: tuple[Progress, TaskID] | None = None
@@ -66,10 +66,11 @@ class Tally:
         )
 
     def _check_text(self, record: Record) -> None:
-        """Report a row of which words were left out, that did not end by itself, or that is not marked in full."""
+        """Report a row of which words were left out, that did not end by itself, may be wrong, or is not all marked."""
         self.left_out += bool(record.left_out)
         self.cut_off += bool(record.cut_off)
-        for note in (record.left_out, record.cut_off, record.unmarked):
+        self.doubtful += bool(record.doubtful)
+        for note in (record.left_out, record.cut_off, record.doubtful, record.unmarked):
             if note:
                 self.reporter.info(f"{_label(record.row, record.id)}: {note}")
 
@@ -77,7 +78,9 @@ class Tally:
         factor = (time.perf_counter() - self.started) / self.seconds if self.seconds else 0.0
         done = self.made + len(self.status.done)
         spoken = f"{self.seconds:.0f} s of audio, real-time factor {factor:.2f}"
-        notes = notes_on({"cut off": self.cut_off, "with words left out": self.left_out})
+        notes = notes_on(
+            {"cut off": self.cut_off, "with words left out": self.left_out, "that may be wrong": self.doubtful}
+        )
         return f"{done} of {self.rows} rows, {self.failed} failed{notes}, {spoken}"
 
     @contextmanager
@@ -111,6 +114,7 @@ class Tally:
             "failed": self.failed,
             "cut_off": self.cut_off,
             "left_out": self.left_out,
+            "doubtful": self.doubtful,
             "seconds": round(self.seconds, 3),
             "elapsed": round(time.perf_counter() - self.started, 3),
         }

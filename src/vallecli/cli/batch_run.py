@@ -225,11 +225,12 @@ def merge(out_dir: str, reporter: Reporter, *, as_json: bool) -> None:
     counted = {
         "cut off": sum(bool(record.cut_off) for record in records),
         "with words left out": sum(bool(record.left_out) for record in records),
+        "that may be wrong": sum(bool(record.doubtful) for record in records),
     }
     reporter.info(f"{len(records)} rows, {failed} failed{notes_on(counted)}")
     if as_json:
-        cut_off, left_out = counted.values()
-        summary = {"rows": len(records), "failed": failed, "cut_off": cut_off, "left_out": left_out}
+        names = ("cut_off", "left_out", "doubtful")
+        summary = {"rows": len(records), "failed": failed, **dict(zip(names, counted.values(), strict=True))}
         write_json({"results": path, **summary})
     else:
         write_line(path)

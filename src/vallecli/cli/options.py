@@ -84,6 +84,32 @@ TopNSigma = Annotated[
     float | None,
     typer.Option(metavar="N", help="Sample from codes whose logit is within N standard deviations of the largest."),
 ]
+RepetitionWindow = Annotated[
+    int | None,
+    typer.Option(
+        metavar="K",
+        help="Look back on K codes: one that repeats too often in them is sampled again, from all codes; 0: never.",
+    ),
+]
+RepetitionRatio = Annotated[
+    float | None,
+    typer.Option(metavar="R", help="Largest share of the K codes that one code may have."),
+]
+BestOf = Annotated[
+    int | None, typer.Option(metavar="N", help="Decode N candidates of each sentence together, and keep the best.")
+]
+Pick = Annotated[
+    str | None,
+    typer.Option(
+        metavar="likelihood|asr|similarity",
+        help="What is best: the model's own probability, the fewest wrong words for Whisper (vallecli[asr]), or the "
+        "nearest voice (vallecli[consent]).",
+    ),
+]
+Retries = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="How often a sentence that went wrong is decoded again, with another seed."),
+]
 MaxSeconds = Annotated[
     float | None, typer.Option(metavar="S", help="Longest audio of one sentence; the default depends on its length.")
 ]

@@ -93,6 +93,11 @@ def speak(
     top_k: options.TopK = None,
     top_p: options.TopP = None,
     top_n_sigma: options.TopNSigma = None,
+    repetition_window: options.RepetitionWindow = None,
+    repetition_ratio: options.RepetitionRatio = None,
+    best_of: options.BestOf = None,
+    pick: options.Pick = None,
+    retries: options.Retries = None,
     max_seconds: options.MaxSeconds = None,
     save_codes: Annotated[
         str | None, typer.Option(metavar="FILE", help="Save the codec codes, frames x codebooks: .npy or .npz.")

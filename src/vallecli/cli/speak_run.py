@@ -6,7 +6,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -209,6 +209,7 @@ def audio(
         text,
         voice,
         settings.sampling(synthesizer.sampling, seed=spoken.seed, frame_rate=synthesizer.frame_rate),
+        choice=settings.choice(synthesizer.choice),
         language=request.language,
         accent=request.accent,
         notice=notice_for(text, request.language) if request.disclose == SPOKEN_NOTICE else None,
@@ -251,7 +252,16 @@ class SpokenText:
             "seconds": round(seconds, 3),
             "sample_rate": self.sample_rate,
             "frames": sum(piece.frames for piece in self.pieces),
-            "pieces": [{"text": p.text, "frames": p.frames, "stop_reason": p.stop_reason} for p in self.pieces],
+            "pieces": [
+                {
+                    "text": piece.text,
+                    "frames": piece.frames,
+                    "stop_reason": piece.stop_reason,
+                    "problems": piece.problems,
+                    "tried": [asdict(tried) for tried in piece.tried],
+                }
+                for piece in self.pieces
+            ],
             "seed": self.seed,
             "checkpoint": self.synthesizer.name,
             "device": str(self.synthesizer.device),
@@ -267,8 +277,12 @@ def report_piece(reporter: Reporter, piece: Piece, spoken: SpokenText) -> None:
     number, seconds = len(spoken.pieces), spoken.seconds_of(piece)
     if piece.stop_reason == "max_frames":
         reporter.info(f"sentence {number} did not end by itself and was cut off after {seconds:.1f} s: {piece.text}")
+    elif piece.problems:
+        reporter.info(f"sentence {number} may have gone wrong ({', '.join(piece.problems)}): {piece.text}")
     for note in piece.notes:
         reporter.info(f"sentence {number}: {note}")
+    if len(piece.tried) > 1:
+        reporter.detail(f"  sentence {number}: {len(piece.tried)} candidates")
     reporter.detail(f"  sentence {number}: {seconds:.1f} s, {piece.stop_reason}: {piece.text}")
 
 

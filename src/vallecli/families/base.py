@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from vallecli.codec.base import AudioGrid
     from vallecli.codec.select import Codecs
     from vallecli.decoding.sampling import Sampling
+    from vallecli.guard import Pace
     from vallecli.text.lexicon import Lexicon
     from vallecli.text.reader import TextReader
 
@@ -234,6 +235,14 @@ class Backend(Protocol):
     @property
     def needs_transcript(self) -> bool:
         """Whether a voice needs the words of its recording."""
+
+    @property
+    def pace(self) -> Pace:
+        """How long utterances are."""
+
+    @property
+    def independent(self) -> bool:
+        """Whether the speech of a sentence depends on no other: it can be decoded again."""
 
     @property
     def max_prompt_seconds(self) -> float:

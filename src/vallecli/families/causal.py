@@ -34,6 +34,7 @@ from vallecli.decoding.sampling import Sampling
 from vallecli.errors import ForeignPreset, UsageError
 from vallecli.families.base import Generated, Preset, Request, Tag, Voice, sentence_seed
 from vallecli.families.base import Limits as Limits
+from vallecli.guard import Pace
 from vallecli.text.base import AUTO, FrontEnd, Tokens
 from vallecli.text.lexicon import Lexicon
 from vallecli.text.reader import TextReader
@@ -51,6 +52,7 @@ class CausalBackend(ABC):
     family: str
     causal: CausalModel
     needs_transcript: bool = True
+    pace: Pace = Pace()
 
     def __init__(
         self,
@@ -108,6 +110,11 @@ class CausalBackend(ABC):
     def step_rate(self) -> float:
         """Return how many codes of the causal model make a second of speech; by default, one code is a frame."""
         return self.grid.frame_rate
+
+    @property
+    def independent(self) -> bool:
+        """Return True: by default, sentences know nothing of each other."""
+        return True
 
     def random_voice(self, codes_PQ: Tensor, generator: torch.Generator) -> Voice:
         """Return a voice with these codes, for measurements."""

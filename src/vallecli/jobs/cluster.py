@@ -46,6 +46,7 @@ class _EngineInfo:
 
     description: str
     sampling: Any
+    choice: Any
     sample_rate: int
     frame_rate: float
 
@@ -66,7 +67,7 @@ class _Worker:
         try:
             engine = self.engine
             description = f"{engine.description}, worker {os.getpid()} on {socket.gethostname()}"
-            return _EngineInfo(description, engine.sampling, engine.sample_rate, engine.frame_rate)
+            return _EngineInfo(description, engine.sampling, engine.choice, engine.sample_rate, engine.frame_rate)
         except Exception as error:  # as a Failure, because our exceptions cannot be pickled
             return Failure.of(error)
 
@@ -102,7 +103,7 @@ class RayEngine:
         for info in ray.get([worker.prepare.remote() for worker in workers]):
             if isinstance(info, Failure):
                 raise _as_error(info)
-            self.description, self.sampling = info.description, info.sampling
+            self.description, self.sampling, self.choice = info.description, info.sampling, info.choice
             self.sample_rate, self.frame_rate = info.sample_rate, info.frame_rate
             report(info.description)
 

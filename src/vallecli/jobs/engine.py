@@ -44,6 +44,14 @@ class Piece(Protocol):
     def watermarked(self) -> bool:
         """Return whether the audio has the watermark."""
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Return what is wrong with it, as far as the guard knows."""
+
+    @property
+    def tried(self) -> tuple[Any, ...]:
+        """Return all candidates, see candidates.Tried."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
@@ -53,6 +61,7 @@ class Job:
     text: str
     voice: Any
     sampling: Any
+    choice: Any
     language: str
     accent: str | None
     notice: str | None = None
@@ -74,6 +83,10 @@ class VoiceMaker(Protocol):
     @property
     def sampling(self) -> Any:
         """Return the checkpoint's default sampling parameters, a Sampling."""
+
+    @property
+    def choice(self) -> Any:
+        """Return how candidates are chosen by default, a candidates.Choice."""
 
     @property
     def sample_rate(self) -> int:
@@ -116,6 +129,7 @@ class LocalEngine:
     def __init__(self, synthesizer: SynthesizerLike, description: str = "") -> None:
         self.synthesizer, self.description = synthesizer, description
         self.sampling: Any = synthesizer.sampling
+        self.choice: Any = synthesizer.choice
         self.sample_rate, self.frame_rate = synthesizer.sample_rate, synthesizer.frame_rate
         self.voice = synthesizer.voice
 

@@ -28,7 +28,8 @@ from vallecli.voices.library import StoredVoice
 REQUIRED = ("text", "prompt")
 SPOKEN = ("text", "prompt_text")
 KNOBS = ("seed", "greedy", "temperature", "top_k", "top_p", "max_seconds")
-LATER_KNOBS = ("top_n_sigma", "sample_rate")  # in fingerprints only if they are set: older results stay valid
+# In fingerprints only if they are set: older results stay valid.
+LATER_KNOBS = ("top_n_sigma", "sample_rate", "repetition_window", "repetition_ratio", "best_of", "pick", "retries")
 COLUMNS = ("id", *REQUIRED, "voice", "prompt_text", "output", "language", "accent", "checkpoint", *KNOBS, *LATER_KNOBS)
 ACCENTS = known_accents()
 LANGUAGES = (AUTO, *known_languages())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -14,6 +15,7 @@ from vallecli.printable import mask_credentials
 OK, FAILED = "ok", "failed"
 CUT_OFF = "max_frames"  # stop reason of a sentence that did not end by itself
 CUT_NOTE = "did not end by itself and was cut off"
+DOUBT_NOTE = "may have gone wrong"
 RECORD_START = b'{"id": "'  # of each line
 MAX_LINE = 2**20  # bytes of a record; longer lines are none
 MAX_NUMBER = 2.0**63  # of seconds, frames, seeds: far above any
@@ -56,6 +58,7 @@ class Record:
     revision: str | None = None
     watermark: bool | None = None  # whether all sentences are marked
     notes: tuple[str, ...] = ()
+    tried: tuple[dict[str, Any], ...] = ()  # candidates of sentences that have several; see synthesizer.Piece.tried
     error: Failure | None = None
     fingerprint: str | None = None
     finished: str = ""  # UTC, ISO 8601
@@ -65,15 +68,19 @@ class Record:
         """Return a note on the sentences that did not end by themselves, "" if there are none."""
         if self.status != OK or self.stop_reason != CUT_OFF:
             return ""
-        first, *more = [note for note in self.notes if CUT_NOTE in note] or [f"it {CUT_NOTE}"]
-        return f"{first} (and {len(more)} more)" if more else first
+        return _first([note for note in self.notes if CUT_NOTE in note] or [f"it {CUT_NOTE}"])
 
     @property
     def left_out(self) -> str:
         """Return a note on words that were left out, "" if there are none."""
-        others = [note for note in self.notes if CUT_NOTE not in note and not note.startswith(UNMARKED_NOTE)]
-        first, *more = others or [""]
-        return f"{first} (and {len(more)} more)" if more else first
+        own = (CUT_NOTE, DOUBT_NOTE)
+        others = [note for note in self.notes if not note.startswith(UNMARKED_NOTE) and not any(o in note for o in own)]
+        return _first(others)
+
+    @property
+    def doubtful(self) -> str:
+        """Return a note on sentences that may have gone wrong, "" if there are none."""
+        return _first([note for note in self.notes if DOUBT_NOTE in note])
 
     @property
     def unmarked(self) -> str:
@@ -95,7 +102,7 @@ class Record:
                 raise ValueError(f"{name} cannot be {short(value)}")
         if known["error"] is not None:
             known["error"] = Failure(**known["error"])
-        known["notes"] = tuple(known["notes"])
+        known["notes"], known["tried"] = tuple(known["notes"]), tuple(known.get("tried", ()))
         return cls(**known)
 
     def to_line(self) -> bytes:
@@ -103,11 +110,17 @@ class Record:
         return json.dumps(asdict(self), ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
 
 
+def _first(notes: Sequence[str]) -> str:
+    """Return the first note and the number of the others, "" for none."""
+    first, *more = notes or [""]
+    return f"{first} (and {len(more)} more)" if more else first
+
+
 REQUIRED = {"id", "row", "status", "error", "notes"}
 FIELDS = tuple(entry.name for entry in fields(Record))
 TEXTS = ("id", "status", "finished", "output", "sha256", "stop_reason", "checkpoint", "revision", "fingerprint")
 WHOLE = ("row", "sample_rate", "frames", "seed")
-ALWAYS = ("id", "row", "status", "finished", "notes")  # not null
+ALWAYS = ("id", "row", "status", "finished", "notes", "tried")  # not null
 
 
 def _refuse(constant: str) -> Any:
@@ -126,6 +139,8 @@ def _fits(name: str, value: Any) -> bool:
         return isinstance(value, str)
     if name == "notes":
         return isinstance(value, list) and all(isinstance(note, str) for note in value)
+    if name == "tried":
+        return isinstance(value, list) and all(isinstance(tried, dict) for tried in value)
     if name == "error":
         texts = isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
         return texts and value.keys() == {entry.name for entry in fields(Failure)}

@@ -11,6 +11,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -25,7 +26,7 @@ from vallecli.errors import DISK, FolderNotWritable, OutputError, OutputExists, 
 from vallecli.jobs.engine import Engine, Job, JobResult, Piece
 from vallecli.jobs.plan import Row
 from vallecli.jobs.prompts import read_hashed_prompt, transcript_of
-from vallecli.jobs.records import CUT_NOTE, CUT_OFF, FAILED, OK, Failure, Record, timestamp
+from vallecli.jobs.records import CUT_NOTE, CUT_OFF, DOUBT_NOTE, FAILED, OK, Failure, Record, timestamp
 from vallecli.jobs.results import Results
 from vallecli.text.notice import notice_for
 
@@ -126,6 +127,7 @@ class Run:
                 text=row.text,
                 voice=voice,
                 sampling=row.settings.sampling(engine.sampling, seed=row.seed, frame_rate=engine.frame_rate),
+                choice=row.settings.choice(engine.choice),
                 language=row.language,
                 accent=row.accent,
                 notice=notice_for(row.text, row.language) if row.disclose == SPOKEN_NOTICE else None,
@@ -214,14 +216,21 @@ class Run:
             "stop_reason": CUT_OFF if CUT_OFF in reasons else reasons[0],
             "watermark": all(piece.watermarked for piece in result.pieces),
             "notes": tuple(note for number, piece in enumerate(result.pieces, 1) for note in notes_on(piece, number)),
+            "tried": tuple(
+                {"sentence": number, **asdict(tried)}
+                for number, piece in enumerate(result.pieces, 1)
+                for tried in (piece.tried if len(piece.tried) > 1 else ())
+            ),
         }
 
 
 def notes_on(piece: Piece, number: int) -> Iterator[str]:
-    """Yield the notes on a sentence of a row: what was left out of it, and that it did not end by itself."""
+    """Yield the notes on a sentence of a row: what was left out, that it did not end by itself, or may be wrong."""
     yield from piece.notes
     if piece.stop_reason == CUT_OFF:
         yield f"sentence {number} {CUT_NOTE}: {piece.text}"
+    elif piece.problems:
+        yield f"sentence {number} {DOUBT_NOTE} ({', '.join(piece.problems)}): {piece.text}"
 
 
 class _RowTimes:

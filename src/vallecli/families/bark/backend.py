@@ -198,6 +198,11 @@ class BarkBackend(CausalBackend):
             raise InputError(f"{path} is no preset of Bark", "Give an .npz file with semantic_prompt.")
         return self.preset_voice(preset, str(path))
 
+    @property
+    def independent(self) -> bool:
+        """Return whether the first sentence is not the voice of the others."""
+        return not self.running
+
     def random_voice(self, codes_PQ: Tensor, generator: torch.Generator) -> BarkVoice:
         """Return a voice with these codes, for measurements."""
         count = max(1, round(len(codes_PQ) * SEMANTIC_RATE / FRAME_RATE))

@@ -70,6 +70,7 @@ class ValleBackend(CausalBackend):
         self.family, self.config = family, checkpoint.model
         self._front_end, self._symbols, self._path = checkpoint.front_end, checkpoint.symbols, checkpoint.path
         self._homographs, self._equalize = checkpoint.homographs, checkpoint.equalize
+        self.pace = checkpoint.pace
         self.ar, self.nar = build_for_inference(checkpoint, device=device, dtype=dtype)
         self.causal = self.ar
 

@@ -16,6 +16,7 @@ from vallecli.families.inference import fill
 from vallecli.families.valle.ar import AR
 from vallecli.families.valle.config import ModelConfig
 from vallecli.families.valle.nar import NAR
+from vallecli.guard import Pace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,7 @@ class Checkpoint:
     """Default sampling parameters."""
     equalize: float = 0.0
     """Share of the difference to the prompt's average spectrum that is corrected, 0 to 1; see codec.equalizer."""
+    pace: Pace = Pace()
 
     @property
     def parameters(self) -> int:

@@ -57,6 +57,7 @@ def config_json(checkpoint: Checkpoint) -> dict[str, Any]:
         "limits": vars(checkpoint.limits),
         "sampling": dict(checkpoint.sampling),
         "equalize": checkpoint.equalize,
+        "pace": vars(checkpoint.pace),
     }
 
 

@@ -1,6 +1,6 @@
 """The config.json of a VALL-E in valle's own format; see families.native. This module does not import torch.
 
-Fields: {format, name, model: {ModelConfig}, codec: {kind, ...}, front_end, symbols, limits, sampling, equalize}.
+Fields: {format, name, model: {ModelConfig}, codec: {kind, ...}, front_end, symbols, limits, sampling, equalize, pace}.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from vallecli.families.base import Limits
 from vallecli.families.native import CONFIG, FIRST_FAMILY, config_of
 from vallecli.families.valle.config import ModelConfig
 from vallecli.families.valle.symbols import read_symbols
+from vallecli.guard import Pace
 
 NAME = "native"  # of the family
 MAX_LENGTH = 200  # characters of a name, fields of an object
@@ -57,6 +58,7 @@ def parse(config: Mapping[str, Any], path: Path, options: Mapping[str, Any]) -> 
             "limits": _limits(config["limits"]),
             "sampling": sampling,
             "equalize": equalize,
+            "pace": Pace(**config.get("pace", {})),
         }
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         reason = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error)

@@ -1,0 +1,201 @@
+"""Candidates of each sentence: they are decoded together, and one is kept; what the guard rejects is decoded again.
+
+A candidate is a request with a derived seed. So the one that is kept depends on the sentence, its seed and these
+options alone, not on other sentences, on how many are decoded together, or on an interruption.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Generic
+
+import numpy as np
+
+from vallecli.audio.pcm import Wav
+from vallecli.decoding.sampling import Sampling
+from vallecli.errors import UsageError
+from vallecli.families.base import Backend, Generated, Request, Tag
+from vallecli.families.causal import codes_to_int16
+from vallecli.guard import Problem, letters_of, problems
+from vallecli.settings import PICKS, suggest
+
+LIKELIHOOD, ASR, SIMILARITY = PICKS
+MAX_CANDIDATES = 64  # of a sentence at a time
+MAX_RETRIES = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """How many candidates of each sentence are decoded, and which one is kept."""
+
+    best_of: int = 1
+    """Candidates that are decoded together; the best one without problems is kept."""
+    pick: str = LIKELIHOOD
+    """What is best: "likelihood" is the mean log-probability of the codes."""
+    retries: int = 2
+    """How often a sentence is decoded again, with other seeds, if all candidates have problems; see guard.Problem."""
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for values that are out of range."""
+        for name, least, most in (("best_of", 1, MAX_CANDIDATES), ("retries", 0, MAX_RETRIES)):
+            value = getattr(self, name)
+            if type(value) is not int or not least <= value <= most:
+                raise UsageError(f"{name} is {value!r}", f"It should be a whole number from {least} to {most}.")
+        if self.pick not in PICKS:
+            raise UsageError(f"pick is {self.pick!r}", suggest(str(self.pick), PICKS))
+
+    def check(self, sampling: Sampling) -> None:
+        """Raise UsageError if these parameters would give equal candidates."""
+        if self.best_of > 1 and sampling.greedy:
+            raise UsageError("greedy decoding makes equal candidates", "Sample, or decode one candidate.")
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A candidate of a sentence: what was found, and whether it was kept."""
+
+    seed: int
+    problems: tuple[str, ...]
+    log_probability: float | None
+    kept: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Spoken:
+    """The candidate of a sentence that was kept, its audio (N,), and all that were tried, in order."""
+
+    request: Request
+    generated: Generated
+    wav_N: Wav
+    tried: tuple[Tried, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Candidate:
+    generated: Generated
+    wav_N: Wav
+    tried: Tried
+
+
+@dataclass(eq=False)
+class _Sentence(Generic[Tag]):
+    tag: Tag
+    request: Request
+    choice: Choice
+    rounds: int = 0  # of candidates that were begun
+    found: dict[int, _Candidate] = field(default_factory=dict)  # number of the candidate -> what came of it
+    failed: bool = False
+
+    @property
+    def begun(self) -> int:
+        """Return the number of candidates that were begun."""
+        return self.rounds * self.choice.best_of
+
+    @property
+    def retries(self) -> int:
+        """Return how many more rounds there can be: another greedy one would be equal."""
+        return 0 if self.request.sampling.greedy else self.choice.retries
+
+    def candidates(self) -> Iterator[tuple[int, Request]]:
+        """Begin another round: yield the number and the request of each candidate."""
+        first, self.rounds = self.begun, self.rounds + 1
+        for number in range(first, self.begun):
+            seed = candidate_seed(self.request.sampling.seed, number)
+            yield number, replace(self.request, sampling=replace(self.request.sampling, seed=seed))
+
+    @property
+    def rejected(self) -> bool:
+        """Return whether all candidates of all rounds have problems."""
+        return all(candidate.tried.problems for candidate in self.found.values())
+
+    def best(self) -> Spoken:
+        """Return the candidate with the fewest problems and, of these, the most likely one; the first of equals."""
+
+        def rank(number: int) -> tuple[int, float, int]:
+            tried = self.found[number].tried
+            return len(tried.problems), -(tried.log_probability or 0.0), number
+
+        best = min(self.found, key=rank)
+        tried = tuple(replace(candidate.tried, kept=number == best) for number, candidate in sorted(self.found.items()))
+        return Spoken(self.request, self.found[best].generated, self.found[best].wav_N, tried)
+
+
+def candidate_seed(seed: int, number: int) -> int:
+    """Return the seed of a candidate: that of the sentence for the first one, unrelated ones for the others."""
+    if number == 0:
+        return seed
+    return int(np.random.SeedSequence([seed % 2**64, 2, number]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def speak(
+    backend: Backend,
+    requests: Iterable[tuple[Tag, Request, Choice]],
+    *,
+    slots: int,
+    on_frame: Callable[[Tag, int], None] | None = None,
+    on_error: Callable[[Tag, Exception], None] | None = None,
+) -> Iterator[tuple[Tag, Spoken]]:
+    """Yield the best candidate of each request as it is found; see Backend.generate for the other arguments."""
+    again: deque[_Sentence[Tag]] = deque()
+    waiting = iter(requests)
+
+    def source() -> Iterator[tuple[tuple[_Sentence[Tag], int], Request]]:
+        while True:
+            if again:
+                sentence = again.popleft()
+            elif (found := next(waiting, None)) is not None:
+                tag, request, choice = found
+                sentence = _Sentence(tag, request, choice if backend.independent else Choice(retries=0))
+            else:
+                return
+            for number, request in sentence.candidates():
+                yield (sentence, number), request
+
+    def report(place: tuple[_Sentence[Tag], int], frames: int) -> None:
+        sentence, number = place
+        if on_frame is not None and number == sentence.begun - sentence.choice.best_of:
+            on_frame(sentence.tag, frames)
+
+    def fail(place: tuple[_Sentence[Tag], int], error: Exception) -> None:
+        if on_error is None:
+            raise error
+        if not place[0].failed:
+            place[0].failed = True
+            on_error(place[0].tag, error)
+
+    while True:
+        done = backend.generate(source(), slots=slots, on_frame=report, on_error=None if on_error is None else fail)
+        for (sentence, number), generated in done:
+            try:
+                sentence.found[number] = _judged(backend, sentence.request, number, generated)
+            except Exception as error:
+                fail((sentence, number), error)
+            if sentence.failed or len(sentence.found) < sentence.begun:
+                continue
+            if sentence.rejected and sentence.rounds <= sentence.retries:
+                again.append(sentence)
+            else:
+                yield sentence.tag, sentence.best()
+        if not again:
+            return
+
+
+def _judged(backend: Backend, request: Request, number: int, generated: Generated) -> _Candidate:
+    """Return a candidate with its audio, and what is wrong with it."""
+    wav_N = backend.decode(generated, request.voice)
+    rate, sampling = backend.grid.sample_rate, request.sampling
+    codes_T = codes_to_int16(generated.codes_TQ[:, 0])
+    found = problems(wav_N, rate, codes_T=codes_T, frame_rate=backend.grid.frame_rate)
+    expected = backend.pace.seconds(letters_of(request.text))
+    if generated.stop_reason != "max_frames":
+        found += [problem] if (problem := backend.pace.problem(len(wav_N) / rate, expected)) else []
+    elif len(wav_N) / rate < expected and sampling.max_frames is not None:  # the user wants no more
+        found = [problem for problem in found if problem is not Problem.ABRUPT]
+    else:
+        found.append(Problem.CUT_OFF)
+    tried = Tried(
+        candidate_seed(sampling.seed, number), tuple(str(problem) for problem in found), generated.log_probability
+    )
+    return _Candidate(generated, wav_N, tried)
