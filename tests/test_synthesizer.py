@@ -17,6 +17,7 @@ import torch
 
 from vallecli import device, synthesizer
 from vallecli.audio import effects, prompt
+from vallecli.candidates import Choice
 from vallecli.codec import equalizer
 from vallecli.decoding.batcher import ContinuousBatcher
 from vallecli.decoding.overlap import one_thread_each
@@ -49,7 +50,7 @@ SHORT = Sampling(max_frames=10)
 
 @pytest.fixture(scope="module")
 def tiny(tiny_checkpoint: Path) -> Synthesizer:
-    return Synthesizer.load(str(tiny_checkpoint), device="cpu")
+    return Synthesizer.load(str(tiny_checkpoint), device="cpu", choice=Choice(retries=0))
 
 
 @pytest.fixture(scope="module")
@@ -379,7 +380,7 @@ def test_slots_are_at_least_one(tiny: Synthesizer) -> None:
 
 @pytest.fixture(scope="module")
 def with_transcript(transcript_checkpoint: Path) -> Synthesizer:
-    return Synthesizer.load(str(transcript_checkpoint), device="cpu")
+    return Synthesizer.load(str(transcript_checkpoint), device="cpu", choice=Choice(retries=0))
 
 
 @pytest.fixture
@@ -466,7 +467,7 @@ def test_a_model_that_needs_no_transcript_does_not_look_for_one(tiny: Synthesize
 
 @pytest.fixture(scope="module")
 def multilingual(vallex_checkpoint: Path) -> Synthesizer:
-    return Synthesizer.load(str(vallex_checkpoint), device="cpu")
+    return Synthesizer.load(str(vallex_checkpoint), device="cpu", choice=Choice(retries=0))
 
 
 @pytest.fixture

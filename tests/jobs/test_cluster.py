@@ -73,6 +73,7 @@ class CrashingEngine:
     """An engine that kills its process at the text "crash"."""
 
     description, sampling, sample_rate, frame_rate = "crashing", None, 24_000, 75.0
+    choice = None
 
     def voice(self, *source: Any, **options: Any) -> str:
         return "voice"

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from vallecli.candidates import Choice, Tried
 from vallecli.checkpoints.local import sha256
 from vallecli.errors import AudioError, AudioNotFound, CheckpointError, DeviceError, OutputError, UsageError
 from vallecli.jobs import prompts, run
@@ -49,6 +50,8 @@ class Piece:
     sample_rate: int = SAMPLE_RATE
     text: str = ""
     watermarked: bool = True
+    problems: tuple[str, ...] = ()
+    tried: tuple[Tried, ...] = ()
 
 
 class WordSynthesizer:
@@ -74,13 +77,24 @@ class WordSynthesizer:
             if word == "bad":
                 raise RuntimeError("too hard")
             reason = "max_frames" if word == "long" else "eos"
-            yield Piece(np.full(HOP, 0.1, np.float32), reason, (word,), text=word, watermarked=word != "bare")
+            again = (Tried(1, ("loop",), -2.0), Tried(2, ("noise",) if word == "odd" else (), -1.5, kept=True))
+            tried = again if word in ("odd", "again") else again[:1]
+            yield Piece(
+                np.full(HOP, 0.1, np.float32),
+                reason,
+                (word,),
+                text=word,
+                watermarked=word != "bare",
+                problems=tried[-1].problems if len(tried) > 1 else (),
+                tried=tried,
+            )
 
 
 class SequentialEngine:
     """An engine that speaks one job after the other, whatever the slots."""
 
     description, sampling, sample_rate, frame_rate = "sequential", Sampling(), SAMPLE_RATE, FRAME_RATE
+    choice = Choice()
 
     def __init__(self, synthesizer: WordSynthesizer) -> None:
         self.synthesizer, self.voice = synthesizer, synthesizer.voice
@@ -137,6 +151,16 @@ def test_each_row_is_written_recorded_and_reported(plan_of: Any) -> None:
     assert [record.cut_off for record in records] == ["", records[1].notes[1]]
     assert [sampling.seed for sampling in synthesizer.samplings] == [rows[0].seed, 5]
     assert records[1].seed == 5
+
+
+def test_candidates_and_doubts_are_recorded(plan_of: Any) -> None:
+    [record] = speak(plan_of({"text": "one again odd"}).rows, WordSynthesizer())
+    assert [(tried["sentence"], tried["problems"], tried["kept"]) for tried in record.tried] == [
+        *((2, ("loop",), False), (2, (), True), (3, ("loop",), False), (3, ("noise",), True)),
+    ]
+    assert record.doubtful == "sentence 3 may have gone wrong (noise): odd"
+    assert (record.left_out, record.cut_off) == ("one (and 2 more)", "")
+    assert Record.parse(record.to_line()).doubtful == record.doubtful
 
 
 def test_a_row_is_watermarked_if_all_its_sentences_are(plan_of: Any) -> None:

@@ -41,7 +41,7 @@ class Checkpoint:
     """Default sampling parameters."""
     equalize: float = 0.0
     """Share of the difference to the prompt's average spectrum that is corrected, 0 to 1; see codec.equalizer."""
-    pace: Pace = Pace()
+    pace: Pace = field(default_factory=Pace)
 
     @property
     def parameters(self) -> int:

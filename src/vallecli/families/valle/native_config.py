@@ -19,6 +19,8 @@ from vallecli.guard import Pace
 
 NAME = "native"  # of the family
 MAX_LENGTH = 200  # characters of a name, fields of an object
+# Of checkpoints whose config.json is older than the field: it identifies the results of batches, and stays as it is.
+PACES = {"nano": {"base": 0.44, "per_letter": 0.0685, "shortest": 0.72, "longest": 1.45, "slack": 0.35}}
 MAX_LIMIT = 2**16  # frames of a prompt, characters of a sentence: above any model
 
 
@@ -58,7 +60,7 @@ def parse(config: Mapping[str, Any], path: Path, options: Mapping[str, Any]) -> 
             "limits": _limits(config["limits"]),
             "sampling": sampling,
             "equalize": equalize,
-            "pace": Pace(**config.get("pace", {})),
+            "pace": Pace(**config.get("pace", PACES.get(config["name"], {}))),
         }
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         reason = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
