@@ -96,14 +96,8 @@ def speak(
     save_codes: Annotated[
         str | None, typer.Option(metavar="FILE", help="Save the codec codes, frames x codebooks: .npy or .npz.")
     ] = None,
-    sign: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CERT",
-            help="Add a C2PA manifest, signed by this certificate chain (PEM): WAV, FLAC, MP3, M4A (vallecli[c2pa]).",
-        ),
-    ] = None,
-    key: Annotated[str | None, typer.Option(metavar="KEY", help="Private key of --sign (PEM).")] = None,
+    sign: options.Sign = None,
+    key: options.Key = None,
     play: Annotated[bool, typer.Option("--play", help="Play the result, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of the path.")] = False,
     quiet: options.Quiet = False,
