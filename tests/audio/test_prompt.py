@@ -160,6 +160,27 @@ def test_the_best_part_of_a_recording_without_pauses(synth: Synth) -> None:
     assert prepared.cut
 
 
+def test_all_speech_is_kept_beside_the_best_part(synth: Synth) -> None:
+    parts = synth.speech(12.0), synth.silence(3.0), synth.speech(12.0) * 0.5
+    best = synth.prepare(*parts, best=True)
+    assert best.all_speech is not None
+    assert len(best.all_speech) / synth.rate == best.found_seconds
+    assert max_correlation(best.all_speech, best.wav) * np.linalg.norm(best.all_speech) == pytest.approx(
+        np.linalg.norm(best.wav), rel=0.1
+    )  # at the same level
+    assert synth.prepare(*parts).all_speech is None
+    assert synth.prepare(synth.speech(5.0), best=True).all_speech is None
+
+
+@pytest.mark.parametrize("noise", [-90, -60])
+def test_pauses_are_left_out_for_measurements(synth: Synth, noise: float) -> None:
+    wav_N = np.concatenate([synth.speech(3.0), synth.silence(0.8), synth.speech(2.0), synth.silence(0.6)])
+    left_N = prompt.without_pauses(wav_N + synth.noise(6.4, noise), synth.rate)
+    assert len(left_N) / synth.rate == pytest.approx(5.2, abs=0.15)
+    speech_N = synth.speech(3.0)
+    np.testing.assert_array_equal(prompt.without_pauses(speech_N, synth.rate), speech_N)
+
+
 def test_a_short_recording_has_no_better_part(synth: Synth) -> None:
     wav_N = synth.speech(9.0)
     np.testing.assert_array_equal(synth.prepare(wav_N, best=True).wav, synth.prepare(wav_N).wav)
