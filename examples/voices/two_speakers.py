@@ -2,8 +2,8 @@
 
 FOLDER has manifest.jsonl: one JSON object a line, with `file` (relative to FOLDER), `speaker` (or null) and `seconds`.
 Recordings are joined, with pauses between, to recordings of one speaker and of two speakers of the same corpus, and
-prepared as `valle voices add` does it. The threshold is that which 1.5% of the recordings of one speaker do not reach,
-for half of the speakers; the rates that are printed are those of the other half. Needs
+prepared as `valle voices add` does it. The threshold is that which 1.5% of the recordings of one speaker do not reach.
+The rates of each half of the speakers at the threshold of the other half are printed, too. Needs
 `pip install --no-deps Resemblyzer==0.1.4`.
 """
 
@@ -28,7 +28,7 @@ from vallecli.audio.pcm import Wav
 from vallecli.errors import AudioError
 from vallecli.voices import speaker
 
-FALSE_WARNINGS = 0.015  # of the half that the threshold is chosen on, for at most 2% of the other
+FALSE_WARNINGS = 0.015  # of recordings of one speaker
 RATE = prompt.DEFAULT_RATE  # Hz
 MIN_SECONDS = 2.0  # of a recording
 SECONDS = (4, 6, 8, 10, 12, 16, 20, 30)  # of speech
@@ -171,6 +171,11 @@ def read_speakers(folder: Path) -> list[Speaker]:
     ]
 
 
+def choose(found: list[Score]) -> float:
+    """Return the similarity that FALSE_WARNINGS of the recordings of one speaker do not reach."""
+    return float(np.quantile([score.similarity for score in found if score.kind.startswith("one")], FALSE_WARNINGS))
+
+
 def table(found: list[Score], threshold: float) -> None:
     """Print the share of recordings below the threshold: by kind, corpus and duration."""
     groups: dict[str, list[bool]] = defaultdict(list)
@@ -184,7 +189,7 @@ def table(found: list[Score], threshold: float) -> None:
 
 
 def main() -> None:
-    """Score recordings of both halves, print the threshold and the rates."""
+    """Score recordings of both halves of the speakers, print the threshold and the rates."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--recordings", type=int, default=400, help="of one speaker, in each half")
@@ -192,11 +197,17 @@ def main() -> None:
     halves: tuple[list[Speaker], list[Speaker]] = ([], [])
     for who in read_speakers(arguments.folder):
         halves[zlib.crc32(who.name.encode()) % 2].append(who)
-    chosen_on, measured_on = (list(scores(Recordings(half, 0), arguments.recordings)) for half in halves)
-    same = [score.similarity for score in chosen_on if score.kind.startswith("one")]
-    threshold = float(np.quantile(same, FALSE_WARNINGS))
-    print(f"threshold at {FALSE_WARNINGS:.1%} false warnings of {len(same)} recordings: {threshold:.3f}")
-    table(measured_on, threshold)
+    first, second = (list(scores(Recordings(half, 0), arguments.recordings)) for half in halves)
+    for measured_on, chosen_on in ((first, second), (second, first)):
+        threshold = choose(chosen_on)
+        rates = [
+            np.mean([score.similarity < threshold for score in measured_on if score.kind.startswith(speakers)])
+            for speakers in ("one", "two")
+        ]
+        print(f"at {threshold:.3f}, chosen on the other half: {rates[0]:.1%} of one speaker, {rates[1]:.1%} of two")
+    threshold = choose(first + second)
+    print(f"threshold at {FALSE_WARNINGS:.1%} false warnings, of both halves: {threshold:.3f}")
+    table(first + second, threshold)
 
 
 if __name__ == "__main__":
