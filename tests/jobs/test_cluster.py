@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,7 @@ import soundfile
 import vallecli
 import vallecli.errors
 from vallecli.audio import prompt
-from vallecli.errors import ExtraMissing
+from vallecli.errors import DeviceError, ExtraMissing
 from vallecli.jobs.cluster import connect
 from vallecli.jobs.engine import Job, JobResult
 from vallecli.synthesizer import Synthesizer
@@ -40,6 +41,18 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     assert "a Ray cluster needs packages that are not installed" in caught.value.message
     assert 'pip install "vallecli[ray]"' in caught.value.hint
     assert caught.value.exit_code == 7
+
+
+def test_a_cluster_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(**options: Any) -> None:
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init))
+    with (
+        pytest.raises(DeviceError, match="no Ray cluster at local: The current node timed out"),
+        connect("local", workers=1, gpus=0, report=print),
+    ):
+        pass
 
 
 @pytest.mark.ray
