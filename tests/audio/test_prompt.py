@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,9 +50,9 @@ class Synth:
         wav_N[start : start + self.rate // 2_400] = 1.0
         return wav_N
 
-    def prepare(self, *parts: Wav, max_seconds: float = 10.0) -> PreparedPrompt:
+    def prepare(self, *parts: Wav, max_seconds: float = 10.0, best: bool = False) -> PreparedPrompt:
         wav_N = np.concatenate(parts)
-        prepared = prompt.prepare(wav_N, "voice.wav", sample_rate=self.rate, max_seconds=max_seconds)
+        prepared = prompt.prepare(wav_N, "voice.wav", sample_rate=self.rate, max_seconds=max_seconds, best=best)
         assert prepared.wav.dtype == np.float32
         assert prepared.sample_rate == self.rate
         assert prepared.seconds == len(prepared.wav) / self.rate
@@ -112,6 +113,77 @@ def test_recordings_without_a_pause_are_cut(synth: Synth) -> None:
     prepared = synth.prepare(synth.square_wave(20.0))
     assert 7.0 <= prepared.seconds <= 10.0
     assert prepared.cut
+
+
+DEFECTS: dict[str, Callable[[Synth, Wav], Wav]] = {
+    "noise": lambda synth, wav_N: wav_N + synth.noise(len(wav_N) / synth.rate, -35),
+    "clipping": lambda synth, wav_N: np.clip(wav_N, -0.25, 0.25) * 4,
+    "low level": lambda synth, wav_N: wav_N * 0.1,
+}
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_the_best_part_is_the_one_without_a_defect(synth: Synth, defect: str, place: int) -> None:
+    parts = []
+    for number in range(3):
+        part_N = synth.speech(9.0, seed=number)
+        parts += [part_N if number == place else DEFECTS[defect](synth, part_N), synth.silence(0.5)]
+    wav_N = np.concatenate(parts) + synth.noise(28.5, -75)
+    prepared = synth.prepare(wav_N, best=True)
+    assert prepared.cut
+    assert prepared.found_seconds == pytest.approx(28.2, abs=0.5)
+    assert prepared.seconds == pytest.approx(9.5, abs=0.6)
+    expected_N = wav_N[int(9.5 * place * synth.rate) :][: 9 * synth.rate]
+    assert max_correlation(prepared.wav, expected_N) > 0.98
+
+
+def max_correlation(one_N: Wav, other_N: Wav) -> float:
+    """Return the cosine of two signals at the shift where they are most similar."""
+    size = len(one_N) + len(other_N)
+    products = np.fft.irfft(np.fft.rfft(one_N, size) * np.fft.rfft(other_N, size).conj(), size)
+    return float(products.max() / (np.linalg.norm(one_N) * np.linalg.norm(other_N)))
+
+
+def test_the_best_part_begins_and_ends_in_pauses(synth: Synth) -> None:
+    sentences = [part for seed in range(6) for part in (synth.speech(3.9, seed), synth.silence(0.4))]
+    wav_N = np.concatenate(sentences)
+    prepared = synth.prepare(synth.silence(1.0), wav_N + synth.noise(len(wav_N) / synth.rate, -80), best=True)
+    assert prepared.seconds == pytest.approx(8.6, abs=0.3)  # two sentences, the pause between them, and half of two
+    edge = int(0.08 * synth.rate)
+    assert max(np.abs(prepared.wav[:edge]).max(), np.abs(prepared.wav[-edge:]).max()) < 0.01
+
+
+def test_the_best_part_of_a_recording_without_pauses(synth: Synth) -> None:
+    prepared = synth.prepare(synth.square_wave(20.0) * 0.1, best=True)
+    assert 7.0 <= prepared.seconds <= 10.0
+    assert prepared.cut
+
+
+def test_all_speech_is_kept_beside_the_best_part(synth: Synth) -> None:
+    parts = synth.speech(12.0), synth.silence(3.0), synth.speech(12.0) * 0.5
+    best = synth.prepare(*parts, best=True)
+    assert best.all_speech is not None
+    assert len(best.all_speech) / synth.rate == best.found_seconds
+    assert max_correlation(best.all_speech, best.wav) * np.linalg.norm(best.all_speech) == pytest.approx(
+        np.linalg.norm(best.wav), rel=0.1
+    )  # at the same level
+    assert synth.prepare(*parts).all_speech is None
+    assert synth.prepare(synth.speech(5.0), best=True).all_speech is None
+
+
+@pytest.mark.parametrize("noise", [-90, -60])
+def test_pauses_are_left_out_for_measurements(synth: Synth, noise: float) -> None:
+    wav_N = np.concatenate([synth.speech(3.0), synth.silence(0.8), synth.speech(2.0), synth.silence(0.6)])
+    left_N = prompt.without_pauses(wav_N + synth.noise(6.4, noise), synth.rate)
+    assert len(left_N) / synth.rate == pytest.approx(5.2, abs=0.15)
+    speech_N = synth.speech(3.0)
+    np.testing.assert_array_equal(prompt.without_pauses(speech_N, synth.rate), speech_N)
+
+
+def test_a_short_recording_has_no_better_part(synth: Synth) -> None:
+    wav_N = synth.speech(9.0)
+    np.testing.assert_array_equal(synth.prepare(wav_N, best=True).wav, synth.prepare(wav_N).wav)
 
 
 def test_both_ends_are_faded(synth: Synth) -> None:
@@ -221,6 +293,16 @@ def test_only_the_first_minute_of_a_file_is_read(synth: Synth, monkeypatch: pyte
     assert prepared.cut
     message = prompt.used_part(prepared, "long.wav", 4.0)
     assert message == f"the first 4.0 s of speech in long.wav are used, of more than {prepared.seconds:.1f} s"
+
+
+def test_the_best_part_is_searched_after_the_first_minute(synth: Synth, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prompt, "MAX_READ_SECONDS", 6.0)
+    monkeypatch.setattr(prompt, "MAX_SEARCHED_SECONDS", 30.0)
+    good_N, noisy_N = synth.speech(9.0), synth.speech(12.0) + synth.noise(12.0, -35)
+    soundfile.write("long.wav", np.concatenate([noisy_N, synth.silence(0.5), good_N, synth.silence(20.0)]), synth.rate)
+    prepared = prompt.load("long.wav", sample_rate=synth.rate, best=True)
+    assert prepared.more
+    assert max_correlation(prepared.wav, good_N) > 0.98
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import re
 import shutil
 import signal
@@ -12,15 +13,22 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+import soundfile
 
 import vallecli
 import vallecli.errors
-from vallecli.errors import ExtraMissing
+from vallecli.audio import prompt
+from vallecli.errors import DeviceError, ExtraMissing
 from vallecli.jobs.cluster import connect
 from vallecli.jobs.engine import Job, JobResult
+from vallecli.synthesizer import Synthesizer
+from vallecli.voices import library
+from vallecli.voices.names import folder
 
 if TYPE_CHECKING:
     from conftest import Valle
@@ -33,6 +41,18 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     assert "a Ray cluster needs packages that are not installed" in caught.value.message
     assert 'pip install "vallecli[ray]"' in caught.value.hint
     assert caught.value.exit_code == 7
+
+
+def test_a_cluster_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(**options: Any) -> None:
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init))
+    with (
+        pytest.raises(DeviceError, match="no Ray cluster at local: The current node timed out"),
+        connect("local", workers=1, gpus=0, report=print),
+    ):
+        pass
 
 
 @pytest.mark.ray
@@ -67,6 +87,48 @@ def test_a_killed_worker_loses_no_row(tiny_checkpoint: Path, reference: Path, va
     assert sum(digest is not None for digest in there.values()) == 8
     ran = valle(*common, "--out-dir", "cluster", "--json")
     assert json.loads(ran.out)["done_before"] == 8
+
+
+@pytest.mark.ray
+def test_voices_of_the_library_are_spoken_by_workers(
+    tiny_checkpoint: Path, reference: Path, valle: Valle, own_folder: Path
+) -> None:
+    pytest.importorskip("ray")
+    assert valle("voices", "add", "anna", reference, "-q").code == 0
+    noisy_N, rate = soundfile.read(reference)
+    soundfile.write("bob.wav", noisy_N[::-1], rate)
+    assert valle("voices", "add", "bob", "bob.wav", "-q").code == 0
+    rows = [{"id": f"{name}{n}", "text": f"{n} is here.", "voice": name} for name in ("anna", "bob") for n in range(3)]
+    rows += [{"id": "file", "text": "Hello.", "prompt": str(reference)}, {"id": "none", "text": "Hi.", "voice": "carl"}]
+    Path("jobs.jsonl").write_text("".join(json.dumps({"max_seconds": 0.05, **row}) + "\n" for row in rows))
+    common = ["batch", "jobs.jsonl", "--checkpoint", str(tiny_checkpoint), "--slots", "2"]
+    source = str(Path(vallecli.__file__).parent.parent)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([source, os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-m", "vallecli", *common, "--out-dir", "cluster", "--ray", "local", "--workers", "2"]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 6, ran.stderr
+    assert "there is no voice carl" in ran.stderr
+    assert ran.stderr.count("no consent is on record for the voice anna, bob") == 1
+    assert valle(*common, "--out-dir", "here").code == 6
+    here, there = (
+        {record["id"]: (record["sha256"], record["fingerprint"]) for record in map(json.loads, lines)}
+        for lines in (Path(name, "results.jsonl").read_text().splitlines() for name in ("here", "cluster"))
+    )
+    assert there == here
+    assert [name for name, (digest, _) in sorted(there.items()) if digest is None] == ["none"]
+    assert len({digest for digest, _ in there.values()}) == len(rows)
+    again = subprocess.run([*command, "--json"], env=environment, capture_output=True, text=True, check=False)
+    assert json.loads(again.stdout)["done_before"] == 7
+
+
+def test_a_voice_of_the_library_is_made_on_a_machine_without_it(tiny_checkpoint: Path, reference: Path) -> None:
+    anna = library.add("anna", prompt.load(reference))
+    sent = pickle.dumps(anna.with_recording())
+    expected = Synthesizer.load(tiny_checkpoint).voice(anna)
+    library.remove("anna")
+    made = Synthesizer.load(tiny_checkpoint).voice(pickle.loads(sent))
+    np.testing.assert_array_equal(made.codes_PQ, expected.codes_PQ)
+    assert not folder().joinpath("anna").exists()
 
 
 class CrashingEngine:

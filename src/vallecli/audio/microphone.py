@@ -36,4 +36,4 @@ def record(sample_rate: int, max_seconds: float, wait: Callable[[], object]) -> 
         raise AudioError(
             f"cannot record: {error}", "Connect a microphone, or record the statement to a file."
         ) from error
-    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    return np.concatenate([np.zeros(0, np.float32), *blocks])[: int(max_seconds * sample_rate)]

@@ -34,6 +34,7 @@ PAUSE_STEPS = 12  # length of a pause to cut at: 120 ms
 LOUD_STEPS = 8  # the level of speech is exceeded for 80 ms in total; a click is shorter
 MIN_SOUND_STEPS = 6  # 60 ms; shorter sounds are clicks
 MAX_PAUSE_STEPS = 100  # 1 s; longer silences are removed
+AROUND_SOUND_STEPS = 15  # of a pause, 70 ms are kept before and after each sound
 STEPS_BEFORE, STEPS_AFTER = 10, 15  # 100 ms and 150 ms kept around speech, for soft beginnings and endings
 
 # Levels in dB relative to full scale, and differences in dB.
@@ -41,6 +42,7 @@ SILENT_DB = -85.0  # recordings with quieter speech count as silent,
 QUIET_DB = -65.0  # and so do those with quieter speech that does not stand out from the noise
 CONTRAST_DB = 15.0  # by this much
 RANGE_DB = 40.0  # speech is at most this much below its maximum
+SOUND_RANGE_DB = 28.0  # a pause is at least this much below the level of the speech
 NOISE_DB = 6.0  # speech is at least this much above the noise,
 HEADROOM_DB = 12.0  # or, in loud noise, at most this much below its maximum
 
@@ -76,6 +78,8 @@ class PreparedPrompt:
     """Whether the recording goes on after the part that was read."""
     snr: float | None = None
     """Estimated distance of speech and noise in dB, at most MAX_SNR_DB."""
+    all_speech: Wav | None = None
+    """The speech that was searched for its best part, at the same level; None if nothing was searched or cut off."""
 
 
 def load(
@@ -134,9 +138,10 @@ def prepare(
     seconds = len(wav_N) / sample_rate
     if seconds < MIN_SECONDS:
         raise PromptTooShort(source, int(10 * seconds) / 10, MIN_SECONDS)  # rounded down, never "1.0 s"
-    cut = seconds > max_seconds
+    found_N, cut = wav_N, seconds > max_seconds
     if cut:
         wav_N = (_best_part if best else _cut_at_pause)(wav_N, max_seconds, step)
+    all_speech = _normalize_level(found_N, step) if best and cut else None
     notes = []
     if seconds < GOOD_SECONDS:
         notes.append(f"{source} has only {seconds:.1f} s of speech; 3 to 10 s give a more similar voice")
@@ -150,6 +155,7 @@ def prepare(
         cut=cut,
         found_seconds=seconds if cut else None,
         snr=snr,
+        all_speech=all_speech,
     )
 
 
@@ -177,6 +183,15 @@ def read_transcript(recording: str | PathLike[str]) -> str | None:
         reason = (error.strerror or str(error)).lower()
         raise InputError(f"cannot read {path}: {reason}", "Give the transcript.") from error
     return written.replace("\r\n", "\n").replace("\r", "\n").strip()  # fingerprints depend on it
+
+
+def without_pauses(wav_N: Wav, sample_rate: int) -> Wav:
+    """Given speech (N,) at `sample_rate` in Hz, return it without its pauses, (M,); for measurements, not to listen."""
+    step = sample_rate // STEPS_PER_SECOND
+    levels = _levels(wav_N, step)
+    sounds = levels > _speech_level(levels) - SOUND_RANGE_DB
+    kept = np.convolve(sounds, np.ones(AROUND_SOUND_STEPS), mode="same") > 0.5
+    return wav_N[np.repeat(kept, step)[: len(wav_N)]]
 
 
 def _levels(wav_N: Wav, step: int) -> npt.NDArray[np.float64]:

@@ -5,6 +5,7 @@ Nothing is sent: signatures have no time stamp of a server, and no manifests are
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ class Signer:
         with extra("c2pa", PURPOSE):
             import c2pa
         chain, private = _read(certificate), _read(key)
+        self.certificate_sha256 = hashlib.sha256(chain).hexdigest()
         try:
             info = c2pa.C2paSignerInfo(alg=_algorithm(private, key), sign_cert=chain, private_key=private, ta_url=None)
             self.signer = c2pa.Signer.from_info(info)

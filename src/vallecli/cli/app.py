@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # here, where a closed pipe can still be handled
     except typer.Exit as wish:
         return wish.exit_code
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):  # the latter for Ctrl-C or Ctrl-D at a question
         return _left(reporter, EXIT_INTERRUPTED)
     except BrokenPipeError:
         # Python flushes stdout once more at exit; discard that.

@@ -130,6 +130,8 @@ def batch(
     sample_rate: options.SampleRate = None,
     watermark: options.Watermark = None,
     disclose: options.Disclose = None,
+    sign: options.Sign = None,
+    key: options.Key = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the path or the plan.")] = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -160,6 +162,7 @@ def batch(
     default = given_voice(prompt, settings)
     if prompt_text is not None and default is None:
         raise UsageError("--prompt-text is without --prompt", "Give the recording, too, or use the column prompt_text.")
+    signer = options.signer(sign, key)
     request = batch_run.BatchRequest(
         jobs=jobs,
         out_dir=out_dir,
@@ -174,6 +177,7 @@ def batch(
             format=form,
             transcribe=transcribe,
             disclose=options.disclosure(disclose),
+            signed=None if signer is None else signer.certificate_sha256,
             shard=part,
         ),
         sources=batch_run.parse_map(column_map or ()),
@@ -184,6 +188,7 @@ def batch(
         fail_fast=fail_fast,
         page=page,
         slots=slots,
+        signer=signer,
         cluster=None if ray is None else Cluster(ray, workers, gpus_per_worker),
         json=as_json,
         again=shlex.join(batch_run.typed(context)),

@@ -18,6 +18,7 @@ import typer
 from vallecli import inputs
 from vallecli.atomic import sweep
 from vallecli.audio.provenance import Provenance
+from vallecli.audio.signing import Signer
 from vallecli.checkpoints import lookup
 from vallecli.cli import batch_page, engines, signals
 from vallecli.cli.batch_report import Tally, notes_on, print_plan
@@ -54,6 +55,7 @@ class BatchRequest:
     fail_fast: bool
     page: bool
     slots: int
+    signer: Signer | None
     cluster: Cluster | None
     json: bool
     again: str
@@ -182,6 +184,7 @@ def speak(
             overwritable=found.overwritable,
             transcribe=request.defaults.transcribe,
             fail_fast=request.fail_fast,
+            signer=request.signer,
         )
         with tally.bar():
             rows.speak(found.status.todo)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +14,9 @@ from vallecli.cli.reporter import Reporter
 from vallecli.errors import UsageError
 from vallecli.settings import NAMES, Settings, resolve, suggest
 from vallecli.voices.names import complete
+
+if TYPE_CHECKING:
+    from vallecli.audio.signing import Signer
 
 DISCLOSE = "--disclose"
 DEPRECATED = ("symbols", "heads", "prefix_mode")  # flags that became --option in 0.13; they still work
@@ -139,6 +143,14 @@ Disclose = Annotated[
         help='Begin with "This speech is synthetic.", spoken by the same voice, or with a signal of two tones.',
     ),
 ]
+Sign = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CERT",
+        help="Add a C2PA manifest, signed by this certificate chain (PEM): WAV, FLAC, MP3, M4A (vallecli[c2pa]).",
+    ),
+]
+Key = Annotated[str | None, typer.Option(metavar="KEY", help="Private key of --sign (PEM).")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Print details, and the traceback of a bug.")]
 
@@ -158,6 +170,17 @@ def disclosure(written: str | None) -> str | None:
     if written is not None and written not in DISCLOSURES:
         raise UsageError(f"{DISCLOSE} is {written!r}", suggest(written, DISCLOSURES))
     return written
+
+
+def signer(sign: str | None, key: str | None) -> Signer | None:
+    """Return what signs files, None without --sign and --key. Raises UsageError, SigningError and ExtraMissing."""
+    if sign is None and key is None:
+        return None
+    if sign is None or key is None:
+        raise UsageError("--sign and --key belong together", "Give a certificate chain and its private key.")
+    from vallecli.audio.signing import Signer
+
+    return Signer(Path(sign), Path(key))
 
 
 def settings(context: typer.Context) -> Settings:

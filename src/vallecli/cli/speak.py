@@ -102,14 +102,8 @@ def speak(
     save_codes: Annotated[
         str | None, typer.Option(metavar="FILE", help="Save the codec codes, frames x codebooks: .npy or .npz.")
     ] = None,
-    sign: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CERT",
-            help="Add a C2PA manifest, signed by this certificate chain (PEM): WAV, FLAC, MP3, M4A (vallecli[c2pa]).",
-        ),
-    ] = None,
-    key: Annotated[str | None, typer.Option(metavar="KEY", help="Private key of --sign (PEM).")] = None,
+    sign: options.Sign = None,
+    key: options.Key = None,
     save_voice: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Also save the voice as a preset (.npz), for checkpoints such as bark."),

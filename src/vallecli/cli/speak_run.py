@@ -19,7 +19,7 @@ from vallecli.audio.prompt import PreparedPrompt
 from vallecli.audio.provenance import Provenance
 from vallecli.audio.signing import Signer
 from vallecli.checkpoints import lookup
-from vallecli.cli import signals
+from vallecli.cli import options, signals
 from vallecli.cli.inputs import given_voice, read_text
 from vallecli.cli.output import STDOUT, Target, check_distinct, target
 from vallecli.cli.reporter import Reporter, write_json, write_line
@@ -297,14 +297,11 @@ def report(request: SpeakRequest, where: Target, spoken: SpokenText) -> None:
 
 def signer_of(request: SpeakRequest, where: Target) -> Signer | None:
     """Return what signs the file, if it is signed. Raises UsageError, SigningError and ExtraMissing."""
-    if request.sign is None and request.key is None:
-        return None
-    if request.sign is None or request.key is None:
-        raise UsageError("--sign and --key belong together", "Give a certificate chain and its private key.")
-    if where.path is None:
-        raise UsageError("a pipe cannot be signed", "Name an output file.")
-    signing.check_signable(where.format)
-    return signing.Signer(Path(request.sign), Path(request.key))
+    if request.sign is not None:
+        if where.path is None:
+            raise UsageError("a pipe cannot be signed", "Name an output file.")
+        signing.check_signable(where.format)
+    return options.signer(request.sign, request.key)
 
 
 def check_ending(flag: str, path: Path | None, endings: Sequence[str]) -> None:

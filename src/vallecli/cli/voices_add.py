@@ -61,8 +61,9 @@ def add(
     """Add a voice from a recording.
 
     Silence is removed, the level is normalized, and of a long recording the best 10 seconds are kept: those with the
-    least noise and clipping, from pause to pause. Noise, clipping and too little speech are reported. The best
-    recording has 5 to 10 seconds of calm speech of one person in a quiet room.
+    least noise and clipping, from pause to pause. Noise, clipping and too little speech are reported; so is a second
+    speaker, if Resemblyzer is installed (pip install --no-deps Resemblyzer==0.1.4). The best recording has 5 to 10
+    seconds of calm speech of one person in a quiet room.
 
     \b
     Examples:
@@ -86,6 +87,7 @@ def add(
         reporter.info(note)
     if prepared.snr is not None and prepared.snr < NOISY_DB:
         reporter.info(f"{recording} is noisy: the speech is only {prepared.snr:.0f} dB above the noise")
+    mixed = _seems_mixed(recording, prepared, reporter)
     if prepared.cut:
         found = f"{'more than ' if prepared.more else ''}{prepared.found_seconds or prepared.seconds:.1f} s"
         reporter.info(f"of {found} of speech in {recording}, the best {prepared.seconds:.1f} s are kept")
@@ -115,11 +117,30 @@ def add(
                 "snr": voice.record.snr,
                 "sha256": voice.record.sha256,
                 "transcript": voice.record.transcript,
+                "several_speakers": mixed,
                 "notes": prepared.notes,
             }
         )
     else:
         write_line(f"{voice.name}\t{Path(voice.path)}")
+
+
+def _seems_mixed(recording: str, prepared: PreparedPrompt, reporter: Reporter) -> bool | None:
+    """Return whether a recording seems to have several speakers, and report it; None if that is not known.
+
+    Raises DamagedCheckpoint for an encoder that is not the published one.
+    """
+    from vallecli.voices import speaker
+
+    speech_N = prepared.wav if prepared.all_speech is None else prepared.all_speech
+    try:
+        mixed = speaker.seems_mixed(speech_N, prepared.sample_rate)
+    except speaker.SpeakerEncoderMissing as error:
+        reporter.info(f"it is not known whether {recording} has several speakers: {error.message}\n  {error.hint}")
+        return None
+    if mixed:
+        reporter.info(f"{recording} seems to have several speakers; a voice needs one: cut the others out")
+    return mixed
 
 
 def _transcript(

@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from vallecli.audio.formats import FORMATS, G711, check_rate, fits, format_of
+from vallecli.audio.signing import check_signable
 from vallecli.checkpoints.local import sha256
 from vallecli.errors import RowError, UnsafeName, UsageError, short
 from vallecli.families.catalog import known_accents, known_languages, known_options
@@ -55,6 +56,7 @@ class Row:
     """What the fingerprint is a hash of, except for the seed, the format and how the speech is marked."""
     format: str
     disclose: str | None = None
+    signed: str | None = None
 
     @property
     def seconds(self) -> float:
@@ -78,6 +80,7 @@ class Row:
             **({"format": self.format} if self.format in G711 else {}),  # others are known from the output's ending
             **({"watermark": True} if self.settings.watermark else {}),
             **({} if self.disclose is None else {"disclose": self.disclose}),
+            **({} if self.signed is None else {"signed": self.signed}),
         }
         return digest({**self.content, "seed": self.seed, **output})
 
@@ -140,6 +143,8 @@ class Defaults:
     transcribe: bool = False
     disclose: str | None = None
     """A kind in audio.formats.DISCLOSURES."""
+    signed: str | None = None
+    """Hash of the certificate chain that signs the files, if they are signed."""
     shard: tuple[int, int] = (1, 1)
 
     @cached_property
@@ -158,6 +163,8 @@ def make_plan(lines: Sequence[Line], defaults: Defaults, *, base: Path, out: Pat
     if defaults.accent is not None:
         check_choice("--accent", defaults.accent, ACCENTS)
     check_choice("--format", defaults.format, list(FORMATS))
+    if defaults.signed is not None:
+        check_signable(defaults.format)
     planner = _Planner(defaults, base=base, out=out)
     refused: list[RefusedRow] = []
     claimed = []
@@ -276,6 +283,8 @@ class _Planner:
             _check_column("accent", accent, ACCENTS)
         format = self._format(output)
         check_rate(format, settings.sample_rate)
+        if self.defaults.signed is not None:
+            check_signable(format)
         prompt_sha256 = self.check_prompt(prompt)
         transcribe = self.defaults.transcribe
         if not prompt_text and _has_default_prompt(line):
@@ -313,6 +322,7 @@ class _Planner:
             content=content,
             format=format,
             disclose=self.defaults.disclose,
+            signed=self.defaults.signed,
         )
 
     def _format(self, output: str) -> str:

@@ -21,6 +21,7 @@ from vallecli.audio.files import open_output
 from vallecli.audio.formats import SIGNAL, SPOKEN_NOTICE, output_rate
 from vallecli.audio.notice import signal
 from vallecli.audio.provenance import Provenance
+from vallecli.audio.signing import Signer
 from vallecli.checkpoints.local import sha256
 from vallecli.errors import DISK, FolderNotWritable, OutputError, OutputExists, UnsafeName, VallecliError
 from vallecli.jobs.engine import Engine, Job, JobResult, Piece
@@ -51,6 +52,7 @@ class Run:
         overwritable: Collection[str] | None = (),
         transcribe: bool = False,
         fail_fast: bool = False,
+        signer: Signer | None = None,
     ) -> None:
         """`load` returns the engine of a checkpoint; `default` is the checkpoint of all rows that name none.
 
@@ -61,6 +63,7 @@ class Run:
         self.results, self.out, self.load, self.default = results, out, load, default
         self.slots, self.on_record, self.stop, self.check_signals = slots, on_record, stop, check_signals
         self.overwritable, self.transcribe, self.fail_fast = overwritable, transcribe, fail_fast
+        self.signer = signer
         self.any_failed = False
         self.broken = False  # whether the writer's thread has ended by an error
         self.unwritten: deque[Future[None]] = deque()
@@ -195,8 +198,15 @@ class Run:
         rate = output_rate(row.format, row.settings.sample_rate, result.pieces[0].sample_rate)
         samples = 0
         provenance = Provenance.of(row.settings.checkpoint)
+        signer = self.signer
         with open_output(
-            path, sample_rate=rate, format=row.format, force=overwrite, follow_links=False, provenance=provenance
+            path,
+            sample_rate=rate,
+            format=row.format,
+            force=overwrite,
+            follow_links=False,
+            provenance=provenance,
+            finish=None if signer is None else lambda file: signer.sign(file, row.format, provenance),
         ) as file:
             if row.disclose == SIGNAL:
                 file.write(signal_N := signal(rate))

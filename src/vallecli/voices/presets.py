@@ -25,7 +25,7 @@ class PresetFile:
 def installed() -> Iterator[PresetFile]:
     """Yield the presets that are on this machine, of all checkpoints that are. Damaged checkpoints have none."""
     for spec in registry.load().specs.values():
-        if spec.kind != "model":
+        if spec.kind != "model" or family_of(spec.family) is None:
             continue
         try:
             found = _presets(spec.name)[1]

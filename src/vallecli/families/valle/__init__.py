@@ -134,7 +134,8 @@ class ValleFamily:
 
         if self.name != preset.FAMILY or folder is None:
             return {}
-        return {file.stem: file for file in sorted(folder.rglob("*.npz"))}
+        files = (file for file in folder.rglob("*") if file.suffix.lower() == ".npz" and file.is_file())
+        return {file.stem: file for file in sorted(files)}
 
     def fetch_preset(self, name: str, *, offline: bool) -> Path:
         """Raise MissingCheckpoint: all presets are files of the checkpoint."""
