@@ -12,7 +12,7 @@ import pytest
 from vallecli import candidates
 from vallecli.candidates import Choice, candidate_seed
 from vallecli.decoding.sampling import Sampling
-from vallecli.errors import UsageError
+from vallecli.errors import NoContinuation, UsageError
 from vallecli.families.base import Voice
 from vallecli.guard import Problem
 from vallecli.synthesizer import Job, Piece, Synthesizer
@@ -190,3 +190,32 @@ def test_the_length_that_the_user_wants_is_no_problem(tiny: Synthesizer, voice: 
     assert not {"cut off", "too short", "ends abruptly"} & set(piece.problems)
     [piece] = tiny.speak("Ow.", voice, replace(SHORT, max_frames=300, min_frames=300))
     assert "cut off" in piece.problems
+
+
+# Durations, and texts that go on
+
+
+def test_each_sentence_has_its_share_of_a_duration(tiny: Synthesizer, voice: Voice) -> None:
+    pieces = list(
+        tiny.speak("One is here. Two is there, and three.", voice, replace(SHORT, max_frames=None), seconds=6)
+    )
+    seconds = [len(piece.codes_TQ) / tiny.frame_rate for piece in pieces]
+    shares = [share * 5.75 for share in (9 / 28, 19 / 28)]  # without the pause
+    assert seconds == pytest.approx(shares, rel=0.11)
+    assert sum(piece.seconds for piece in pieces) == pytest.approx(6, rel=0.11)
+
+
+def test_a_text_goes_on_from_the_words_of_the_prompt(transcript_checkpoint: Path, reference: Path) -> None:
+    synthesizer = Synthesizer.load(str(transcript_checkpoint), device="cpu", choice=Choice(retries=0))
+    voice = synthesizer.voice(reference, "What I said.")
+    [whole] = synthesizer.speak("What I said, goes on.", voice, SHORT, goes_on=True)
+    [rest] = synthesizer.speak("goes on.", voice, SHORT)
+    assert whole.text == "goes on."
+    np.testing.assert_array_equal(whole.audio, rest.audio)
+    with pytest.raises(NoContinuation):
+        list(synthesizer.speak("What he said goes on.", voice, SHORT, goes_on=True))
+
+
+def test_a_checkpoint_that_reads_no_transcript_cannot_go_on(tiny: Synthesizer, voice: Voice) -> None:
+    with pytest.raises(UsageError, match="cannot go on from a prompt"):
+        list(tiny.speak("What I said goes on.", voice, SHORT, goes_on=True))

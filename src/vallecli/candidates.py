@@ -188,10 +188,11 @@ def _judged(backend: Backend, request: Request, number: int, generated: Generate
     rate, sampling = backend.grid.sample_rate, request.sampling
     codes_T = codes_to_int16(generated.codes_TQ[:, 0])
     found = problems(wav_N, rate, codes_T=codes_T, frame_rate=backend.grid.frame_rate)
-    expected = backend.pace.seconds(letters_of(request.text))
+    expected = request.seconds or backend.pace.seconds(letters_of(request.text))
     if generated.stop_reason != "max_frames":
         found += [problem] if (problem := backend.pace.problem(len(wav_N) / rate, expected)) else []
-    elif len(wav_N) / rate < expected and sampling.max_frames is not None:  # the user wants no more
+    elif request.seconds is None and sampling.max_frames is not None and len(wav_N) / rate < expected:
+        # The user wants no more.
         found = [problem for problem in found if problem is not Problem.ABRUPT]
     else:
         found.append(Problem.CUT_OFF)

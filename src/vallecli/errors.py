@@ -206,6 +206,19 @@ class EmptyText(TextError):
         super().__init__("the text has no words", "Give a text with letters or numbers.")
 
 
+class NoContinuation(TextError):
+    """A text that does not begin with the words of the prompt, from which it should go on."""
+
+    def __init__(self, spoken: str, written: str) -> None:
+        if not spoken:
+            problem = "the text has no words behind those of the prompt"
+        elif not written:
+            problem = f"the text ends before the word {spoken!r} of the prompt"
+        else:
+            problem = f"the text has {short(written)} where the prompt has {short(spoken)}"
+        super().__init__(problem, "Give the words of the prompt and then what is to be spoken, in one text.")
+
+
 class ForeignText(EmptyText):
     """A text of letters that an English checkpoint cannot read; `language` is None if several have these letters."""
 

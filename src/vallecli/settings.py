@@ -53,6 +53,7 @@ class Settings:
     best_of: int | None = None
     pick: str | None = None
     retries: int | None = None
+    seconds: float | None = None
     max_seconds: float | None = None
     sample_rate: int | None = None
     lexicon: str | None = None
@@ -280,6 +281,7 @@ CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {  # name -> (parser, desc
     "best_of": (_best_of, "a whole number from 1 to 64"),
     "pick": (_pick, "one of " + ", ".join(PICKS)),
     "retries": (_at_most(int, 64), "a whole number from 0 to 64"),
+    "seconds": (_at_least(float, 0, exclusive=True), "a number of seconds above 0"),
     "max_seconds": (_at_least(float, 0, exclusive=True), "a number of seconds above 0"),
     "sample_rate": (_sample_rate, f"a whole number of Hz from {MIN_RATE} to {MAX_RATE}"),
     "lexicon": (_word, "the path of a file"),

@@ -28,18 +28,22 @@ from vallecli.candidates import Choice, Spoken, Tried
 from vallecli.checkpoints import lookup
 from vallecli.codec.select import Codecs, CodecWeights
 from vallecli.decoding.sampling import Sampling
-from vallecli.errors import PromptTooLong, TranscriptMissing, explain
+from vallecli.errors import PromptTooLong, TranscriptMissing, UsageError, explain
 from vallecli.families import detect
 from vallecli.families.base import Backend, Preset, Request, Voice
 from vallecli.families.catalog import is_preset, read_preset
 from vallecli.families.causal import codes_to_int16
+from vallecli.guard import letters_of
 from vallecli.marking import UNMARKED_NOTE, perth
 from vallecli.text.base import AUTO
+from vallecli.text.continuation import rest_of
 from vallecli.text.lexicon import Lexicon, read_lexicon
 from vallecli.voices import codes
 from vallecli.voices.library import StoredVoice
 
 PAUSE_SECONDS = 0.25  # of silence between the sentences of a text
+TOLERANCE = 0.1  # of a duration that is asked for
+MIN_SECONDS = 0.2  # of a sentence, if the duration leaves it less
 
 Source = str | os.PathLike[str]
 Progress = Callable[[int, int, float], None]  # (sentence, sentences, seconds of this sentence so far)
@@ -88,6 +92,10 @@ class Job:
     accent: str | None = None
     notice: str | None = None
     """A text that is spoken first; it does not change the audio of the others."""
+    seconds: float | None = None
+    """The duration of the whole, without the notice: each sentence has its share, by its letters, up to TOLERANCE."""
+    goes_on: bool = False
+    """Whether the text begins with the words of the prompt, and only the rest of it is spoken."""
 
 
 @dataclass(frozen=True)
@@ -277,13 +285,15 @@ class Synthesizer:
         language: str = AUTO,
         accent: str | None = None,
         notice: str | None = None,
+        seconds: float | None = None,
+        goes_on: bool = False,
         on_progress: Progress | None = None,
     ) -> Iterator[Piece]:
         """Yield the sentences of a text as they are done. Raises TextError, and UsageError for an unknown language.
 
-        `accent` is a language whose accent the speech gets; `notice` is a text that is spoken first. Each sentence has
-        a random generator seeded by `sampling.seed` and its number, so its audio does not depend on the sentences
-        before it.
+        `accent` is a language whose accent the speech gets; `notice` is a text that is spoken first; `seconds` and
+        `goes_on` are those of Job. Each sentence has a random generator seeded by `sampling.seed` and its number, so
+        its audio does not depend on the sentences before it.
         """
         job = Job(
             key=None,
@@ -294,6 +304,8 @@ class Synthesizer:
             language=language,
             accent=accent,
             notice=notice,
+            seconds=seconds,
+            goes_on=goes_on,
         )
         requests = ((request, request, choice) for request, choice in self._requests(job))
 
@@ -368,14 +380,38 @@ class Synthesizer:
         def requests(text: str) -> Iterator[Request]:
             return self.backend.requests(text, job.voice, sampling, language=job.language, accent=job.accent)
 
+        spoken = requests(self._text(job))
+        if job.seconds is not None:
+            spoken = self._bounded(list(spoken), job.seconds)
         if job.notice is None:
-            yield from ((request, choice) for request in requests(job.text))
+            yield from ((request, choice) for request in spoken)
             return
-        spoken = list(requests(job.text))  # its errors come first
+        all_spoken = list(spoken)  # its errors come first
         notices = list(requests(job.notice))
-        sentences = len(notices) + len(spoken)
-        for index, request in enumerate([*notices, *spoken]):
+        sentences = len(notices) + len(all_spoken)
+        for index, request in enumerate([*notices, *all_spoken]):
             yield replace(request, index=index, sentences=sentences, first=index == 0), choice
+
+    def _text(self, job: Job) -> str:
+        """Return what is to be spoken. Raises UsageError, and NoContinuation."""
+        if not job.goes_on:
+            return job.text
+        if not self.backend.needs_transcript or job.voice.transcript is None:
+            raise UsageError(
+                f"{self.name} cannot go on from a prompt: it does not read the words of the prompt",
+                "Use a checkpoint that does, or give only the text that is to be spoken.",
+            )
+        return rest_of(job.text, job.voice.transcript)
+
+    def _bounded(self, requests: list[Request], seconds: float) -> Iterator[Request]:
+        """Yield the requests with the least and the most frames of their share of a duration."""
+        rate, letters = self.backend.step_rate, [max(1.0, letters_of(request.text)) for request in requests]
+        pauses = PAUSE_SECONDS * sum(not request.first for request in requests)
+        for request, count in zip(requests, letters, strict=True):
+            share = max(MIN_SECONDS, (seconds - pauses) * count / sum(letters))
+            most = max(1, round(share * (1 + TOLERANCE) * rate))
+            least = min(most, max(request.sampling.min_frames, int(share * (1 - TOLERANCE) * rate)))
+            yield replace(request, seconds=share, sampling=replace(request.sampling, min_frames=least, max_frames=most))
 
     def _piece(self, spoken: Spoken) -> Piece:
         request, wav_N, marked, notes = spoken.request, spoken.wav_N, False, spoken.request.tokens.notes

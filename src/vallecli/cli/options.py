@@ -114,6 +114,12 @@ Retries = Annotated[
     int | None,
     typer.Option(metavar="N", help="How often a sentence that went wrong is decoded again, with another seed."),
 ]
+Seconds = Annotated[
+    float | None,
+    typer.Option(
+        metavar="S", help="Duration of the whole speech: the model keeps to it as far as its sentences allow."
+    ),
+]
 MaxSeconds = Annotated[
     float | None, typer.Option(metavar="S", help="Longest audio of one sentence; the default depends on its length.")
 ]

@@ -98,12 +98,19 @@ def speak(
     best_of: options.BestOf = None,
     pick: options.Pick = None,
     retries: options.Retries = None,
+    seconds: options.Seconds = None,
     max_seconds: options.MaxSeconds = None,
     save_codes: Annotated[
         str | None, typer.Option(metavar="FILE", help="Save the codec codes, frames x codebooks: .npy or .npz.")
     ] = None,
     sign: options.Sign = None,
     key: options.Key = None,
+    goes_on: Annotated[
+        bool,
+        typer.Option(
+            "--continue", help="The text begins with the words of the prompt: go on from there, and speak the rest."
+        ),
+    ] = False,
     save_voice: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Also save the voice as a preset (.npz), for checkpoints such as bark."),
@@ -136,6 +143,7 @@ def speak(
         disclose=options.disclosure(disclose),
         sign=sign,
         key=key,
+        goes_on=goes_on,
         save_voice=save_voice,
         play=play,
         json=as_json,

@@ -64,6 +64,7 @@ class SpeakRequest:
     sign: str | None
     """A certificate chain, for the private key in `key`."""
     key: str | None
+    goes_on: bool
     save_voice: str | None
     play: bool
     json: bool
@@ -210,6 +211,8 @@ def audio(
         voice,
         settings.sampling(synthesizer.sampling, seed=spoken.seed, frame_rate=synthesizer.frame_rate),
         choice=settings.choice(synthesizer.choice),
+        seconds=settings.seconds,
+        goes_on=request.goes_on,
         language=request.language,
         accent=request.accent,
         notice=notice_for(text, request.language) if request.disclose == SPOKEN_NOTICE else None,

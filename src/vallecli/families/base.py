@@ -142,6 +142,8 @@ class Request:
     """Number of sentences of that text."""
     first: bool
     """Whether no sentence with words comes before it: the others begin with a pause."""
+    seconds: float | None = None
+    """The duration that it should have, if the user has one in mind."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,6 +237,10 @@ class Backend(Protocol):
     @property
     def needs_transcript(self) -> bool:
         """Whether a voice needs the words of its recording."""
+
+    @property
+    def step_rate(self) -> float:
+        """Codes of the autoregressive model in a second of speech, which are the frames of `Sampling`."""
 
     @property
     def pace(self) -> Pace:

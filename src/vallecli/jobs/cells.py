@@ -7,8 +7,9 @@ from typing import Any
 
 from vallecli.settings import value_of
 
-WHOLE = ("seed", "greedy", "top_k", "sample_rate")  # greedy may be 1 or 0
-NUMBERS = (*WHOLE, "temperature", "top_p", "top_n_sigma", "max_seconds")
+# greedy may be 1 or 0
+WHOLE = ("seed", "greedy", "top_k", "sample_rate", "repetition_window", "best_of", "retries")
+NUMBERS = (*WHOLE, "temperature", "top_p", "top_n_sigma", "repetition_ratio", "seconds", "max_seconds")
 LARGEST_EXACT = 2**53  # up to which a float can be any whole number
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+", re.ASCII)  # or three decimals
@@ -28,6 +29,11 @@ def setting_of(name: str, written: Any) -> Any:
     if name in WHOLE and (whole := _whole(value)) is not None:
         value = whole
     return value_of(name, value)
+
+
+def boolean_of(written: Any) -> bool:
+    """Return whether a cell says true. ValueError describes valid values."""
+    return bool(setting_of("greedy", written))
 
 
 def _whole(value: Any) -> int | None:

@@ -66,6 +66,10 @@ class Job:
     accent: str | None
     notice: str | None = None
     """A text that is spoken first."""
+    seconds: float | None = None
+    """The duration of the whole."""
+    goes_on: bool = False
+    """Whether the text begins with the words of the prompt, and only the rest of it is spoken."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from vallecli.audio.signing import check_signable
 from vallecli.checkpoints.local import sha256
 from vallecli.errors import RowError, UnsafeName, UsageError, short
 from vallecli.families.catalog import known_accents, known_languages, known_options
-from vallecli.jobs.cells import setting_of
+from vallecli.jobs.cells import boolean_of, setting_of
 from vallecli.jobs.fingerprint import derive_seed, digest, in_shard, revision
 from vallecli.jobs.names import UsedNames
 from vallecli.jobs.prompts import Prompt, PromptChecker
@@ -27,11 +27,17 @@ from vallecli.voices import policy
 from vallecli.voices.library import StoredVoice
 
 REQUIRED = ("text", "prompt")
+CONTINUE = "continue"  # whether the text begins with the words of the prompt, and only the rest is spoken
 SPOKEN = ("text", "prompt_text")
 KNOBS = ("seed", "greedy", "temperature", "top_k", "top_p", "max_seconds")
 # In fingerprints only if they are set: older results stay valid.
-LATER_KNOBS = ("top_n_sigma", "sample_rate", "repetition_window", "repetition_ratio", "best_of", "pick", "retries")
-COLUMNS = ("id", *REQUIRED, "voice", "prompt_text", "output", "language", "accent", "checkpoint", *KNOBS, *LATER_KNOBS)
+LATER_KNOBS = (
+    *("top_n_sigma", "sample_rate", "repetition_window", "repetition_ratio", "best_of", "pick", "retries", "seconds"),
+)
+COLUMNS = (
+    *("id", *REQUIRED, "voice", "prompt_text", "output", "language", "accent", "checkpoint", *KNOBS, *LATER_KNOBS),
+    CONTINUE,
+)
 ACCENTS = known_accents()
 LANGUAGES = (AUTO, *known_languages())
 ID_DIGITS = 5  # of a row's number as its id, so that names sort like rows
@@ -57,6 +63,11 @@ class Row:
     format: str
     disclose: str | None = None
     signed: str | None = None
+
+    @property
+    def goes_on(self) -> bool:
+        """Return whether the text begins with the words of the prompt, and only the rest of it is spoken."""
+        return bool(self.content.get(CONTINUE))
 
     @property
     def seconds(self) -> float:
@@ -304,6 +315,7 @@ class _Planner:
             **{knob: getattr(settings, knob) for knob in KNOBS},
             "greedy": bool(settings.greedy),  # "not set" counts as false, as when it was the only default
             **{knob: value for knob in LATER_KNOBS if (value := getattr(settings, knob)) is not None},
+            **({CONTINUE: True} if self._goes_on(line) else {}),
             **({} if self.lexicon is None else {"lexicon": self.lexicon}),
             # The precision that auto chooses on a machine does not count, like its device: shards may run on several.
             **({} if settings.dtype == "auto" else {"dtype": settings.dtype}),
@@ -343,6 +355,13 @@ class _Planner:
         if voice is not None:
             return self.voice(voice, settings.checkpoint)
         return self.defaults.prompt if name is None else self.base / name
+
+    def _goes_on(self, line: Line) -> bool:
+        written = line.values.get(CONTINUE)
+        try:
+            return written is not None and boolean_of(written)
+        except ValueError as error:
+            raise RowError(f"{CONTINUE} is {short(written)}", str(error)) from error
 
     def _settings(self, line: Line) -> Settings:
         values: dict[str, Any] = {}

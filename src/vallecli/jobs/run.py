@@ -133,6 +133,8 @@ class Run:
                 choice=row.settings.choice(engine.choice),
                 language=row.language,
                 accent=row.accent,
+                seconds=row.settings.seconds,
+                goes_on=row.goes_on,
                 notice=notice_for(row.text, row.language) if row.disclose == SPOKEN_NOTICE else None,
             )
 
