@@ -11,7 +11,7 @@ VallecliError                       1  a bug, or nothing more specific is known
 │   │   ├── PromptTooShort
 │   │   ├── PromptTooLong              to use all of its transcript
 │   │   ├── SilentPrompt
-│   │   └── DamagedAudio               NaN or infinite samples
+│   │   └── DamagedAudio               NaN, infinite or absurd samples
 │   ├── TextError                      texts
 │   │   ├── EmptyText
 │   │   │   └── ForeignText             only letters that an English checkpoint cannot read
@@ -192,7 +192,7 @@ class DamagedAudio(AudioError):
     """A recording with samples that are not finite numbers."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(f"{path} has samples that are NaN or infinite", "Export the recording again as 16-bit PCM.")
+        super().__init__(f"{path} has samples that are NaN, infinite or absurd", "Export the recording again as 16-bit PCM.")
 
 
 class TextError(InputError):

@@ -176,11 +176,11 @@ def test_a_truncated_compressed_file_is_read_in_part_or_refused(name: str, conta
     assert 0 < samples <= 4 * len(tone()) + 3_000
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_non_finite_samples_are_refused(bad: float) -> None:
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 3e38, -1e13])
+def test_samples_that_are_no_audio_are_refused(bad: float) -> None:
     wav_N = tone()
     wav_N[77] = bad
-    with pytest.raises(DamagedAudio, match="NaN or infinite"):
+    with pytest.raises(DamagedAudio, match="NaN, infinite or absurd"):
         read_audio(written(Path("a.wav"), wav_N, subtype="FLOAT"), sample_rate=RATE)
 
 

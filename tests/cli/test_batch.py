@@ -585,7 +585,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [  # row, code, message
     ({"prompt": "text.wav"}, "NotAudio", "text.wav is not readable as audio"),
     ({"prompt": "silent.wav"}, "SilentPrompt", "silent.wav is silent"),
     ({"prompt": "short.wav"}, "PromptTooShort", "short.wav has 0."),
-    ({"prompt": "damaged.wav"}, "DamagedAudio", "damaged.wav has samples that are NaN or infinite"),
+    ({"prompt": "damaged.wav"}, "DamagedAudio", "damaged.wav has samples that are NaN, infinite or absurd"),
     ({"prompt": "preset.npz"}, "PresetError", "preset.npz is not a voice preset"),
     ({"prompt": "latin1.wav"}, "TextEncodingError", "latin1.txt is not UTF-8 text"),
     ({"language": "english"}, "RowError", "language is 'english'"),

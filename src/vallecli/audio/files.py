@@ -24,6 +24,7 @@ from vallecli.audio.pcm import Encoder, Wav, Writer
 from vallecli.audio.provenance import Provenance
 from vallecli.errors import AudioNotFound, DamagedAudio, NotAudio, OutputExists, OutputNotWritable
 
+LARGEST = 1e12  # full scale is 1; above this, squares and filters overflow in float32
 MAX_PIPE_BYTES = 1 << 28  # 256 MiB: a pipe cannot be rewound, so it is read into memory
 
 
@@ -40,7 +41,7 @@ def read_recording(path: str | os.PathLike[str], *, sample_rate: int, max_second
 
     At most `max_seconds` are read. Of channels that cancel each other out, only the strongest is used. Raises
     AudioNotFound for a file that cannot be opened, NotAudio for one that cannot be decoded or that has no samples, and
-    DamagedAudio for samples that are NaN or infinite.
+    DamagedAudio for samples that are NaN, infinite or absurdly large.
     """
     path = Path(path)
     try:
@@ -51,7 +52,7 @@ def read_recording(path: str | os.PathLike[str], *, sample_rate: int, max_second
         raise AudioNotFound(path, _reason(error)) from error
     except Unreadable as error:
         raise NotAudio(path, error.reason) from error
-    if not np.isfinite(decoded.wav_N).all():
+    if not (np.abs(decoded.wav_N) <= LARGEST).all():
         raise DamagedAudio(path)
     return Recording(resample(decoded.wav_N, decoded.sample_rate, sample_rate), tuple(_notes(decoded, path)))
 
