@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from vallecli.cli.hints import hint_of
 from vallecli.cli.reporter import Reporter, write_json, write_line
+from vallecli.failures import Failure
 from vallecli.jobs.plan import Plan, Row
-from vallecli.jobs.records import FAILED, Failure, Record
+from vallecli.jobs.records import FAILED, Record
 from vallecli.jobs.resume import PlanStatus
 
 if TYPE_CHECKING:
