@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ BELOW_LOUDEST = 25.0  # dB below the 99th percentile: quieter peaks are none
 DIP = 2.0  # dB by which the intensity falls between two syllables
 
 # Reverberation: the fastest falls of the level in each band are as fast as the room allows
-# (J. Wen et al., "Blind estimation of reverberation time based on the distribution of signal decay rates", ICASSP 2008).
+# (J. Wen et al., "Blind estimation of reverberation time based on the distribution of signal decay rates", ICASSP
+# 2008).
 BANDS = 16
 LOWEST, HIGHEST = 200.0, 6000.0  # Hz
 FFT, HOP = 400, 80  # samples: 25 ms and 5 ms
@@ -153,7 +155,10 @@ def reverberation(wav_N: Wav) -> float | None:
     frames_TF = np.lib.stride_tricks.sliding_window_view(wav_N, FFT)[::HOP] * np.hanning(FFT).astype(np.float32)
     power_TF = np.abs(np.fft.rfft(frames_TF, axis=1)) ** 2
     edges = np.geomspace(LOWEST, HIGHEST, BANDS + 1) * FFT / RATE
-    bands = [power_TF[:, int(low) : max(int(low) + 1, int(high))].sum(axis=1) for low, high in zip(edges, edges[1:], strict=False)]
+    bands = [
+        power_TF[:, int(low) : max(int(low) + 1, int(high))].sum(axis=1)
+        for low, high in pairwise(edges)
+    ]
     level_TM = 10 * np.log10(np.stack(bands, axis=1) + 1e-10)
     at = np.arange(FALL_STEPS) - (FALL_STEPS - 1) / 2
     window_TMK = np.lib.stride_tricks.sliding_window_view(level_TM, FALL_STEPS, axis=0)

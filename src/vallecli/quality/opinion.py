@@ -1,7 +1,7 @@
 """DNSMOS P.835: opinions of listeners on speech, background noise and the whole, predicted by a small network.
 
-C. Reddy et al., arXiv 2110.01763. The scores are from 1 to 5. The weights are those of the registry's entry `dnsmos`, or
-of the installed package speechmos, which is not imported: it needs librosa for another score.
+C. Reddy et al., arXiv 2110.01763. The scores are from 1 to 5. The weights are those of the registry's entry `dnsmos`,
+or of the installed package speechmos, which is not imported: it needs librosa for another score.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class OpinionModelMissing(DependencyMissing):
     def __init__(self) -> None:
         super().__init__(
             "predicting opinions needs the file of DNSMOS, sig_bak_ovr.onnx",
-            f"Run: valle checkpoints pull {CHECKPOINT}, or pip install --no-deps speechmos; or with a copy of the file: "
-            f"valle checkpoints add FILE --as {CHECKPOINT}",
+            f"Run: valle checkpoints pull {CHECKPOINT}, or pip install --no-deps speechmos; or with a copy of the "
+            f"file: valle checkpoints add FILE --as {CHECKPOINT}",
         )
 
 

@@ -1,4 +1,4 @@
-"""Models of published checkpoints that only measure: found by the registry, read without unpickling, run by transformers.
+"""Models of published checkpoints that only measure: found by the registry, read safely, run by transformers.
 
 N samples, E values of an embedding.
 """
@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from vallecli.audio.pcm import Wav
-from vallecli.checkpoints import lookup, strict_json, weights
+from vallecli.checkpoints import lookup, registry, strict_json, weights
 from vallecli.errors import DamagedCheckpoint, MissingCheckpoint
 from vallecli.extras import extra
 from vallecli.inputs import read_small
@@ -27,10 +27,12 @@ Embedding = npt.NDArray[np.float32]
 
 
 def find(name: str) -> Path | None:
-    """Return the folder or file of an entry of the registry, None if it is not on this machine.
+    """Return the folder or file of an entry of the registry; None if it is not on this machine, or there is no entry.
 
     Raises CheckpointError for damaged files.
     """
+    if registry.load().get(name) is None:
+        return None
     try:
         return lookup.find(name)
     except MissingCheckpoint:

@@ -1,6 +1,6 @@
 """Speaker similarity: the cosine of the embeddings of two recordings.
 
-Resemblyzer's encoder is always used. WavLM's is used if its checkpoint is on this machine: it tells more speakers apart.
+Resemblyzer's encoder is always used. WavLM's is used, too, if its checkpoint is on this machine.
 Their scales differ, and papers mostly use a third model (WavLM Large with ECAPA-TDNN), so figures of different models
 cannot be compared.
 """

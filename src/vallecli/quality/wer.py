@@ -1,7 +1,7 @@
 """Word error rate: the words of a text compared with those that a speech recognizer hears.
 
-Both are normalized as by OpenAI for Whisper (whisper-normalizer), so that "Mr. Ray has 2 dogs" equals "mister ray has two
-dogs". In Chinese and Japanese, which write no spaces, characters count instead of words.
+Both are normalized as OpenAI does for Whisper (whisper-normalizer): "Mr. Ray's" equals "mister ray's". In Chinese and
+Japanese, which are written without spaces, characters count instead of words.
 """
 
 from __future__ import annotations
