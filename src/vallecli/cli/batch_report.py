@@ -63,7 +63,7 @@ class Tally:
 
     def _report_failure(self, number: int, name: str, error: Failure) -> None:
         self.reporter.error(
-            f"{_label(number, name)}: {error.message}", hint_of(error.code, error.hint, self.reporter.options)
+            f"{label(number, name)}: {error.message}", hint_of(error.code, error.hint, self.reporter.options)
         )
 
     def _check_text(self, record: Record) -> None:
@@ -72,7 +72,7 @@ class Tally:
         self.cut_off += bool(record.cut_off)
         for note in (record.left_out, record.cut_off, record.unmarked):
             if note:
-                self.reporter.info(f"{_label(record.row, record.id)}: {note}")
+                self.reporter.info(f"{label(record.row, record.id)}: {note}")
 
     def _line(self) -> str:
         factor = (time.perf_counter() - self.started) / self.seconds if self.seconds else 0.0
@@ -122,7 +122,8 @@ def notes_on(counted: Mapping[str, int]) -> str:
     return "".join(f", {count} {what}" for what, count in counted.items() if count)
 
 
-def _label(number: int, name: str) -> str:
+def label(number: int, name: str) -> str:
+    """Return how messages name a row."""
     return f"row {number}" if name.isdecimal() and int(name) == number else f"row {number} ({name})"
 
 
@@ -151,7 +152,7 @@ def print_plan(plan: Plan, status: PlanStatus, records: Sequence[Record], report
     hints: dict[str, str] = {}
     for refused in plan.refused:
         error = Failure.of(refused.error)
-        hints.setdefault(hint_of(error.code, error.hint, reporter.options), _label(refused.number, refused.id))
+        hints.setdefault(hint_of(error.code, error.hint, reporter.options), label(refused.number, refused.id))
     for hint, first in hints.items():
         reporter.info(f"{first}: {hint}")
     unknown = "the time it takes is known after the first rows"

@@ -99,7 +99,8 @@ def share(count: int, rows: int) -> Interval | None:
 def _ratios(tops_R: Values, bottoms_R: Values, counts_BR: Counts) -> npt.NDArray[np.float64]:
     """Return the ratio of each draw (B,); NaN for a draw that has no row with a value."""
     bottoms_B = counts_BR @ bottoms_R
-    return np.divide(counts_BR @ tops_R, bottoms_B, out=np.full(len(bottoms_B), np.nan), where=bottoms_B > 0)
+    ratios_B: npt.NDArray[np.float64] = counts_BR @ tops_R / np.where(bottoms_B > 0, bottoms_B, np.nan)
+    return ratios_B
 
 
 def _interval(value: float, drawn_B: npt.NDArray[np.float64], rows: int) -> Interval:

@@ -155,10 +155,7 @@ def reverberation(wav_N: Wav) -> float | None:
     frames_TF = np.lib.stride_tricks.sliding_window_view(wav_N, FFT)[::HOP] * np.hanning(FFT).astype(np.float32)
     power_TF = np.abs(np.fft.rfft(frames_TF, axis=1)) ** 2
     edges = np.geomspace(LOWEST, HIGHEST, BANDS + 1) * FFT / RATE
-    bands = [
-        power_TF[:, int(low) : max(int(low) + 1, int(high))].sum(axis=1)
-        for low, high in pairwise(edges)
-    ]
+    bands = [power_TF[:, int(low) : max(int(low) + 1, int(high))].sum(axis=1) for low, high in pairwise(edges)]
     level_TM = 10 * np.log10(np.stack(bands, axis=1) + 1e-10)
     at = np.arange(FALL_STEPS) - (FALL_STEPS - 1) / 2
     window_TMK = np.lib.stride_tricks.sliding_window_view(level_TM, FALL_STEPS, axis=0)

@@ -85,7 +85,7 @@ def compare(first: Mapping[str, Score], second: Mapping[str, Score]) -> dict[str
             before, after = (float(top[known_R].sum() / bottom[known_R].sum()) for top, bottom in (one, other))
             metrics[metric.name] = {"first": round(before, 6), "second": round(after, 6), **_difference(found)}
     failed = [np.array([float(score.failure is not None) for score in run]) for run in (ours, theirs)]
-    changed = intervals.mean_difference(*failed, counts_BR)
+    changed = intervals.mean_difference(failed[0], failed[1], counts_BR)
     if changed is not None:
         rates = {"first": round(float(failed[0].mean()), 6), "second": round(float(failed[1].mean()), 6)}
         metrics = {"failure_rate": {**rates, **_difference(changed)}, **metrics}

@@ -1,0 +1,233 @@
+"""One run of `valle eval`: the table is read, spoken as by batch, and scored; failed rows decide the exit code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vallecli import atomic
+from vallecli.cli import batch_run, signals
+from vallecli.cli.batch_report import label
+from vallecli.cli.batch_run import BatchRequest
+from vallecli.cli.eval_report import Meter, show_comparison, show_totals
+from vallecli.cli.hints import hint_of
+from vallecli.cli.reporter import Reporter, write_json
+from vallecli.errors import FolderNotWritable, RowError, RowsFailed, UsageError
+from vallecli.failures import Failure
+from vallecli.jobs import given, ownership, plan, results
+from vallecli.jobs.given import GivenRow
+from vallecli.jobs.plan import Plan, Row, make_plan
+from vallecli.jobs.records import OK, Record
+from vallecli.jobs.resume import plan_status
+from vallecli.jobs.table import Columns, Line, read_table
+from vallecli.quality import evaluation, protocols, totals
+from vallecli.quality.evaluation import Item
+from vallecli.quality.scores import FAILED, open_scores, read_scores
+from vallecli.quality.wer import language_of
+from vallecli.voices import policy
+from vallecli.voices.library import StoredVoice
+
+TOTALS = "scores.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalRequest:
+    """The command line."""
+
+    batch: BatchRequest
+    """What is spoken; its `jobs` is the table, "" for the list of a protocol."""
+    protocol: tuple[str, str] | None
+    """Its name, and the path of its corpus."""
+    limit: int | None
+    asr: str
+    scores: Collection[str]
+
+
+def run(request: EvalRequest, reporter: Reporter) -> None:
+    """Speak what is to be spoken, score all rows, write and print the totals. Raises RowsFailed if any row failed."""
+    batch, out = request.batch, Path(request.batch.out_dir)
+    if request.protocol is not None:
+        name, corpus = request.protocol
+        path = protocols.write_list(name, Path(corpus), out, limit=request.limit)
+        if name == protocols.CONTINUE:
+            raise continual_mode_missing(path)
+        batch = replace(batch, jobs=str(path))
+    settings = batch.defaults.settings
+    with reporter.stages() as stage:
+        stage("loading the models that score")
+        scorers = evaluation.load_scorers(request.scores, asr=request.asr, offline=settings.offline)
+        signals.check()
+    items = read_items(batch, out, reporter)
+    with open_scores(out) as file:
+        if file.torn:
+            reporter.info(f"the last line of {file.path} was incomplete and is removed; its row is scored again")
+        with Meter(len(items), reporter) as meter:
+            scores = evaluation.evaluate(
+                items,
+                file,
+                read_scores(out),
+                scorers,
+                out=out,
+                retry_failed=batch.retry_failed,
+                on_score=meter.add,
+                check_signals=signals.check,
+            )
+        found = {"models": dict(scorers.identity), "protocol": request.protocol and request.protocol[0]}
+        found |= totals.totals(scores)
+        write_totals(out / TOTALS, found)
+    if batch.json:
+        write_json({"scores": str(file.path), **found})
+    else:
+        show_totals(found)
+    if failed := sum(score.status == FAILED for score in scores):
+        again = batch.again if batch.retry_failed else f"{batch.again} --retry-failed"
+        raise RowsFailed(failed, len(scores), f"Correct them, or run: {again}")
+
+
+def continual_mode_missing(path: Path) -> UsageError:
+    """Return the error of a protocol that continues its prompts; its rows are spoken here once a backend can."""
+    return UsageError(
+        f"{protocols.CONTINUE} needs speech that continues the prompt, which no checkpoint does yet",
+        f"The list of its rows is {path}.",
+    )
+
+
+def compare(first: str, second: str, reporter: Reporter, *, as_json: bool) -> None:
+    """Print the differences of two output folders. Raises InputError for one without scores."""
+    one, other = read_scores(Path(first)), read_scores(Path(second))
+    if not one.keys() & other.keys():
+        raise UsageError(f"{first} and {second} have no row in common", "Rows are compared by their id.")
+    for name, models in _other_models(Path(first), Path(second)).items():
+        reporter.info(f"{name} differs: {' and '.join(models)}; such scores cannot be compared")
+    found = totals.compare(one, other)
+    if as_json:
+        write_json({"first": first, "second": second, **found})
+    else:
+        show_comparison(found, reporter)
+
+
+def _other_models(first: Path, second: Path) -> dict[str, tuple[str, str]]:
+    """Return the models that two runs were scored by, where they differ."""
+    found = []
+    for folder in (first, second):
+        try:
+            models = json.loads((folder / TOTALS).read_bytes())["models"]
+            found.append({str(name): str(model) for name, model in models.items()})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return {}  # of a run that was not finished
+    one, other = found
+    return {name: (one[name], other[name]) for name in one if name in other and one[name] != other[name]}
+
+
+def write_totals(path: Path, found: Mapping[str, Any]) -> None:
+    """Write the totals as JSON. Raises OutputError."""
+    try:
+        with atomic.replace_file(path, follow_links=False) as file:
+            file.write(json.dumps(found, indent=2).encode() + b"\n")
+    except OSError as error:
+        raise FolderNotWritable(path, error) from error
+
+
+def read_items(batch: BatchRequest, out: Path, reporter: Reporter) -> list[Item]:
+    """Read the table, speak the rows without a recording, and return all rows in the order of the table."""
+    data, source, path = batch_run.read_bytes(batch.jobs)
+    columns = Columns(known=(*plan.COLUMNS, *given.COLUMNS), required=["text"], sources=batch.sources)
+    lines = read_table(data, source, columns, report=reporter.info)
+    base = Path() if path is None else path.parent
+    spoken, recorded = given.split(lines)
+    rows = given.given_rows(recorded, spoken, base=base, voice=policy.resolve)
+    items = [_given_item(row, batch) for row in rows]
+    report_errors(items, reporter)
+    if spoken:
+        fresh = not ownership.results_files(out)
+        planned = make_plan(spoken, batch.defaults, base=base, out=out, table=path)
+        batch_run.check_plan(batch, planned, out, reporter, fresh=fresh)
+        _, found, tally = batch_run.speak_plan(batch, planned, out, reporter, fresh=fresh)
+        tally.conclude()
+        items += _spoken_items(found.plan, out)
+    by_number = {line.number: line for line in lines}
+    return sorted((_with_columns(item, by_number[item.row], base) for item in items), key=lambda item: item.row)
+
+
+def report_errors(items: Sequence[Item], reporter: Reporter) -> None:
+    """Report rows that cannot be scored; those that could not be spoken were reported by then."""
+    for item in items:
+        if (error := item.error) is not None:
+            reporter.error(
+                f"{label(item.row, item.id)}: {error.message}", hint_of(error.code, error.hint, reporter.options)
+            )
+
+
+def _spoken_items(planned: Plan, out: Path) -> list[Item]:
+    """Return the rows of a plan that was spoken; those that failed have their error."""
+    status = plan_status(planned, results.read_folder(out)[0], out)
+    records = {record.id: record for record in (*status.done, *status.failed)}
+    items = [_spoken_item(row, records.get(row.id), out) for row in planned.rows]
+    for refused in planned.refused:
+        items.append(
+            Item(
+                row=refused.number,
+                id=refused.id,
+                text="",
+                language="en",
+                speaker="",
+                error=Failure.of(refused.error),
+            )
+        )
+    return items
+
+
+def _spoken_item(row: Row, record: Record | None, out: Path) -> Item:
+    done = record is not None and record.status == OK
+    error = None if done or record is None else record.error
+    return Item(
+        row=row.number,
+        id=row.id,
+        text=row.text,
+        language=language_of(row.text, row.language),
+        speaker=_speaker(row.prompt),
+        prompt=row.prompt,
+        output=out / row.output if done else None,
+        cut_off=record is not None and bool(record.cut_off),
+        error=error or (None if done else NOT_SPOKEN),
+    )
+
+
+NOT_SPOKEN = Failure("RowError", "it was not spoken", "Run the same command again.")
+
+
+def _given_item(row: GivenRow, batch: BatchRequest) -> Item:
+    prompt = batch.defaults.prompt if row.prompt is None else row.prompt
+    return Item(
+        row=row.number,
+        id=row.id,
+        text=row.text,
+        language=language_of(row.text, row.language or batch.defaults.language),
+        speaker=_speaker(prompt),
+        prompt=prompt,
+        output=row.wav,
+        error=row.error,
+    )
+
+
+def _speaker(prompt: Path | StoredVoice | None) -> str:
+    """Return the speaker of a row that names none: its prompt."""
+    return "" if prompt is None else prompt.name
+
+
+def _with_columns(item: Item, line: Line, base: Path) -> Item:
+    """Return a row with the columns that only an evaluation reads."""
+    try:
+        speaker, reference = given.cell(line, given.SPEAKER), given.cell(line, given.REFERENCE)
+    except RowError as error:
+        return replace(item, error=item.error or Failure.of(error))
+    text = item.text or str(line.values.get("text", ""))
+    return replace(
+        item,
+        text=text,
+        speaker=item.speaker if speaker is None else speaker,
+        reference=None if reference is None else base / reference,
+    )
