@@ -93,7 +93,7 @@ def share(count: int, rows: int) -> Interval | None:
     value, extra = count / rows, Z**2 / rows
     middle = (value + extra / 2) / (1 + extra)
     half = Z / (1 + extra) * math.sqrt(value * (1 - value) / rows + extra / (4 * rows))
-    return Interval(value, min(value, middle - half), max(value, middle + half), rows)
+    return Interval(value, max(0.0, middle - half), min(1.0, middle + half), rows)
 
 
 def _ratios(tops_R: Values, bottoms_R: Values, counts_BR: Counts) -> npt.NDArray[np.float64]:

@@ -14,6 +14,7 @@ import torch
 
 from vallecli.audio.pcm import Wav
 from vallecli.checkpoints import lookup, registry, strict_json, weights
+from vallecli.codec.encodec import torchaudio_or_stand_in
 from vallecli.errors import DamagedCheckpoint, MissingCheckpoint
 from vallecli.extras import extra
 from vallecli.inputs import read_small
@@ -47,10 +48,10 @@ class Pretrained:
 
         Raises ExtraMissing, and DamagedCheckpoint for files that do not fit.
         """
-        with extra(EXTRA, "this model"):
+        with extra(EXTRA, "this model"), torchaudio_or_stand_in():  # it imports torchaudio, too, and does not use it
             import transformers
 
-        kind = getattr(transformers, model)
+            kind = getattr(transformers, model)
         values = _json(folder / "config.json")
         path = next((folder / name for name in WEIGHTS if (folder / name).is_file()), folder / WEIGHTS[-1])
         tensors = weights.read_tensors(path)
@@ -58,8 +59,8 @@ class Pretrained:
         try:
             self.model = kind(kind.config_class.from_dict(values))
             missing, _ = self.model.load_state_dict(state, strict=False)
-        except (RuntimeError, ValueError, TypeError, KeyError) as error:
-            reason = str(error).strip().splitlines()[0]
+        except Exception as error:  # a configuration of others can cause any
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise DamagedCheckpoint(f"{folder} is not a checkpoint of {model}: {reason}", _AGAIN) from error
         if wanted := [name for name in missing if name != "masked_spec_embed"]:  # only for training
             raise DamagedCheckpoint(f"{path} has no {wanted[0]}", _AGAIN)

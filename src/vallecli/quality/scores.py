@@ -79,9 +79,10 @@ class Score:
             known["alignment"] = tuple((str(a), str(b), str(c)) for a, b, c in known.get("alignment") or ())
             known["notes"] = tuple(map(str, known.get("notes") or ()))
             score = cls(**known)
-        except (RecursionError, TypeError, KeyError) as error:
+            fits = score._fits()
+        except (RecursionError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"it is no score: {error}") from error
-        if not score._fits():
+        if not fits:
             raise ValueError("a value is of another type")
         return score
 

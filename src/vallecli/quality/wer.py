@@ -29,7 +29,7 @@ class WordErrors:
     """The errors in a row: substituted, deleted and inserted words."""
 
     heard: str
-    """The normalized words that were heard."""
+    """What was heard, as the recognizer writes it; "" if it has no words."""
     errors: int
     words: int
     """Number of words of the text."""
@@ -56,7 +56,7 @@ def word_errors(text: str, heard: str, language: str) -> WordErrors:
     words, others = expected.split(), found.split()
     if not words:  # jiwer refuses it
         alignment = ((INSERTED, "", found),) if others else ()
-        return WordErrors(found, len(others), 0, alignment)
+        return WordErrors(heard if others else "", len(others), 0, alignment)
     output = jiwer.process_words(expected, found)
     aligned: list[tuple[str, str, str]] = []
     for chunk in output.alignments[0]:
@@ -67,12 +67,14 @@ def word_errors(text: str, heard: str, language: str) -> WordErrors:
             aligned += [(operation, one, other) for one, other in zip_longest(ours, theirs, fillvalue="")]
         else:
             aligned.append((operation, " ".join(ours), " ".join(theirs)))
-    return WordErrors(found, output.substitutions + output.deletions + output.insertions, len(words), tuple(aligned))
+    errors = output.substitutions + output.deletions + output.insertions
+    return WordErrors(heard if others else "", errors, len(words), tuple(aligned))
 
 
 def normalize(text: str, language: str) -> str:
     """Return the words of a text, normalized and separated by spaces. Raises ExtraMissing."""
-    return " ".join(_normalizer(language)(text).split())
+    words = _normalizer(language)(text).split()
+    return " ".join(word for word in words if any(map(str.isalnum, word)))  # an ellipsis leaves a dot
 
 
 @cache
