@@ -37,7 +37,7 @@ class OpinionModelMissing(DependencyMissing):
     def __init__(self) -> None:
         super().__init__(
             "predicting opinions needs the file of DNSMOS, sig_bak_ovr.onnx",
-            f"Run: valle checkpoints pull {CHECKPOINT}, or pip install --no-deps speechmos; or with a copy of the "
+            f"Run: valle checkpoints pull {CHECKPOINT}; or pip install --no-deps speechmos; or, with a copy of the "
             f"file: valle checkpoints add FILE --as {CHECKPOINT}",
         )
 
