@@ -189,6 +189,8 @@ def test_protocols_write_their_list_and_are_rerun_from_it(evaluate, own_folder: 
     assert rerun.code == 0, rerun.err
     assert json.loads(rerun.out)["metrics"] == found["metrics"]
     assert Path("rerun/61-70968-0000.wav").read_bytes() == Path("out/61-70968-0000.wav").read_bytes()
+    again = evaluate("", "--protocol", "librispeech-cross", "test-clean", "--json")
+    assert (again.code, again.out) == (0, ran.out)
     continued = evaluate("", "--protocol", "librispeech-continue", "test-clean", "--out-dir", "continued")
     assert continued.code == 2
     assert "continues the prompt" in continued.err
@@ -220,6 +222,14 @@ def test_a_missing_model_ends_the_run_before_anything_is_written(evaluate, whisp
     assert "faster-whisper huge, cannot be loaded: no such model in the cache" in ran.err
     assert "download it, or name a folder that has its files" in ran.err
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("table", ["jobs.csv", "missing.csv"])
+def test_a_bad_table_is_reported_before_models_are_loaded(evaluate, whisper: SimpleNamespace, table: str) -> None:
+    Path("jobs.csv").write_text("text,speed\nHello,1\n")
+    ran = evaluate("", table)
+    assert ran.code == 3
+    assert (whisper.loaded, Path("out").exists()) == ([], False)
 
 
 def test_offline_the_recognizer_does_not_use_the_network(evaluate, whisper: SimpleNamespace) -> None:

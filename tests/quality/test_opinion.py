@@ -53,6 +53,12 @@ def test_longer_audio_has_a_window_for_each_second(model: OpinionModel) -> None:
     assert model.scores(wav_N)["ovrl"] == pytest.approx(np.polyval(opinion.OVERALL, means).mean(), abs=1e-5)
 
 
+def test_windows_are_those_of_the_published_script(model: OpinionModel) -> None:
+    assert list(opinion._windows(WINDOW)) == [(0, WINDOW)]
+    # (7 + 9.01) * 16000 is rounded down to 256159: windows from there on are one sample too short, and left out.
+    assert [begin // RATE for begin, _ in opinion._windows(18 * RATE)] == [0, 1, 2, 3, 4, 5, 6]
+
+
 def test_samples_beyond_full_scale_are_clipped(model: OpinionModel) -> None:
     assert model.scores(np.full(RATE, 3.0, np.float32)) == model.scores(np.ones(RATE, np.float32))
 

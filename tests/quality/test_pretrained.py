@@ -11,8 +11,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from vallecli.checkpoints import imports, registry
 from vallecli.codec.encodec import torchaudio_or_stand_in
 from vallecli.errors import DamagedCheckpoint
+from vallecli.quality import evaluation
+from vallecli.quality.evaluation import SIMILARITY
 from vallecli.quality.manner import EmotionModel
 from vallecli.quality.pretrained import RATE, cosine, find
 from vallecli.quality.similarity import Wavlm
@@ -101,3 +104,16 @@ def test_entries_that_are_not_here_are_not_found(own_folder: Path) -> None:
     assert find("wavlm-base-plus-sv") is None
     (own_folder / "unknown").mkdir()
     assert find("unknown") is None  # a folder of that name is no entry
+
+
+def test_models_are_used_when_their_files_are_here(tmp_path: Path, wavlm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "Resemblyzer", lambda: None)
+    assert evaluation.load_scorers([SIMILARITY]).wavlm is None
+    folder = save(tmp_path / "wavlm", wavlm, old_names=True)
+    spec = registry.get("wavlm-base-plus-sv")
+    imports.add(folder, spec, report=lambda message: None, describe=lambda path: pytest.fail("it is of no family"))
+    scorers = evaluation.load_scorers([SIMILARITY])
+    assert scorers.identity["similarity_wavlm"] == spec.name
+    assert scorers.wavlm is not None
+    assert np.isfinite(scorers.wavlm.embed(AUDIO, "noise")).all()
+    assert scorers.emotions is None

@@ -55,12 +55,12 @@ def run(request: EvalRequest, reporter: Reporter) -> None:
         if name == protocols.CONTINUE:
             raise continual_mode_missing(path)
         batch = replace(batch, jobs=str(path))
-    settings = batch.defaults.settings
-    with reporter.stages() as stage:
+    table = read_rows(batch, out, reporter)
+    with reporter.stages() as stage:  # before rows are spoken: a missing model should not be known after hours
         stage("loading the models that score")
-        scorers = evaluation.load_scorers(request.scores, asr=request.asr, offline=settings.offline)
+        scorers = evaluation.load_scorers(request.scores, asr=request.asr, offline=batch.defaults.settings.offline)
         signals.check()
-    items = read_items(batch, out, reporter)
+    items = speak_rows(table, batch, out, reporter)
     with open_scores(out) as file:
         if file.torn:
             reporter.info(f"the last line of {file.path} was incomplete and is removed; its row is scored again")
@@ -131,25 +131,45 @@ def write_totals(path: Path, found: Mapping[str, Any]) -> None:
         raise FolderNotWritable(path, error) from error
 
 
-def read_items(batch: BatchRequest, out: Path, reporter: Reporter) -> list[Item]:
-    """Read the table, speak the rows without a recording, and return all rows in the order of the table."""
+@dataclass(frozen=True)
+class Table:
+    """The rows of a table: those to speak, those with a recording, and the folder that paths are relative to."""
+
+    lines: Mapping[int, Line]
+    """By their numbers."""
+    base: Path
+    given: list[Item]
+    planned: Plan | None
+    fresh: bool
+    """Whether the output folder has no results."""
+
+
+def read_rows(batch: BatchRequest, out: Path, reporter: Reporter) -> Table:
+    """Read and check the table, before anything is loaded or written. Raises InputError and CheckpointError."""
     data, source, path = batch_run.read_bytes(batch.jobs)
     columns = Columns(known=(*plan.COLUMNS, *given.COLUMNS), required=["text"], sources=batch.sources)
     lines = read_table(data, source, columns, report=reporter.info)
     base = Path() if path is None else path.parent
     spoken, recorded = given.split(lines)
     rows = given.given_rows(recorded, spoken, base=base, voice=policy.resolve)
-    items = [_given_item(row, batch) for row in rows]
-    report_errors(items, reporter)
+    fresh = not ownership.results_files(out)
+    planned = None
     if spoken:
-        fresh = not ownership.results_files(out)
         planned = make_plan(spoken, batch.defaults, base=base, out=out, table=path)
         batch_run.check_plan(batch, planned, out, reporter, fresh=fresh)
-        _, found, tally = batch_run.speak_plan(batch, planned, out, reporter, fresh=fresh)
+    by_number = {line.number: line for line in lines}
+    return Table(by_number, base, [_given_item(row, batch) for row in rows], planned, fresh)
+
+
+def speak_rows(table: Table, batch: BatchRequest, out: Path, reporter: Reporter) -> list[Item]:
+    """Speak the rows without a recording, and return all rows in the order of the table."""
+    report_errors(table.given, reporter)
+    items = list(table.given)
+    if table.planned is not None:
+        _, found, tally = batch_run.speak_plan(batch, table.planned, out, reporter, fresh=table.fresh)
         tally.conclude()
         items += _spoken_items(found.plan, out)
-    by_number = {line.number: line for line in lines}
-    return sorted((_with_columns(item, by_number[item.row], base) for item in items), key=lambda item: item.row)
+    return sorted((_with_columns(item, table) for item in items), key=lambda item: item.row)
 
 
 def report_errors(items: Sequence[Item], reporter: Reporter) -> None:
@@ -218,16 +238,16 @@ def _speaker(prompt: Path | StoredVoice | None) -> str:
     return "" if prompt is None else prompt.name
 
 
-def _with_columns(item: Item, line: Line, base: Path) -> Item:
+def _with_columns(item: Item, table: Table) -> Item:
     """Return a row with the columns that only an evaluation reads."""
+    line = table.lines[item.row]
     try:
         speaker, reference = given.cell(line, given.SPEAKER), given.cell(line, given.REFERENCE)
     except RowError as error:
         return replace(item, error=item.error or Failure.of(error))
-    text = item.text or str(line.values.get("text", ""))
     return replace(
         item,
-        text=text,
+        text=item.text or str(line.values.get("text", "")),
         speaker=item.speaker if speaker is None else speaker,
-        reference=None if reference is None else base / reference,
+        reference=None if reference is None else table.base / reference,
     )

@@ -7,6 +7,7 @@ or of the installed package speechmos, which is not imported: it needs librosa f
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from vallecli.quality.pretrained import EXTRA, RATE, find
 
 CHECKPOINT = "dnsmos"  # its entry in the registry
 PACKAGE, FILE = "speechmos", "dnsmos_models/sig_bak_ovr.onnx"
-WINDOW = int(9.01 * RATE)  # samples of the network's input; shorter audio is repeated
-HOP = RATE  # samples from window to window
+SECONDS = 9.01  # of the network's input; shorter audio is repeated. Windows begin every second
+WINDOW = int(SECONDS * RATE)  # samples
 # From the network's outputs to scores: coefficients of a polynomial, the highest power first, as published.
 SIGNAL = (-0.08397278, 1.22083953, 0.0052439)
 BACKGROUND = (-0.13166888, 1.60915514, -0.39604546)
@@ -68,14 +69,25 @@ class OpinionModel:
         repeated_N = np.clip(wav_N, -1, 1)
         while len(repeated_N) < WINDOW:
             repeated_N = np.append(repeated_N, repeated_N)
-        windows = int(len(repeated_N) // RATE - WINDOW / RATE) + 1  # as in the published script
-        raw_K3 = np.array([self._run(repeated_N[k * HOP : k * HOP + WINDOW]) for k in range(windows)])
+        windows = (repeated_N[start:end] for start, end in _windows(len(repeated_N)))
+        raw_K3 = np.array([self._run(window_N) for window_N in windows])
         columns = zip(("sig", "bak", "ovrl"), (SIGNAL, BACKGROUND, OVERALL), raw_K3.T, strict=True)
         return {name: float(np.polyval(coefficients, raw_K).mean()) for name, coefficients, raw_K in columns}
 
     def _run(self, window_N: Wav) -> Any:
         (raw_13,) = self._session.run(None, {"input_1": window_N.astype(np.float32)[None]})
         return raw_13[0]
+
+
+def _windows(samples: int) -> Iterator[tuple[int, int]]:
+    """Yield the begin and the end of each window of the published script.
+
+    It leaves out those whose end is rounded down to one sample too few.
+    """
+    for second in range(int(samples // RATE - SECONDS) + 1):
+        begin, end = second * RATE, int((second + SECONDS) * RATE)
+        if end - begin == WINDOW:
+            yield begin, end
 
 
 def packaged_file() -> Path | None:
