@@ -220,7 +220,7 @@ def test_a_missing_model_ends_the_run_before_anything_is_written(evaluate, whisp
     ran = evaluate(SPOKEN, "--asr", "huge", "--offline")
     assert ran.code == 4
     assert "faster-whisper huge, cannot be loaded: no such model in the cache" in ran.err
-    assert "download it, or name a folder that has its files" in ran.err
+    assert "download it, or name a folder that has its config.json, model.bin" in ran.err
     assert not Path("out").exists()
 
 
@@ -241,6 +241,8 @@ def test_offline_the_recognizer_does_not_use_the_network(evaluate, whisper: Simp
     ("kind", "module", "hint"),
     [
         ("wer", "faster_whisper", 'pip install "vallecli[eval]"'),
+        ("wer", "jiwer", 'pip install "vallecli[eval]"'),
+        ("manner", "parselmouth", 'pip install "vallecli[eval]"'),
         ("similarity", "resemblyzer", "pip install --no-deps Resemblyzer==0.1.4"),
         ("opinion", "speechmos", "valle checkpoints pull dnsmos"),
     ],

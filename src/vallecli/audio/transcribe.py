@@ -21,7 +21,7 @@ class Recognizer:
         *,
         offline: bool = False,
         extra_name: str = "asr",
-        otherwise: str = "name a folder that has its files",
+        otherwise: str = "name a folder that has its config.json, model.bin, tokenizer.json and vocabulary",
     ) -> None:
         """`model` is a name that faster-whisper knows, or a folder with a model for it.
 

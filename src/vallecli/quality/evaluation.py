@@ -24,7 +24,7 @@ from vallecli.quality.opinion import OpinionModel
 from vallecli.quality.pretrained import EXTRA, RATE, Embedding, cosine, find
 from vallecli.quality.scores import FAILED, Score, Scores
 from vallecli.quality.similarity import WAVLM, Resemblyzer, Wavlm
-from vallecli.quality.wer import word_errors
+from vallecli.quality.wer import ENGLISH, word_errors
 from vallecli.voices.library import RECORDING, StoredVoice
 
 VERSION = 1  # incremented when the same files should get other scores than before
@@ -98,6 +98,7 @@ def load_scorers(wanted: Collection[str] = KINDS, *, asr: str = ASR, offline: bo
     identity: dict[str, str] = {}
     loaded: dict[str, Any] = {}
     if WER in wanted:
+        word_errors("", "", ENGLISH)  # a missing package should not be known with the first row
         folder = None if Path(asr).exists() else find(f"whisper-{asr}")
         model = asr if folder is None else str(folder)
         recognizer = Recognizer(model, offline=offline, extra_name=EXTRA)
@@ -113,6 +114,7 @@ def load_scorers(wanted: Collection[str] = KINDS, *, asr: str = ASR, offline: bo
         loaded["opinions"] = OpinionModel()
         identity["opinion"] = "dnsmos"
     if MANNER in wanted:
+        manner.check_installed()
         loaded["measures"] = True
         identity["manner"] = "praat"
         if (folder := find(EMOTION)) is not None:
@@ -141,12 +143,14 @@ def evaluate(
     scoring = _Scoring(scorers, out)
     scores = []
     for item in items:
-        score, new = scoring.known(item, before.get(item.id), retry_failed=retry_failed), False
+        last = before.get(item.id)
+        score = known = scoring.known(item, last, retry_failed=retry_failed)
         if score is None:
-            score, new = scoring.score(item), True
+            score = scoring.score(item)
             check_signals()  # libraries turn an interrupt into other errors
+        if score != last:
             file.append(score)
-        on_score(score, new)
+        on_score(score, known is None)
         scores.append(score)
     return scores
 
@@ -170,7 +174,7 @@ class _Scoring:
         self.sounds: dict[Any, _Sound] = {}  # of prompts and references, which rows share
 
     def known(self, item: Item, before: Score | None, *, retry_failed: bool) -> Score | None:
-        """Return the scores of an earlier run with the row's number of now, None if the row is to be scored."""
+        """Return the scores of an earlier run with number and speaker of now; None if the row is to be scored."""
         if before is None or before.inputs != self._inputs(item) or (before.status == FAILED and retry_failed):
             return None
         return replace(before, row=item.row, speaker=item.speaker)

@@ -69,10 +69,15 @@ class Measures:
     """Seconds in which the level falls by 60 dB."""
 
 
-def measure(wav_N: Wav, source: str | Path, background: float | None) -> Measures:
-    """Return the measures of a recording (N,) at RATE. Raises SilentPrompt and ExtraMissing."""
+def check_installed() -> None:
+    """Raise ExtraMissing if Praat is not installed."""
     with extra(EXTRA, "measuring pitch"):
-        import parselmouth
+        import parselmouth  # noqa: F401
+
+
+def measure(wav_N: Wav, source: str | Path, background: float | None) -> Measures:
+    """Return the measures of a recording (N,) at RATE. Raises SilentPrompt."""
+    import parselmouth
 
     speech_N = prompt.speech(wav_N, source, sample_rate=RATE)
     sound = parselmouth.Sound(speech_N.astype(np.float64), RATE)
