@@ -81,9 +81,12 @@ def test_rows_are_spoken_scored_and_summed(evaluate, whisper: SimpleNamespace) -
     assert found["metrics"]["wer"]["value"] == pytest.approx(1 / 3, abs=1e-6)
     assert found["failures"] == {"failed": 0, "cut_off": 2, "unheard": 0, "garbled": 0}  # a tiny model does not end
     assert found["models"] == {"asr": "base"}
-    assert json.loads(Path("out/scores.json").read_text()) == {k: v for k, v in found.items() if k != "scores"}
+    assert json.loads(Path("out/scores.json").read_text()) == {
+        name: value for name, value in found.items() if name not in ("scores", "page")
+    }
     scores = read_scores(Path("out"))
     assert list(scores) == ["a", "b"]
+    assert b"red green" in Path(found["page"]).read_bytes()
     assert (scores["a"].output, scores["a"].heard, scores["a"].speaker) == ("a.wav", "red green", "ref.wav")
     assert whisper.loaded == [("base", {})]  # once
 

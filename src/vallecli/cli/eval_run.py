@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from vallecli.jobs.plan import Plan, Row, make_plan
 from vallecli.jobs.records import OK, Record
 from vallecli.jobs.resume import plan_status
 from vallecli.jobs.table import Columns, Line, read_table
-from vallecli.quality import evaluation, protocols, totals
+from vallecli.quality import evaluation, protocols, report, rows, totals
 from vallecli.quality.evaluation import Item
 from vallecli.quality.scores import FAILED, open_scores, read_scores
 from vallecli.quality.wer import language_of
@@ -49,6 +50,7 @@ class EvalRequest:
 def run(request: EvalRequest, reporter: Reporter) -> None:
     """Speak what is to be spoken, score all rows, write and print the totals. Raises RowsFailed if any row failed."""
     batch, out = request.batch, Path(request.batch.out_dir)
+    report.check_page(out / report.NAME, force=batch.force)
     if request.protocol is not None:
         name, corpus = request.protocol
         path = protocols.write_list(name, Path(corpus), out, limit=request.limit)
@@ -78,8 +80,12 @@ def run(request: EvalRequest, reporter: Reporter) -> None:
         found = {"models": dict(scorers.identity), "protocol": request.protocol and request.protocol[0]}
         found |= totals.totals(scores)
         write_totals(out / TOTALS, found)
+        page = out / report.NAME
+        run_rows = rows.Run(out.resolve().name, out, [asdict(score) for score in scores])
+        report.write_page(page, [run_rows], force=batch.force)
+        reporter.info(f"the page to listen to them: {page}")
     if batch.json:
-        write_json({"scores": str(file.path), **found})
+        write_json({"scores": str(file.path), "page": str(page), **found})
     else:
         show_totals(found)
     if failed := sum(score.status == FAILED for score in scores):
@@ -151,14 +157,16 @@ def read_rows(batch: BatchRequest, out: Path, reporter: Reporter) -> Table:
     lines = read_table(data, source, columns, report=reporter.info)
     base = Path() if path is None else path.parent
     spoken, recorded = given.split(lines)
-    rows = given.given_rows(recorded, spoken, base=base, voice=policy.resolve)
+    settings = batch.defaults.settings
+    voice = partial(policy.resolve, checkpoint=settings.checkpoint, offline=settings.offline)
+    recordings = given.given_rows(recorded, spoken, base=base, voice=voice)
     fresh = not ownership.results_files(out)
     planned = None
     if spoken:
         planned = make_plan(spoken, batch.defaults, base=base, out=out, table=path)
         batch_run.check_plan(batch, planned, out, reporter, fresh=fresh)
     by_number = {line.number: line for line in lines}
-    return Table(by_number, base, [_given_item(row, batch) for row in rows], planned, fresh)
+    return Table(by_number, base, [_given_item(row, batch) for row in recordings], planned, fresh)
 
 
 def speak_rows(table: Table, batch: BatchRequest, out: Path, reporter: Reporter) -> list[Item]:
@@ -166,9 +174,9 @@ def speak_rows(table: Table, batch: BatchRequest, out: Path, reporter: Reporter)
     report_errors(table.given, reporter)
     items = list(table.given)
     if table.planned is not None:
-        _, found, tally = batch_run.speak_plan(batch, table.planned, out, reporter, fresh=table.fresh)
-        tally.conclude()
-        items += _spoken_items(found.plan, out)
+        spoken = batch_run.speak_plan(batch, table.planned, out, reporter, fresh=table.fresh)
+        spoken.tally.conclude()
+        items += _spoken_items(spoken.plan, out)
     return sorted((_with_columns(item, table) for item in items), key=lambda item: item.row)
 
 
@@ -191,9 +199,10 @@ def _spoken_items(planned: Plan, out: Path) -> list[Item]:
             Item(
                 row=refused.number,
                 id=refused.id,
-                text="",
+                text=refused.text,
                 language="en",
-                speaker="",
+                speaker=_speaker(refused.prompt),
+                prompt=refused.prompt,
                 error=Failure.of(refused.error),
             )
         )

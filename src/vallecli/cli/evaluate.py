@@ -32,8 +32,8 @@ and prompt in pitch, speaking rate, level, background noise and reverberation, a
 wav2vec2-emotion was downloaded. Totals have 95 % intervals, by a bootstrap over speakers and sentences. A row counts as
 a failure if it was not spoken, did not end by itself, if nothing is heard, or if more than half of its words are wrong.
 
-Scores of rows are appended to scores.jsonl in the folder, totals are written to scores.json. The same command again
-speaks and scores only what is missing or has changed.
+Scores of rows are appended to scores.jsonl in the folder; totals are written to scores.json, and a page to listen to
+all rows to index.html. The same command again speaks and scores only what is missing or has changed.
 
 \b
 It needs: pip install "vallecli[eval]" && pip install --no-deps Resemblyzer==0.1.4 speechmos
@@ -47,7 +47,7 @@ def evaluate(
     context: typer.Context,
     jobs: Annotated[str | None, typer.Argument(metavar="JOBS", help="CSV or JSONL; - is stdin.")] = None,
     out_dir: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Folder for the audio, scores.jsonl and scores.json.")
+        str | None, typer.Option(metavar="DIR", help="Folder for the audio, scores.jsonl, scores.json and index.html.")
     ] = None,
     protocol: Annotated[
         tuple[str, str] | None,
@@ -155,6 +155,8 @@ def evaluate(
         retry_failed=retry_failed,
         verify=False,
         fail_fast=False,
+        page=False,  # it is written with the scores
+        signer=None,
         slots=slots,
         cluster=None,
         json=as_json,
