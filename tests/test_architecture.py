@@ -23,6 +23,7 @@ HELP = [
     ["speak", "--help"],
     ["batch", "--help"],
     ["detect", "--help"],
+    ["eval", "--help"],
     ["text", "--help"],
     ["bench", "--help"],
     ["checkpoints", "--help"],

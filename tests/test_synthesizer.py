@@ -17,7 +17,6 @@ import torch
 
 from vallecli import device, synthesizer
 from vallecli.audio import effects, prompt
-from vallecli.candidates import Choice
 from vallecli.codec import equalizer
 from vallecli.decoding.batcher import ContinuousBatcher
 from vallecli.decoding.overlap import one_thread_each
@@ -41,6 +40,7 @@ from vallecli.families.causal import CausalBackend
 from vallecli.families.valle import refine
 from vallecli.families.valle.refine import NarInput
 from vallecli.marking import perth
+from vallecli.quality.candidates import Choice
 from vallecli.synthesizer import PAUSE_SECONDS, Job, Synthesizer
 from vallecli.text.arpabet import ArpabetFrontEnd
 

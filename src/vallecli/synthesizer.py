@@ -19,12 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vallecli import candidates
 from vallecli import device as devices
 from vallecli.audio import effects, prompt
 from vallecli.audio import transcribe as asr
 from vallecli.audio.prompt import PreparedPrompt
-from vallecli.candidates import Choice, Spoken, Tried
 from vallecli.checkpoints import lookup
 from vallecli.codec.select import Codecs, CodecWeights
 from vallecli.decoding.sampling import Sampling
@@ -33,11 +31,13 @@ from vallecli.families import detect
 from vallecli.families.base import Backend, Preset, Request, Voice
 from vallecli.families.catalog import is_preset, read_preset
 from vallecli.families.causal import codes_to_int16
-from vallecli.guard import letters_of
 from vallecli.marking import UNMARKED_NOTE, perth
+from vallecli.quality import candidates
+from vallecli.quality.candidates import Choice, Spoken, Tried
 from vallecli.text.base import AUTO
 from vallecli.text.continuation import rest_of
 from vallecli.text.lexicon import Lexicon, read_lexicon
+from vallecli.text.pace import letters_of
 from vallecli.voices import codes
 from vallecli.voices.library import StoredVoice
 

@@ -438,6 +438,25 @@ def test_a_refused_file_leaves_the_installed_one(
     assert lookup.find("tiny").read_bytes() == WEIGHTS
 
 
+def test_a_scorer_is_of_no_family_its_hash_decides_if_it_is_known(checkpoints, own_folder: Path) -> None:
+    hashed = {"path": "net.onnx", "sha256": hashlib.sha256(b"scores").hexdigest()}
+    sources = {
+        name: [{"url": f"https://a.b/{name}", "files": [file]}]
+        for name, file in (("known", hashed), ("unknown", {"path": "net.onnx"}))
+    }
+    entries = {name: {"kind": "scorer", "sources": found} for name, found in sources.items()}
+    write_registry(config_folder() / "checkpoints.toml", entries)
+    (own_folder / "net.onnx").write_bytes(b"scores")
+    (own_folder / "other.onnx").write_bytes(b"other")
+    assert checkpoints("add", "net.onnx", "--as", "known").code == 0
+    refused = checkpoints("add", "other.onnx", "--as", "known")
+    assert (refused.code, "its hash is not a published one" in refused.err) == (4, True)
+    accepted = checkpoints("add", "other.onnx", "--as", "unknown")
+    assert (accepted.code, "unchecked" in accepted.err) == (0, True)
+    assert lookup.find("unknown").read_bytes() == b"other"
+    assert lookup.find("known").read_bytes() == b"scores"
+
+
 def test_a_file_in_no_known_format_is_refused_under_its_name(
     checkpoints, known: HubServer, describes, tmp_path: Path
 ) -> None:

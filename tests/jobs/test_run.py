@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from vallecli.candidates import Choice, Tried
 from vallecli.checkpoints.local import sha256
 from vallecli.errors import AudioError, AudioNotFound, CheckpointError, DeviceError, OutputError, UsageError
 from vallecli.jobs import prompts, run
@@ -26,6 +25,7 @@ from vallecli.jobs.resume import plan_status
 from vallecli.jobs.run import Run, longest_first
 from vallecli.jobs.table import Line
 from vallecli.marking import UNMARKED_NOTE
+from vallecli.quality.candidates import Choice, Tried
 from vallecli.settings import Settings
 
 SAMPLE_RATE, FRAME_RATE = 8_000, 50.0  # of the simple engine

@@ -159,6 +159,18 @@ def prepare(
     )
 
 
+def speech(wav_N: Wav, source: str | PathLike[str], *, sample_rate: int) -> Wav:
+    """Return the speech of a recording (N,) of any length: no silence at its ends, no pauses above a second.
+
+    `sample_rate` is in Hz; `source` is the name of the recording in messages. Raises SilentPrompt.
+    """
+    step = sample_rate // STEPS_PER_SECOND
+    spans = _speech_spans(wav_N, step)[0] if len(wav_N) else []
+    if not spans:
+        raise SilentPrompt(source)
+    return _join_spans(wav_N, spans, step)
+
+
 def shorten(recording: PreparedPrompt, source: str | PathLike[str], max_seconds: float) -> PreparedPrompt:
     """Return a prepared recording cut at a pause to at most `max_seconds`; a shorter one is returned unchanged."""
     if recording.seconds <= max_seconds:

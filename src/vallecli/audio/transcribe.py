@@ -1,4 +1,4 @@
-"""Transcription of a recording by a Whisper model in faster-whisper."""
+"""Transcription of a recording by a Whisper model in faster-whisper, which this module alone imports."""
 
 from __future__ import annotations
 
@@ -12,25 +12,57 @@ WHISPER_RATE = 16_000  # Hz
 ENDINGS = ".,!?-…~。，！？"
 
 
+class Recognizer:
+    """A Whisper model on the CPU in int8: loaded once, for many recordings."""
+
+    def __init__(
+        self,
+        model: str = MODEL,
+        *,
+        offline: bool = False,
+        extra_name: str = "asr",
+        otherwise: str = "name a folder that has its config.json, model.bin, tokenizer.json and vocabulary",
+    ) -> None:
+        """`model` is a name that faster-whisper knows, or a folder with a model for it.
+
+        faster-whisper downloads a named model once, into the cache of huggingface_hub; with `offline`, only that cache
+        is searched. Raises ExtraMissing, with the extra that is to be installed, and CheckpointError if the model
+        cannot be loaded, with `otherwise` as the other thing to do.
+        """
+        with extra(extra_name, "transcription"):
+            from faster_whisper import WhisperModel
+
+        only_local = {"local_files_only": True} if offline else {}
+        try:
+            self._model = WhisperModel(model, device="cpu", compute_type="int8", **only_local)
+        except (OSError, RuntimeError, ValueError) as error:
+            reason = str(error).partition("\n")[0]
+            raise CheckpointError(
+                f"the transcription model, faster-whisper {model}, cannot be loaded: {reason}",
+                f"Connect to the network once to download it, or {otherwise}.",
+            ) from error
+
+    def hear(self, wav_N: Wav, sample_rate: int, *, language: str | None = None) -> str:
+        """Given speech (N,) at `sample_rate` in Hz, return its words, "" if there are none.
+
+        The model detects the language if it is None. Each segment of up to 30 s is decoded with a beam of 5,
+        independently of the words before it.
+        """
+        segments, _ = self._model.transcribe(
+            resample(wav_N, sample_rate, WHISPER_RATE),
+            language=language,
+            beam_size=5,
+            condition_on_previous_text=False,
+        )
+        return " ".join(segment.text.strip() for segment in segments).strip()
+
+
 def transcribe(wav_N: Wav, sample_rate: int) -> str:
     """Given speech (N,) at `sample_rate` in Hz, return its words, with a punctuation mark at the end.
 
-    faster-whisper downloads the model once, into the cache of huggingface_hub. Raises ExtraMissing, CheckpointError if
-    the model is neither in the cache nor downloadable, and EmptyTranscript if no words are recognized.
+    Raises ExtraMissing and CheckpointError, see Recognizer, and EmptyTranscript if no words are recognized.
     """
-    with extra("asr", "transcription"):
-        from faster_whisper import WhisperModel
-
-    try:
-        model = WhisperModel(MODEL, device="cpu", compute_type="int8")
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise CheckpointError(
-            f"the transcription model, faster-whisper {MODEL}, cannot be loaded: {reason}",
-            "Connect to the network once to download it, or give the transcript.",
-        ) from error
-    segments, _ = model.transcribe(resample(wav_N, sample_rate, WHISPER_RATE), condition_on_previous_text=False)
-    transcript = " ".join(segment.text.strip() for segment in segments).strip()
+    transcript = Recognizer(otherwise="give the transcript").hear(wav_N, sample_rate)
     if not any(char.isalnum() for char in transcript):
         raise EmptyTranscript
     return transcript if transcript[-1] in ENDINGS else f"{transcript}."

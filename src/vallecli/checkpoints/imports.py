@@ -10,7 +10,7 @@ from typing import Protocol
 from vallecli import inputs
 from vallecli.checkpoints import disk, local
 from vallecli.checkpoints.local import InstalledCheckpoint, LocalFile
-from vallecli.checkpoints.spec import CheckpointSpec, File
+from vallecli.checkpoints.spec import SCORER, CheckpointSpec, File
 from vallecli.errors import CheckpointError, DamagedCheckpoint, InputError
 from vallecli.printable import printable
 
@@ -56,7 +56,13 @@ def add(path: Path, spec: CheckpointSpec, *, report: Callable[[str], None], desc
             local_file = LocalFile(File(path=file.path), copy, None)
             if reason := local.problem_with(local_file, stage, check_hash=False):
                 raise _refused(path, spec, f"{file.path}: {reason}")
-        if not all(spec.has_hash(local.sha256(copy)) for copy in copies):
+        if all(spec.has_hash(local.sha256(copy)) for copy in copies):
+            return
+        if spec.kind == SCORER:  # of no family that speaks; what loads it checks it
+            if all(file.sha256 for file in listed):
+                raise _refused(path, spec, OTHER_HASH)
+            report(printable(f"{path} has files without a published hash; it was accepted as {spec.name} unchecked"))
+        else:
             contents = stage if len(copies) > 1 else copies[0]
             for message in _check_family(path, contents, spec, describe):
                 report(printable(message))

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from vallecli.printable import public_url
 
-KINDS = ("model", "codec", "decoder", "part")
+SCORER = "scorer"  # a model that only measures speech
+KINDS = ("model", "codec", "decoder", "part", SCORER)
 REPO_TYPES = ("model", "dataset", "space")
 UNSTATED = "unstated"  # licence of weights whose publisher names none
 CONDITIONAL = re.compile(r"GPL|\bNC\b|non-?commercial", re.IGNORECASE)  # licences that are reported before a download

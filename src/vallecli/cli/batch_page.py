@@ -8,10 +8,11 @@ from typing import Any
 
 from vallecli.cli.hints import hint_of
 from vallecli.cli.reporter import Reporter
+from vallecli.failures import Failure
 from vallecli.jobs import results, resume
 from vallecli.jobs.plan import Plan
 from vallecli.jobs.prompts import Prompt
-from vallecli.jobs.records import Failure, Record
+from vallecli.jobs.records import Record
 from vallecli.quality import report
 from vallecli.quality.rows import FAILED, PENDING, Run
 from vallecli.voices.library import RECORDING, StoredVoice

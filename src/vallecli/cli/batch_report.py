@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from vallecli.cli.hints import hint_of
 from vallecli.cli.reporter import Reporter, write_json, write_line
+from vallecli.failures import Failure
 from vallecli.jobs.plan import Plan, Row
-from vallecli.jobs.records import FAILED, Failure, Record
+from vallecli.jobs.records import FAILED, Record
 from vallecli.jobs.resume import PlanStatus
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Tally:
 
     def _report_failure(self, number: int, name: str, error: Failure) -> None:
         self.reporter.error(
-            f"{_label(number, name)}: {error.message}", hint_of(error.code, error.hint, self.reporter.options)
+            f"{label(number, name)}: {error.message}", hint_of(error.code, error.hint, self.reporter.options)
         )
 
     def _check_text(self, record: Record) -> None:
@@ -72,7 +73,7 @@ class Tally:
         self.doubtful += bool(record.doubtful)
         for note in (record.left_out, record.cut_off, record.doubtful, record.unmarked):
             if note:
-                self.reporter.info(f"{_label(record.row, record.id)}: {note}")
+                self.reporter.info(f"{label(record.row, record.id)}: {note}")
 
     def _line(self) -> str:
         factor = (time.perf_counter() - self.started) / self.seconds if self.seconds else 0.0
@@ -125,7 +126,8 @@ def notes_on(counted: Mapping[str, int]) -> str:
     return "".join(f", {count} {what}" for what, count in counted.items() if count)
 
 
-def _label(number: int, name: str) -> str:
+def label(number: int, name: str) -> str:
+    """Return how messages name a row."""
     return f"row {number}" if name.isdecimal() and int(name) == number else f"row {number} ({name})"
 
 
@@ -154,7 +156,7 @@ def print_plan(plan: Plan, status: PlanStatus, records: Sequence[Record], report
     hints: dict[str, str] = {}
     for refused in plan.refused:
         error = Failure.of(refused.error)
-        hints.setdefault(hint_of(error.code, error.hint, reporter.options), _label(refused.number, refused.id))
+        hints.setdefault(hint_of(error.code, error.hint, reporter.options), label(refused.number, refused.id))
     for hint, first in hints.items():
         reporter.info(f"{first}: {hint}")
     unknown = "the time it takes is known after the first rows"

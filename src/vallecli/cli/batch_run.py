@@ -69,6 +69,25 @@ def run(request: BatchRequest, reporter: Reporter) -> None:
         report.check_page(out / report.NAME, force=request.force)
     fresh = not ownership.results_files(out)
     planned = read_plan(request, out, reporter)
+    check_plan(request, planned, out, reporter, fresh=fresh)
+    if request.dry_run:
+        found = compare(request, planned, out, reporter)
+        if not fresh and (found.status.todo or found.plan.refused):
+            check_checkpoint(request, found.plan)
+        print_plan(found.plan, found.status, found.records, reporter, as_json=request.json)
+        return conclude(request, found.plan, len(found.plan.refused) + len(found.status.failed))
+    spoken = speak_plan(request, planned, out, reporter, fresh=fresh)
+    if request.json:
+        pages = {} if spoken.page is None else {"page": os.fspath(spoken.page)}
+        write_json({"results": os.fspath(spoken.results), **pages, **spoken.tally.summary()})
+    else:
+        write_line(os.fspath(spoken.results))
+    spoken.tally.conclude()
+    return conclude(request, spoken.plan, spoken.tally.failed)
+
+
+def check_plan(request: BatchRequest, planned: Plan, out: Path, reporter: Reporter, *, fresh: bool) -> None:
+    """Check what no single row is responsible for, before anything is written; `fresh`: the folder has no results."""
     signals.check()  # before errors that are due to a signal are recorded
     if planned.without_consent:
         reporter.info(policy.warning(planned.without_consent))
@@ -76,12 +95,20 @@ def run(request: BatchRequest, reporter: Reporter) -> None:
         if not request.force:
             ownership.check_absent(planned, out)
         check_checkpoint(request, planned)  # before the folder is created
-    if request.dry_run:
-        found = compare(request, planned, out, reporter)
-        if not fresh and (found.status.todo or found.plan.refused):
-            check_checkpoint(request, found.plan)
-        print_plan(found.plan, found.status, found.records, reporter, as_json=request.json)
-        return conclude(request, found.plan, len(found.plan.refused) + len(found.status.failed))
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What a run has done: the plan without rows that would overwrite other files, numbers, and what it has written."""
+
+    plan: Plan
+    tally: Tally
+    results: Path
+    page: Path | None
+
+
+def speak_plan(request: BatchRequest, planned: Plan, out: Path, reporter: Reporter, *, fresh: bool) -> Spoken:
+    """Speak the rows that are left, and write the page. Raises OutputError and CheckpointError."""
     with results.open_results(out, request.defaults.shard) as file:
         if file.torn:
             reporter.info(f"the last line of {file.path} was incomplete and is removed; its row is made again")
@@ -96,13 +123,7 @@ def run(request: BatchRequest, reporter: Reporter) -> None:
         if found.status.todo and not (request.fail_fast and found.plan.refused):
             speak(request, found, file, out, tally, reporter)
         page = batch_page.write(found.plan, out, reporter, force=request.force) if request.page else None
-    if request.json:
-        pages = {} if page is None else {"page": os.fspath(page)}
-        write_json({"results": os.fspath(file.path), **pages, **tally.summary()})
-    else:
-        write_line(os.fspath(file.path))
-    tally.conclude()
-    return conclude(request, found.plan, tally.failed)
+    return Spoken(found.plan, tally, file.path, page)
 
 
 def read_plan(request: BatchRequest, out: Path, reporter: Reporter) -> Plan:
@@ -268,7 +289,7 @@ def parse_shard(written: str | None) -> tuple[int, int]:
 
 def typed(context: typer.Context) -> list[str]:
     """Return the command line, so that it can be run again with the same rows."""
-    arguments, flags = ["valle", "batch"], []
+    arguments, flags = ["valle", str(context.info_name)], []
     for parameter in context.command.params:
         name = str(parameter.name)
         source, value = context.get_parameter_source(name), context.params[name]
@@ -278,7 +299,9 @@ def typed(context: typer.Context) -> list[str]:
             arguments.append(value)
         elif isinstance(value, bool):
             flags.append((parameter.opts if value else parameter.secondary_opts)[0])
+        elif isinstance(value, tuple):  # an option with two values
+            flags += [parameter.opts[0], *map(str, value)]
         else:
-            for item in value if isinstance(value, list | tuple) else [value]:
+            for item in value if isinstance(value, list) else [value]:
                 flags += [parameter.opts[0], str(item)]
     return [*arguments, *flags]

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from vallecli.codec.base import AudioGrid
     from vallecli.codec.select import Codecs
     from vallecli.decoding.sampling import Sampling
-    from vallecli.guard import Pace
     from vallecli.text.lexicon import Lexicon
+    from vallecli.text.pace import Pace
     from vallecli.text.reader import TextReader
 
 Tag = TypeVar("Tag")  # the caller's identification of a request

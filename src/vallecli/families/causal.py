@@ -34,9 +34,9 @@ from vallecli.decoding.sampling import Sampling
 from vallecli.errors import ForeignPreset, UsageError
 from vallecli.families.base import Generated, Preset, Request, Tag, Voice, sentence_seed
 from vallecli.families.base import Limits as Limits
-from vallecli.guard import Pace
 from vallecli.text.base import AUTO, FrontEnd, Tokens
 from vallecli.text.lexicon import Lexicon
+from vallecli.text.pace import Pace
 from vallecli.text.reader import TextReader
 
 Ids = Sequence[Any] | np.ndarray[Any, Any] | Tensor

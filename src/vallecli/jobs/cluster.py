@@ -22,9 +22,9 @@ from vallecli import errors
 from vallecli.audio.prompt import PreparedPrompt
 from vallecli.errors import DeviceError, VallecliError, WorkerLost
 from vallecli.extras import extra
+from vallecli.failures import Failure
 from vallecli.families.base import Preset
 from vallecli.jobs.engine import Engine, Job, JobResult
-from vallecli.jobs.records import Failure
 from vallecli.voices.library import StoredVoice
 
 RETRIES = 3  # of jobs whose worker died; a job that ends every worker is then recorded as failed

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from vallecli.audio.prompt import PreparedPrompt
 from vallecli.audio.stream import Wav
+from vallecli.failures import Failure
 from vallecli.families.base import Preset
-from vallecli.jobs.records import Failure
 from vallecli.voices.library import StoredVoice
 
 

@@ -18,7 +18,8 @@ from vallecli.atomic import check_own, open_own
 from vallecli.errors import FolderNotWritable, ForeignResults, OutputExists
 from vallecli.inputs import open_regular, read_small
 from vallecli.jobs.plan import Plan
-from vallecli.jobs.records import MAX_LINE, RECORD_START, Record, is_record
+from vallecli.jobs.records import Record, is_record
+from vallecli.lines import MAX_LINE, is_json, is_torn
 
 RESULTS = re.compile(r"results(-[1-9]\d*-of-[1-9]\d*)?\.jsonl", re.ASCII)  # of one run, or of a shard
 MAX_MARKER = 1 << 16  # bytes; a path has at most 4096
@@ -63,11 +64,6 @@ def _has_record(path: Path) -> bool:
                 return True
             first = line if first is None else first + b"\n"  # of several lines
     return first is None or (is_torn(first) and marker_of(path).is_file())
-
-
-def is_torn(line: bytes) -> bool:
-    """Return whether a line is the beginning of a record whose rest was not written."""
-    return not line.endswith(b"\n") and line.startswith(RECORD_START[: len(line)]) and not _is_json(line)
 
 
 def marker_of(results: Path) -> Path:
@@ -119,17 +115,9 @@ def is_damaged(folder: Path) -> bool:
     """Return whether the results in a folder have a line that is no JSON. Lines of other programs are no damage."""
     for results in results_files(folder):
         with results.open("rb") as file:
-            if any(line.strip() and not _is_json(line) for line in file):
+            if any(line.strip() and not is_json(line) for line in file):
                 return True
     return False
-
-
-def _is_json(line: bytes) -> bool:
-    try:
-        json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 def check_absent(plan: Plan, out: Path) -> None:

@@ -8,35 +8,15 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from vallecli.errors import explain, short
+from vallecli.errors import short
+from vallecli.failures import Failure
 from vallecli.marking import UNMARKED_NOTE
-from vallecli.printable import mask_credentials
 
 OK, FAILED = "ok", "failed"
 CUT_OFF = "max_frames"  # stop reason of a sentence that did not end by itself
 CUT_NOTE = "did not end by itself and was cut off"
 DOUBT_NOTE = "may have gone wrong"
-RECORD_START = b'{"id": "'  # of each line
-MAX_LINE = 2**20  # bytes of a record; longer lines are none
 MAX_NUMBER = 2.0**63  # of seconds, frames, seeds: far above any
-
-
-@dataclass(frozen=True)
-class Failure:
-    """An error as a record stores it: the name of its class in errors.py, the message and the hint."""
-
-    code: str
-    message: str
-    hint: str
-
-    @classmethod
-    def of(cls, error: Exception) -> Self:
-        """Return the meaning of any library's error."""
-        known = explain(error)
-        if known is not None:
-            return cls(type(known).__name__, mask_credentials(known.message), mask_credentials(known.hint))
-        message = mask_credentials(f"this is a bug in valle: {error}")
-        return cls(type(error).__name__, message, "Please report it together with the row.")
 
 
 @dataclass(frozen=True, kw_only=True)

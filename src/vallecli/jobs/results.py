@@ -5,17 +5,18 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from vallecli import inputs
-from vallecli.atomic import check_own, open_own, replace_file, sweep
-from vallecli.errors import FolderGone, FolderInUse, FolderNotWritable, InputError
-from vallecli.jobs.ownership import Marker, is_torn, results_files
-from vallecli.jobs.records import MAX_LINE, Record, is_record, timestamp
+from vallecli.atomic import check_own, replace_file, sweep
+from vallecli.errors import FolderInUse, FolderNotWritable, InputError
+from vallecli.jobs.ownership import Marker, results_files
+from vallecli.jobs.records import Record, is_record, timestamp
+from vallecli.lines import MAX_LINE, Lines
 
 NAME = "results.jsonl"
 PATTERN = "results*.jsonl"  # of all shards, in messages
@@ -68,39 +69,17 @@ def read_folder(folder: Path) -> tuple[list[Record], int]:
     return [record for *_, record in numbered], bad
 
 
-class Results:
+class Results(Lines):
     """The results file of a run; see `open_results`."""
 
     def __init__(self, path: Path, marker: Marker) -> None:
         """Raises OSError."""
-        self.path, self.marker = path, marker
-        self.file = os.fdopen(open_own(path, os.O_RDWR | os.O_APPEND), "ab", buffering=0)
-        self.torn = self._repair()
-        """Whether the last line was incomplete, and was removed."""
+        super().__init__(path)
+        self.marker = marker
 
     def append(self, record: Record) -> None:
         """Write a record to the disk (fsync). Raises OutputError; the file then is as before."""
-        end = self.check()
-        line = record.to_line()
-        try:
-            if self.file.write(line) != len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # a short write raises no error
-            os.fsync(self.file.fileno())
-        except OSError as error:
-            with suppress(OSError):
-                self.file.truncate(end)
-            raise FolderNotWritable(self.path, error) from error
-
-    def check(self) -> int:
-        """Return the length of the file. Raises FolderGone if the file was removed or replaced."""
-        opened = os.fstat(self.file.fileno())
-        try:
-            current = self.path.stat()
-        except OSError as error:
-            raise FolderGone(self.path) from error
-        if (opened.st_dev, opened.st_ino) != (current.st_dev, current.st_ino):
-            raise FolderGone(self.path)
-        return opened.st_size
+        self.write(record.to_line())
 
     def begin(self, output: str) -> None:
         """Store that an output is written next, which may then be overwritten. Raises OutputError."""
@@ -108,23 +87,6 @@ class Results:
             self.marker.begin(output)
         except OSError as error:
             raise FolderNotWritable(self.path, error) from error
-
-    def _repair(self) -> bool:
-        """End the last line, or remove it if its rest was not written; return whether it was removed."""
-        with inputs.open_regular(self.path) as file:
-            size = file.seek(0, os.SEEK_END)
-            start = file.seek(max(0, size - MAX_LINE))
-            content = file.read()
-        last = content[content.rfind(b"\n") + 1 :]
-        if not last:
-            return False
-        if len(last) == len(content) and start:
-            raise OSError(errno.EFBIG, f"its last line has more than {MAX_LINE} bytes")
-        if is_torn(last):
-            self.file.truncate(size - len(last))
-            return True
-        self.file.write(b"\n")
-        return False
 
 
 @contextmanager

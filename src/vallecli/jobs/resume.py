@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vallecli.checkpoints.local import sha256
+from vallecli.failures import Failure
 from vallecli.jobs.plan import Plan, RefusedRow, Row
-from vallecli.jobs.records import FAILED, OK, Failure, Record, timestamp
+from vallecli.jobs.records import FAILED, OK, Record, timestamp
 
 
 @dataclass(frozen=True)

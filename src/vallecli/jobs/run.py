@@ -24,10 +24,11 @@ from vallecli.audio.provenance import Provenance
 from vallecli.audio.signing import Signer
 from vallecli.checkpoints.local import sha256
 from vallecli.errors import DISK, FolderNotWritable, OutputError, OutputExists, UnsafeName, VallecliError
+from vallecli.failures import Failure
 from vallecli.jobs.engine import Engine, Job, JobResult, Piece
 from vallecli.jobs.plan import Row
 from vallecli.jobs.prompts import read_hashed_prompt, transcript_of
-from vallecli.jobs.records import CUT_NOTE, CUT_OFF, DOUBT_NOTE, FAILED, OK, Failure, Record, timestamp
+from vallecli.jobs.records import CUT_NOTE, CUT_OFF, DOUBT_NOTE, FAILED, OK, Record, timestamp
 from vallecli.jobs.results import Results
 from vallecli.text.notice import notice_for
 

@@ -16,7 +16,7 @@ from vallecli.families.inference import fill
 from vallecli.families.valle.ar import AR
 from vallecli.families.valle.config import ModelConfig
 from vallecli.families.valle.nar import NAR
-from vallecli.guard import Pace
+from vallecli.text.pace import Pace
 
 
 @dataclass(frozen=True, kw_only=True)

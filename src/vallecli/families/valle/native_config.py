@@ -15,7 +15,7 @@ from vallecli.families.base import Limits
 from vallecli.families.native import CONFIG, FIRST_FAMILY, config_of
 from vallecli.families.valle.config import ModelConfig
 from vallecli.families.valle.symbols import read_symbols
-from vallecli.guard import Pace
+from vallecli.text.pace import Pace
 
 NAME = "native"  # of the family
 MAX_LENGTH = 200  # characters of a name, fields of an object

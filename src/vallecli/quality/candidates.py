@@ -18,8 +18,9 @@ from vallecli.decoding.sampling import Sampling
 from vallecli.errors import UsageError
 from vallecli.families.base import Backend, Generated, Request, Tag
 from vallecli.families.causal import codes_to_int16
-from vallecli.guard import Problem, letters_of, problems
+from vallecli.quality.guard import Problem, problems
 from vallecli.settings import PICKS, suggest
+from vallecli.text.pace import letters_of
 
 LIKELIHOOD, ASR, SIMILARITY = PICKS
 MAX_CANDIDATES = 64  # of a sentence at a time
@@ -188,10 +189,12 @@ def _judged(backend: Backend, request: Request, number: int, generated: Generate
     rate, sampling = backend.grid.sample_rate, request.sampling
     codes_T = codes_to_int16(generated.codes_TQ[:, 0])
     found = problems(wav_N, rate, codes_T=codes_T, frame_rate=backend.grid.frame_rate)
+    seconds = len(wav_N) / rate
     expected = request.seconds or backend.pace.seconds(letters_of(request.text))
     if generated.stop_reason != "max_frames":
-        found += [problem] if (problem := backend.pace.problem(len(wav_N) / rate, expected)) else []
-    elif request.seconds is None and sampling.max_frames is not None and len(wav_N) / rate < expected:
+        found += [Problem.SHORT] if backend.pace.is_too_short(seconds, expected) else []
+        found += [Problem.LONG] if backend.pace.is_too_long(seconds, expected) else []
+    elif request.seconds is None and sampling.max_frames is not None and seconds < expected:
         # The user wants no more.
         found = [problem for problem in found if problem is not Problem.ABRUPT]
     else:

@@ -6,9 +6,6 @@ frames of a codec.
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
@@ -22,14 +19,12 @@ PAUSE_DB = 35.0  # below the level of the speech
 LONGEST_PAUSE = 1.5  # seconds
 END = 0.03  # seconds at the end whose level is compared with that of the speech
 ABRUPT_DB = 12.0  # an end that is no further below the speech is cut
-MAX_PACE = 100.0  # seconds and factors
 FLAT = 0.3  # spectral flatness of noise: white noise has 0.56, speech less than 0.1
 LOOP = 0.5  # seconds that a repetition lasts
 LOOP_SHARE = 0.85  # of its codes that are those of the cycle before
 LOOP_LAG = 0.1  # seconds of the shortest cycle in samples: longer than two periods of a low voice
 LOOP_LAGS = 4.0  # seconds of the longest cycle
 LOOP_CORRELATION = 0.97
-DIGIT, SYLLABLE, SPELLED = 4.0, 3.0, 2.0  # letters that a digit or syllable counts, and a spelled letter adds
 RATE = 8000  # Hz at which samples are compared for loops
 
 
@@ -45,54 +40,6 @@ class Problem(StrEnum):
     ABRUPT = "ends abruptly"
     CUT_OFF = "cut off"
     OTHER_WORDS = "other words"
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How long an utterance is: `base` seconds, and `per_letter` more for each letter of its text.
-
-    An utterance is too short below `shortest` times that, and too long above `longest` times that and `slack` seconds.
-    """
-
-    base: float = 0.3
-    per_letter: float = 0.055
-    shortest: float = 0.6
-    longest: float = 2.2
-    slack: float = 1.5
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for values that no pace has; they may come from a file."""
-        for name, value in vars(self).items():
-            if type(value) not in (int, float) or not 0 <= value <= MAX_PACE:
-                raise ValueError(f"{name} cannot be {value!r}")
-
-    def seconds(self, letters: float) -> float:
-        """Return the expected duration of a number of letters."""
-        return self.base + self.per_letter * letters
-
-    def problem(self, seconds: float, expected: float) -> Problem | None:
-        """Return what is wrong with a duration, given the expected one."""
-        if seconds < self.shortest * expected:
-            return Problem.SHORT
-        return Problem.LONG if seconds > self.longest * expected + self.slack else None
-
-
-def letters_of(text: str) -> float:
-    """Return how many letters of English words are spoken in the time of a text; others count more.
-
-    These are digits, syllables of other scripts, and letters that are spelled.
-    """
-    spelled = SPELLED * len(re.findall(r"(?<!\w)[B-HJ-Z](?!['\w])", text))
-    return spelled + sum(_letters(character) for character in text)
-
-
-def _letters(character: str) -> float:
-    if not character.isalnum():
-        return 0.0
-    if character.isdigit():
-        return DIGIT
-    name = unicodedata.name(character, "")
-    return SYLLABLE if name.startswith(("CJK", "HIRAGANA", "KATAKANA", "HANGUL")) else 1.0
 
 
 def levels(wav_N: Wav, rate: int) -> npt.NDArray[np.float64]:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vallecli import candidates
-from vallecli.candidates import Choice, candidate_seed
 from vallecli.decoding.sampling import Sampling
 from vallecli.errors import NoContinuation, UsageError
 from vallecli.families.base import Voice
-from vallecli.guard import Problem
+from vallecli.quality import candidates
+from vallecli.quality.candidates import Choice, candidate_seed
+from vallecli.quality.guard import Problem
 from vallecli.synthesizer import Job, Piece, Synthesizer
 
 SHORT = Sampling(max_frames=24, seed=3)
