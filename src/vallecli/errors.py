@@ -192,7 +192,9 @@ class DamagedAudio(AudioError):
     """A recording with samples that are not finite numbers."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(f"{path} has samples that are NaN, infinite or absurd", "Export the recording again as 16-bit PCM.")
+        super().__init__(
+            f"{path} has samples that are NaN, infinite or absurd", "Export the recording again as 16-bit PCM."
+        )
 
 
 class TextError(InputError):
