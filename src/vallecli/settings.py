@@ -53,6 +53,7 @@ class Settings:
     best_of: int | None = None
     pick: str | None = None
     retries: int | None = None
+    asr: str | None = None
     seconds: float | None = None
     max_seconds: float | None = None
     sample_rate: int | None = None
@@ -82,7 +83,7 @@ class Settings:
 
 # Settings that are fields of Sampling, and of candidates.Choice.
 SAMPLING = ("greedy", "temperature", "top_k", "top_p", "top_n_sigma", "repetition_window", "repetition_ratio")
-CHOICE = ("best_of", "pick", "retries")
+CHOICE = ("best_of", "pick", "retries", "asr")
 # Settings whose value in the system-wide file is a policy, with their values from lax to strict.
 POLICIES: dict[str, tuple[Any, ...]] = {"watermark": (False, True), "consent": ("off", "warn", "require")}
 PATHS = ("lexicon",)  # settings whose relative paths in a file start at the folder of that file
@@ -221,7 +222,7 @@ def _best_of(raw: Any) -> int:
     return value
 
 
-PICKS = ("likelihood", "asr", "similarity")
+LIKELIHOOD, ASR, SIMILARITY = PICKS = ("likelihood", "asr", "similarity")
 
 
 def _pick(raw: Any) -> str:
@@ -280,6 +281,7 @@ CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {  # name -> (parser, desc
     "repetition_ratio": (_at_most(float, 1), "a number from 0 to 1"),
     "best_of": (_best_of, "a whole number from 1 to 64"),
     "pick": (_pick, "one of " + ", ".join(PICKS)),
+    "asr": (_word, "the name of a Whisper model, or a folder"),
     "retries": (_at_most(int, 64), "a whole number from 0 to 64"),
     "seconds": (_at_least(float, 0, exclusive=True), "a number of seconds above 0"),
     "max_seconds": (_at_least(float, 0, exclusive=True), "a number of seconds above 0"),

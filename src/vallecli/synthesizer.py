@@ -34,6 +34,7 @@ from vallecli.families.causal import codes_to_int16
 from vallecli.marking import UNMARKED_NOTE, perth
 from vallecli.quality import candidates
 from vallecli.quality.candidates import Choice, Spoken, Tried
+from vallecli.quality.judges import judge_for
 from vallecli.text.base import AUTO
 from vallecli.text.continuation import rest_of
 from vallecli.text.lexicon import Lexicon, read_lexicon
@@ -163,6 +164,8 @@ class Synthesizer:
         path, where = lookup.find(os.fspath(checkpoint)), devices.pick(device)
         if watermark:
             perth.marker(where)  # its error comes before the model is loaded
+        if choice is not None:
+            judge_for(choice.pick, choice.asr)  # likewise
         codecs = Codecs(weights=codec_weights, decoder=decoder)
         if lexicon is not None and not isinstance(lexicon, Lexicon):
             lexicon = read_lexicon(lexicon)

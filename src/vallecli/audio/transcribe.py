@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from vallecli.audio.effects import resample
 from vallecli.audio.pcm import Wav
 from vallecli.errors import CheckpointError, EmptyTranscript
@@ -10,6 +12,14 @@ from vallecli.extras import extra
 MODEL = "small"  # multilingual; smaller models misspell names, larger ones take minutes on a CPU
 WHISPER_RATE = 16_000  # Hz
 ENDINGS = ".,!?-…~。，！？"
+
+
+class HeardWord(NamedTuple):
+    """A word, and when it begins and ends, in seconds."""
+
+    text: str
+    start: float
+    end: float
 
 
 class Recognizer:
@@ -41,6 +51,21 @@ class Recognizer:
                 f"the transcription model, faster-whisper {model}, cannot be loaded: {reason}",
                 f"Connect to the network once to download it, or {otherwise}.",
             ) from error
+
+    def words(self, wav_N: Wav, sample_rate: int, *, language: str | None = None) -> list[HeardWord]:
+        """Return the words of speech (N,) with their times, as `hear` finds them."""
+        segments, _ = self._model.transcribe(
+            resample(wav_N, sample_rate, WHISPER_RATE),
+            language=language,
+            beam_size=5,
+            condition_on_previous_text=False,
+            word_timestamps=True,
+        )
+        return [
+            HeardWord(word.word.strip(), float(word.start), float(word.end))
+            for segment in segments
+            for word in segment.words or ()
+        ]
 
     def hear(self, wav_N: Wav, sample_rate: int, *, language: str | None = None) -> str:
         """Given speech (N,) at `sample_rate` in Hz, return its words, "" if there are none.

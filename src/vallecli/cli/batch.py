@@ -23,10 +23,10 @@ Examples:
 JOBS is CSV under a header, in any dialect, JSONL or a JSON array, in UTF-8 or (with a byte order mark) UTF-16. The
 columns text and prompt (a recording, relative to JOBS) or voice (a name of the library) are required; id, prompt_text,
 output, language, accent, checkpoint, seed, greedy, temperature, top_k, top_p, top_n_sigma, repetition_window,
-repetition_ratio, best_of, pick, retries, seconds, max_seconds and sample_rate are optional, and override the options
-below; with continue, a text begins with the words of its prompt, and only the rest is spoken. With --prompt or --voice,
-prompt is optional, too, and JOBS can be a list without a header: each line is a text, or id|text|normalized text as in
-LJSpeech. A row without an id gets its number (00001); one without an output is written to ID.wav. A row without a seed
+repetition_ratio, best_of, pick, retries, asr, seconds, max_seconds and sample_rate are optional, and override the
+options below; with continue, a text begins with the words of its prompt, and only the rest is spoken. With --prompt or
+--voice, prompt is optional, too, and JOBS can be a list without a header: each line is a text, or id|text|normalized
+text as in LJSpeech. A row without an id gets its number (00001); one without an output is written to ID.wav. A row without a seed
 gets one derived from its content: the same row gives the same audio in any order, run or shard, and valle speak --seed
 gives it, too, except for rounding.
 
@@ -127,6 +127,7 @@ def batch(
     best_of: options.BestOf = None,
     pick: options.Pick = None,
     retries: options.Retries = None,
+    asr: options.Asr = None,
     seconds: options.Seconds = None,
     max_seconds: options.MaxSeconds = None,
     sample_rate: options.SampleRate = None,

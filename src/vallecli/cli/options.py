@@ -114,6 +114,10 @@ Retries = Annotated[
     int | None,
     typer.Option(metavar="N", help="How often a sentence that went wrong is decoded again, with another seed."),
 ]
+Asr = Annotated[
+    str | None,
+    typer.Option(metavar="MODEL", help="Whisper model of --pick asr: tiny, base (default), small, ... or a folder."),
+]
 Seconds = Annotated[
     float | None,
     typer.Option(

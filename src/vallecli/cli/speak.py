@@ -98,6 +98,7 @@ def speak(
     best_of: options.BestOf = None,
     pick: options.Pick = None,
     retries: options.Retries = None,
+    asr: options.Asr = None,
     seconds: options.Seconds = None,
     max_seconds: options.MaxSeconds = None,
     save_codes: Annotated[

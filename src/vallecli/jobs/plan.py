@@ -32,7 +32,17 @@ SPOKEN = ("text", "prompt_text")
 KNOBS = ("seed", "greedy", "temperature", "top_k", "top_p", "max_seconds")
 # In fingerprints only if they are set: older results stay valid.
 LATER_KNOBS = (
-    *("top_n_sigma", "sample_rate", "repetition_window", "repetition_ratio", "best_of", "pick", "retries", "seconds"),
+    *(
+        "top_n_sigma",
+        "sample_rate",
+        "repetition_window",
+        "repetition_ratio",
+        "best_of",
+        "pick",
+        "retries",
+        "asr",
+        "seconds",
+    ),
 )
 COLUMNS = (
     *("id", *REQUIRED, "voice", "prompt_text", "output", "language", "accent", "checkpoint", *KNOBS, *LATER_KNOBS),

@@ -19,10 +19,10 @@ from vallecli.errors import UsageError
 from vallecli.families.base import Backend, Generated, Request, Tag
 from vallecli.families.causal import codes_to_int16
 from vallecli.quality.guard import Problem, problems
-from vallecli.settings import PICKS, suggest
+from vallecli.quality.judges import Hearing, Judge, judge_for
+from vallecli.settings import LIKELIHOOD, PICKS, suggest
 from vallecli.text.pace import letters_of
 
-LIKELIHOOD, ASR, SIMILARITY = PICKS
 MAX_CANDIDATES = 64  # of a sentence at a time
 MAX_RETRIES = 64
 
@@ -34,7 +34,9 @@ class Choice:
     best_of: int = 1
     """Candidates that are decoded together; the best one without problems is kept."""
     pick: str = LIKELIHOOD
-    """What is best: "likelihood" is the mean log-probability of the codes."""
+    """What is best: see `judges`. With "asr", a sentence of which other words are heard is rejected, too."""
+    asr: str = "base"
+    """The Whisper model of "asr", a name that faster-whisper knows, or a folder."""
     retries: int = 2
     """How often a sentence is decoded again, with other seeds, if all candidates have problems; see guard.Problem."""
 
@@ -60,6 +62,11 @@ class Tried:
     seed: int
     problems: tuple[str, ...]
     log_probability: float | None
+    heard: str | None = None
+    errors: int | None = None
+    """Words that were heard otherwise."""
+    similarity: float | None = None
+    """Of its speaker to that of the prompt."""
     kept: bool = False
 
 
@@ -78,6 +85,7 @@ class _Candidate:
     generated: Generated
     wav_N: Wav
     tried: Tried
+    score: float
 
 
 @dataclass(eq=False)
@@ -112,15 +120,19 @@ class _Sentence(Generic[Tag]):
         return all(candidate.tried.problems for candidate in self.found.values())
 
     def best(self) -> Spoken:
-        """Return the candidate with the fewest problems and, of these, the most likely one; the first of equals."""
+        """Return the candidate with the fewest problems and, of these, the best one; the first of equals."""
 
         def rank(number: int) -> tuple[int, float, int]:
-            tried = self.found[number].tried
-            return len(tried.problems), -(tried.log_probability or 0.0), number
+            candidate = self.found[number]
+            return len(candidate.tried.problems), -candidate.score, number
 
         best = min(self.found, key=rank)
         tried = tuple(replace(candidate.tried, kept=number == best) for number, candidate in sorted(self.found.items()))
         return Spoken(self.request, self.found[best].generated, self.found[best].wav_N, tried)
+
+    def judge(self) -> Judge:
+        """Return what compares the candidates. Raises ExtraMissing, CheckpointError and SpeakerEncoderMissing."""
+        return judge_for(self.choice.pick, self.choice.asr)
 
 
 def candidate_seed(seed: int, number: int) -> int:
@@ -170,7 +182,7 @@ def speak(
         done = backend.generate(source(), slots=slots, on_frame=report, on_error=None if on_error is None else fail)
         for (sentence, number), generated in done:
             try:
-                sentence.found[number] = _judged(backend, sentence.request, number, generated)
+                sentence.found[number] = _judged(backend, sentence, number, generated)
             except Exception as error:
                 fail((sentence, number), error)
             if sentence.failed or len(sentence.found) < sentence.begun:
@@ -178,13 +190,14 @@ def speak(
             if sentence.rejected and sentence.rounds <= sentence.retries:
                 again.append(sentence)
             else:
-                yield sentence.tag, sentence.best()
+                yield sentence.tag, _trimmed(backend, sentence)
         if not again:
             return
 
 
-def _judged(backend: Backend, request: Request, number: int, generated: Generated) -> _Candidate:
+def _judged(backend: Backend, sentence: _Sentence[Tag], number: int, generated: Generated) -> _Candidate:
     """Return a candidate with its audio, and what is wrong with it."""
+    request = sentence.request
     wav_N = backend.decode(generated, request.voice)
     rate, sampling = backend.grid.sample_rate, request.sampling
     codes_T = codes_to_int16(generated.codes_TQ[:, 0])
@@ -199,7 +212,25 @@ def _judged(backend: Backend, request: Request, number: int, generated: Generate
         found = [problem for problem in found if problem is not Problem.ABRUPT]
     else:
         found.append(Problem.CUT_OFF)
+    verdict = sentence.judge()(backend, request, generated, wav_N)
     tried = Tried(
-        candidate_seed(sampling.seed, number), tuple(str(problem) for problem in found), generated.log_probability
+        candidate_seed(sampling.seed, number),
+        tuple(str(problem) for problem in (*found, *verdict.problems)),
+        generated.log_probability,
+        heard=verdict.heard,
+        errors=verdict.errors,
+        similarity=verdict.similarity,
     )
-    return _Candidate(generated, wav_N, tried)
+    return _Candidate(generated, wav_N, tried, verdict.score)
+
+
+def _trimmed(backend: Backend, sentence: _Sentence[Tag]) -> Spoken:
+    """Return the best candidate of a sentence, without what a recognizer hears behind its last word."""
+    best, judge = sentence.best(), sentence.judge()
+    kept = next(tried for tried in best.tried if tried.kept)
+    if not isinstance(judge, Hearing) or not kept.errors or kept.problems:
+        return best
+    rate, hop = backend.grid.sample_rate, backend.grid.hop
+    wav_N = judge.without_babble(best.request, best.wav_N, rate)
+    codes_TQ = best.generated.codes_TQ[: -(-len(wav_N) // hop)]
+    return replace(best, wav_N=wav_N, generated=replace(best.generated, codes_TQ=codes_TQ))
