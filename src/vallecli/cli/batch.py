@@ -26,9 +26,9 @@ output, language, accent, checkpoint, seed, greedy, temperature, top_k, top_p, t
 repetition_ratio, best_of, pick, retries, asr, seconds, max_seconds and sample_rate are optional, and override the
 options below; with continue, a text begins with the words of its prompt, and only the rest is spoken. With --prompt or
 --voice, prompt is optional, too, and JOBS can be a list without a header: each line is a text, or id|text|normalized
-text as in LJSpeech. A row without an id gets its number (00001); one without an output is written to ID.wav. A row without a seed
-gets one derived from its content: the same row gives the same audio in any order, run or shard, and valle speak --seed
-gives it, too, except for rounding.
+text as in LJSpeech. A row without an id gets its number (00001); one without an output is written to ID.wav. A row
+without a seed gets one derived from its content: the same row gives the same audio in any order, run or shard, and
+valle speak --seed gives it, too, except for rounding.
 
 The result of each row is appended to results.jsonl in the folder. The same command again makes only what is missing
 or has changed. Ctrl-C finishes the rows in progress; a second one stops at once. Neither a crash nor a full disk loses

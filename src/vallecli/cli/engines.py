@@ -69,6 +69,7 @@ def load(
 ) -> LocalEngine:
     """Return a checkpoint that is ready to speak. Raises CheckpointError, DeviceError and UsageError."""
     limit_shape_caches()
+    from vallecli.quality.candidates import Choice
     from vallecli.synthesizer import Synthesizer  # imports torch, which takes seconds
 
     synthesizer = Synthesizer.load(
@@ -77,6 +78,7 @@ def load(
         dtype=settings.dtype,
         options=options,
         decoder=decoder,
+        choice=settings.choice(Choice()),
         lexicon=lexicon,
         watermark=settings.watermark,
     )

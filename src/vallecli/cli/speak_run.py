@@ -85,6 +85,7 @@ def run(request: SpeakRequest, reporter: Reporter) -> None:
     player = play.find_player() if request.play else None
     lexicon, recording = prepare(request, path, source, reporter)
 
+    from vallecli.quality.candidates import Choice
     from vallecli.synthesizer import Synthesizer
 
     synthesizer = Synthesizer.load(
@@ -94,6 +95,7 @@ def run(request: SpeakRequest, reporter: Reporter) -> None:
         options=request.options,
         decoder=request.decoder,
         lexicon=lexicon,
+        choice=settings.choice(Choice()),
         watermark=settings.watermark,
     )
     spoken = SpokenText(synthesizer, settings, where.rate(synthesizer.sample_rate), started)
@@ -210,7 +212,6 @@ def audio(
         text,
         voice,
         settings.sampling(synthesizer.sampling, seed=spoken.seed, frame_rate=synthesizer.frame_rate),
-        choice=settings.choice(synthesizer.choice),
         seconds=settings.seconds,
         goes_on=request.goes_on,
         language=request.language,
