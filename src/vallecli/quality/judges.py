@@ -22,7 +22,7 @@ from vallecli.settings import ASR, SIMILARITY
 GARBLED = 0.5  # a larger share of wrong words is another text
 MAX_VOICES = 256  # whose embeddings are kept
 FADE = 0.01  # seconds at the end of speech that was cut
-KEPT_BEHIND = 0.12  # seconds behind the last word that are kept if no other word begins before
+LEAST_GAP = 0.12  # seconds behind the last word in which the quietest moment is looked for, or more
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,11 @@ class Hearing:
             wer.word_errors(request.text, " ".join(word.text for word in words[:count]), language).errors
             for count in range(len(words) + 1)
         ]
-        count = int(np.argmin(errors))
+        count = max(count for count, number in enumerate(errors) if number == min(errors))
         if count in (0, len(words)):
             return wav_N
-        last, following = words[count - 1].end, max(words[count].start, words[count - 1].end)
-        return _cut_between(wav_N, rate, last, following + KEPT_BEHIND)
+        last = words[count - 1].end
+        return _cut_between(wav_N, rate, last, max(words[count].start, last + LEAST_GAP))
 
 
 def _cut_between(wav_N: Wav, rate: int, first: float, last: float) -> Wav:
