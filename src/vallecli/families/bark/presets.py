@@ -14,7 +14,14 @@ import numpy.typing as npt
 from vallecli import atomic
 from vallecli.checkpoints import hub
 from vallecli.checkpoints.spec import CheckpointSpec, File, Source
-from vallecli.errors import CheckpointError, MissingCheckpoint, OutputNotWritable, PresetError
+from vallecli.errors import (
+    CheckpointError,
+    DamagedCheckpoint,
+    MissingCheckpoint,
+    OutputNotWritable,
+    PresetError,
+    SourceError,
+)
 from vallecli.families.arrays import Arrays, Shape, read_npy
 from vallecli.families.bark.config import (
     COARSE_CODEBOOKS,
@@ -136,11 +143,15 @@ def save_preset(path: Path, preset: BarkPreset | BarkVoice) -> None:
 
 
 def presets(folder: Path | None) -> dict[str, Path | None]:
-    """Return the presets in the folder of a checkpoint, and those that the hub has; see Family.presets."""
+    """Return the presets in the folder of a checkpoint, and those that the hub has; see Family.presets.
+
+    Downloaded ones that are damaged count as missing, so that they are downloaded again.
+    """
     found: dict[str, Path | None] = {}
     for name in PUBLISHED:
-        installed = hub.locate(_spec(name))
-        found[name] = None if installed is None else installed.files[0].path
+        installed = hub.lookup(_spec(name))
+        intact = installed is not None and all(reason is None for _, reason in hub.verify(installed))
+        found[name] = installed.files[0].path if installed is not None and intact else None
     if folder is not None:
         for place, ending in ((folder / FOLDER, FIRST), (folder / ARCHIVES, ".npz")):
             for file in sorted([*place.glob(f"*{ending}"), *place.glob(f"*/*{ending}")]):
@@ -149,12 +160,19 @@ def presets(folder: Path | None) -> dict[str, Path | None]:
 
 
 def fetch(name: str, *, offline: bool) -> Path:
-    """Return the first file of a preset of PUBLISHED in the hub's cache. Raises CheckpointError."""
+    """Return the first file of a preset of PUBLISHED in the hub's cache, downloaded if need be.
+
+    Raises SourceError if that fails, and CheckpointError without a network.
+    """
     try:
         installed, _ = hub.pull(_spec(name), offline_requested=offline, report=lambda message: None)
     except MissingCheckpoint as error:
         raise CheckpointError(
             f"the preset {name} of {REPO} is not on this machine", "Allow the network once, or give an .npz file."
+        ) from error
+    except (SourceError, DamagedCheckpoint) as error:  # their hints are about entries of the registry
+        raise SourceError(
+            f"the preset {name} cannot be downloaded: {error.message}", "Try again later, or give an .npz file."
         ) from error
     return installed.files[0].path
 
