@@ -4,7 +4,7 @@
 
 It prints a table of the kills and a summary, and exits with 1 if anything was lost. Kills are at random moments: a
 third of them during imports, planning and loading, the others while rows are decoded and written. With fewer rows than
-kills, they are at any moment of the time that the whole batch needs.
+kills, they are at any moment of half the time that the whole batch needs.
 
     python tests/kills.py --rows 1 --sentences 60 --kills 5 --prompt voice.npz -- --checkpoint PATH
 """
@@ -120,7 +120,7 @@ def main() -> int:
             begin = time.perf_counter()
             process = start(work / "jobs.jsonl", work / "killed", given.options)
             if few or chosen.random() < 1 / 3:
-                kill_later(process, 0, chosen.uniform(0.1, whole if few else EARLY))
+                kill_later(process, 0, chosen.uniform(0.1, whole / 2 if few else EARLY))
             else:
                 kill_later(process, chosen.randrange(1, 2 * given.rows // given.kills), chosen.uniform(0, LATE))
             killed += time.perf_counter() - begin

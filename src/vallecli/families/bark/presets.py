@@ -147,16 +147,20 @@ def presets(folder: Path | None) -> dict[str, Path | None]:
 
     Downloaded ones that are damaged count as missing, so that they are downloaded again.
     """
-    found: dict[str, Path | None] = {}
-    for name in PUBLISHED:
-        installed = hub.lookup(_spec(name))
-        intact = installed is not None and all(reason is None for _, reason in hub.verify(installed))
-        found[name] = installed.files[0].path if installed is not None and intact else None
+    found = {name: _downloaded(name) for name in PUBLISHED}
     if folder is not None:
         for place, ending in ((folder / FOLDER, FIRST), (folder / ARCHIVES, ".npz")):
             for file in sorted([*place.glob(f"*{ending}"), *place.glob(f"*/*{ending}")]):
                 found[file.relative_to(place).as_posix().removesuffix(ending)] = file
     return found
+
+
+def _downloaded(name: str) -> Path | None:
+    """Return the first file of a preset in the hub's cache, None if one of its files is missing or damaged."""
+    installed = hub.lookup(_spec(name))
+    if installed is None or any(reason is not None for _, reason in hub.verify(installed)):
+        return None
+    return installed.files[0].path
 
 
 def fetch(name: str, *, offline: bool) -> Path:
