@@ -64,7 +64,11 @@ def test_a_preset_is_downloaded_once(
     first = speak(valle, "--voice", NAME)
     assert first.code == 0, first.err
     assert len(hub_server.gets) == len(served) == 3
-    assert first.out == speak(valle, "--prompt", tmp_path / "voice.npz").out != speak(valle, "--seed", "4").out
+    assert (
+        first.out
+        == speak(valle, "--prompt", tmp_path / "voice.npz").out
+        != speak(valle, "--voice", NAME, "--seed", "4").out
+    )
     hub_server.stop()
     assert speak(valle, "--voice", NAME, "--offline").out == first.out
     path = paths(valle)[NAME]
