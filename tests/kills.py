@@ -3,7 +3,10 @@
     python tests/kills.py --rows 1000 --kills 10 --prompt examples/reference.wav
 
 It prints a table of the kills and a summary, and exits with 1 if anything was lost. Kills are at random moments: a
-third of them during imports, planning and loading, the others while rows are decoded and written.
+third of them during imports, planning and loading, the others while rows are decoded and written. With fewer rows than
+kills, they are at any moment of half the time that the whole batch needs.
+
+    python tests/kills.py --rows 1 --sentences 60 --kills 5 --prompt voice.npz -- --checkpoint PATH
 """
 
 from __future__ import annotations
@@ -38,11 +41,15 @@ class Outcome:
     wrong: list[str]
 
 
-def write_table(path: Path, rows: int, prompt: Path, max_seconds: float) -> None:
-    """Write a table of short texts, each different."""
+def write_table(path: Path, rows: int, sentences: int, prompt: Path, max_seconds: float) -> None:
+    """Write a table of texts of so many short sentences, each different."""
+    texts = [
+        " ".join(f"{NUMBERS[k % 10]} of {k}." for k in range(row * sentences, (row + 1) * sentences))
+        for row in range(rows)
+    ]
     lines = [
-        {"id": f"r{n}", "text": f"{NUMBERS[n % 10]} of {n}.", "prompt": str(prompt), "max_seconds": max_seconds}
-        for n in range(rows)
+        {"id": f"r{row}", "text": text, "prompt": str(prompt), "max_seconds": max_seconds}
+        for row, text in enumerate(texts)
     ]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
@@ -91,6 +98,7 @@ def main() -> int:
     """Run the batch once without kills and once with them, and print the comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1000)
+    parser.add_argument("--sentences", type=int, default=1, help="of each row")
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--prompt", type=Path, required=True)
     parser.add_argument("--max-seconds", type=float, default=0.4)
@@ -100,18 +108,19 @@ def main() -> int:
     chosen = random.Random(given.seed)
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        write_table(work / "jobs.jsonl", given.rows, given.prompt.resolve(), given.max_seconds)
+        write_table(work / "jobs.jsonl", given.rows, given.sentences, given.prompt.resolve(), given.max_seconds)
         begin = time.perf_counter()
         start(work / "jobs.jsonl", work / "whole", given.options).communicate()
         whole = time.perf_counter() - begin
         print(f"uninterrupted: {whole:.0f} s", flush=True)
         print("kill  after s  records  new  incomplete line")
         killed, before = 0.0, 0
+        few = given.rows < given.kills  # then kills are at any time, and not after rows
         for kill in range(1, given.kills + 1):
             begin = time.perf_counter()
             process = start(work / "jobs.jsonl", work / "killed", given.options)
-            if chosen.random() < 1 / 3:
-                kill_later(process, 0, chosen.uniform(0.1, EARLY))
+            if few or chosen.random() < 1 / 3:
+                kill_later(process, 0, chosen.uniform(0.1, whole / 2 if few else EARLY))
             else:
                 kill_later(process, chosen.randrange(1, 2 * given.rows // given.kills), chosen.uniform(0, LATE))
             killed += time.perf_counter() - begin

@@ -24,10 +24,14 @@ class PresetFile:
 
 def installed() -> Iterator[PresetFile]:
     """Yield the presets that are on this machine, of all checkpoints that are. Damaged checkpoints have none."""
+    from vallecli.checkpoints import hub  # its import takes a tenth of a second
+
     for spec in registry.load().specs.values():
         if spec.kind != "model" or family_of(spec.family) is None:
             continue
         try:
+            if hub.locate(spec) is None:
+                continue
             found = _presets(spec.name)[1]
         except (CheckpointError, OSError):
             continue

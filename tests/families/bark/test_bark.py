@@ -124,6 +124,14 @@ def test_a_span_has_the_codes_of_its_windows(backend: BarkBackend, preset: Path,
             assert choice == codes.flatten()[step]
 
 
+def test_some_frames_have_the_logits_of_all(backend: BarkBackend) -> None:
+    codes = torch.arange(40 * 8).view(40, 8) * 7 % 1024
+    with torch.inference_mode():
+        whole = backend.fine.logits(codes, 5)
+        for only in (slice(10, 30), slice(39, 40), slice(0, 40)):
+            torch.testing.assert_close(backend.fine.logits(codes, 5, only, 1024), whole[only, :1024])
+
+
 def test_sequences_that_are_longer_than_any_model_reads(backend: BarkBackend) -> None:
     assert len(backend.semantic_logits(TEXT, [5] * 767)) == 768
     with pytest.raises(ValueError, match="1025 positions is longer than the 1024"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shutil
 import sys
 import types
 import zipfile
@@ -14,11 +15,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from bark_published import write_suno
+from conftest import Ran, Valle
 from torch import Tensor, nn
 
+from vallecli.checkpoints import local
 from vallecli.codec.encodec import EncodecCodec, torchaudio_or_stand_in
 from vallecli.errors import DamagedCheckpoint, MissingCheckpoint, PromptTooShort
-from vallecli.families.bark.cloning import LAYER, Cloner, Quantizer, read_hubert, read_quantizer, resample_16k
+from vallecli.families.bark.cloning import (
+    HUBERT,
+    LAYER,
+    QUANTIZER,
+    Cloner,
+    Quantizer,
+    read_hubert,
+    read_quantizer,
+    resample_16k,
+)
 
 WIDTH, HEADS, FFN, CONV, LAYERS = 32, 4, 24, 8, 10
 CPU = torch.device("cpu")
@@ -196,3 +209,36 @@ def test_without_hubert() -> None:
         Cloner.load({}, CPU)
     assert caught.value.message == "hubert-base-ls960 and bark-quantizer are not on this machine"
     assert caught.value.hint == "valle checkpoints pull hubert-base-ls960 bark-quantizer"
+
+
+def test_a_voice_of_the_library_is_cloned_once(
+    valle: Valle, hubert: nn.Module, reference: Path, own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = write_suno(own_folder / "tiny")
+    add = ("voices", "add", "anna", reference, "--checkpoint", checkpoint)
+
+    def speak(*voice: str | Path) -> Ran:
+        fixed = ["--text", "Hello.", "--seed", "3", "--max-seconds", "0.2", "-o", "-", "--format", "raw"]
+        return valle("speak", "--checkpoint", checkpoint, *fixed, *voice)
+
+    install("encodec-24khz", EncodecCodec.random(0).model.state_dict())
+    refused = valle(*add)
+    assert refused.code == MissingCheckpoint.exit_code
+    assert "valle checkpoints pull hubert-base-ls960 bark-quantizer" in refused.err
+    assert "the voice anna is stored, its codes" in refused.err
+    folder = write_hubert(own_folder / "hubert", hubert, monkeypatch, fairseq=False)
+    local.install(HUBERT, "a test", lambda stage: shutil.copytree(folder, stage, dirs_exist_ok=True))
+    install(QUANTIZER, quantizer().state_dict())
+    assert valle(*add, "--force").code == 0
+    cloned = speak("--prompt", reference)
+    assert cloned.code == 0, cloned.err
+    assert local.remove(HUBERT)
+    assert local.remove(QUANTIZER)
+    assert speak("--prompt", reference).code == MissingCheckpoint.exit_code
+    first, again = speak("--voice", "anna"), speak("--voice", "anna")
+    assert (first.code, len(first.out)) == (0, len(cloned.out))
+    assert first.out == again.out
+
+
+def install(name: str, state: dict[str, Any]) -> None:
+    local.install(name, "a test", lambda stage: torch.save(state, stage / "weights.bin"))

@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vallecli.families.bark.config import LANGUAGES
 from vallecli.families.base import Backend, Description, Export, Option, Options, Preset
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class BarkFamily:
     """All published layouts of Bark, a `families.base.Family`."""
 
     name = "bark"
-    languages = ("en", "de", "es", "fr", "hi", "it", "ja", "ko", "pl", "pt", "ru", "tr", "zh")
+    languages = LANGUAGES
     accents = ()
     sizes = ("bark", "bark-small")
     options = OPTIONS

@@ -8,7 +8,7 @@ transformers: pytorch_model.bin or model.safetensors with config.json; EnCodec a
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,16 +105,12 @@ def recognise(contents: Contents) -> bool:
     """Return whether the contents are of this family, by the names and sizes of tensors. Raises CheckpointError."""
     if config_of(contents, NAME) is not None:
         return True
-    return any(_role(contents.tensors(path)) is not None for path in _weight_files(contents, contents.files))
+    files = _weight_files(contents.files) if contents.file is None else [contents.file]
+    return any(_role(contents.tensors(path)) is not None for path in files)
 
 
-def _weight_files(contents: Contents, files: tuple[Path, ...]) -> list[Path]:
-    return [path for path in files if path == contents.file or path.suffix in weights.SUFFIXES]
-
-
-def _all_files(contents: Contents) -> tuple[Path, ...]:
-    """Return the files of the checkpoint; one of three files stands for its folder."""
-    return contents.files if contents.file is None else tuple(sorted(contents.folder.iterdir()))
+def _weight_files(files: Iterable[Path]) -> list[Path]:
+    return [path for path in files if path.suffix in weights.SUFFIXES]
 
 
 def _role(tensors: Mapping[str, Any]) -> str | None:
@@ -142,16 +138,7 @@ def _bare(name: str) -> str:
 
 def _parts(contents: Contents) -> tuple[dict[str, _Part], dict[str, Tensor]]:
     """Return the three models and the tensors of EnCodec, {} if they are not stored. Raises CheckpointError."""
-    own = None if contents.file is None else _role(contents.own_tensors)
-    if contents.file is not None and own == NAME:
-        return _transformers_parts(contents, contents.file)
-    roles: dict[str, list[Path]] = {}
-    for path in _weight_files(contents, _all_files(contents)):
-        role = (
-            _role(contents.tensors(path)) if contents.file is None or path == contents.file else _other(contents, path)
-        )
-        if role is not None and (path == contents.file or role != own):
-            roles.setdefault(role, []).append(path)
+    roles = _roles(contents)
     found = [path for paths in roles.values() for path in paths]
     if len(found) > (1 if NAME in roles else len(roles)):
         names = ", ".join(path.relative_to(contents.folder).as_posix() for path in sorted(found))
@@ -166,6 +153,22 @@ def _parts(contents: Contents) -> tuple[dict[str, _Part], dict[str, Tensor]]:
             "Put the three files into one folder, and give the folder.",
         )
     return {model: _suno_part(contents, roles[model][0], model) for model in MODELS}, {}
+
+
+def _roles(contents: Contents) -> dict[str, list[Path]]:
+    """Return the files of each of MODELS, or of NAME. One of suno's files is completed by the others in its folder."""
+    if (file := contents.file) is None:
+        found = [(path, _role(contents.tensors(path))) for path in _weight_files(contents.files)]
+    else:
+        own = _role(contents.own_tensors)
+        beside = () if own == NAME else (path for path in _weight_files(sorted(file.parent.iterdir())) if path != file)
+        others = ((path, _other(contents, path)) for path in beside)
+        found = [(file, own), *((path, role) for path, role in others if role != own)]
+    roles: dict[str, list[Path]] = {}
+    for path, role in found:
+        if role is not None:
+            roles.setdefault(role, []).append(path)
+    return roles
 
 
 def _other(contents: Contents, path: Path) -> str | None:

@@ -62,18 +62,33 @@ class Layer(nn.Module):
         self.down = Linear(4 * width, width, bias=bias)
 
     def forward(
-        self, x_BLD: Tensor, *, causal: bool, mask: Tensor | None = None, cache: LayerCache | None = None
+        self,
+        x_BLD: Tensor,
+        *,
+        causal: bool,
+        mask: Tensor | None = None,
+        cache: LayerCache | None = None,
+        only: slice | None = None,
     ) -> Tensor:
-        """Given (B, L, D), return (B, L, D). With a cache, keys and values are first written to it; see KVCache."""
+        """Given (B, L, D), return (B, L, D). With a cache, keys and values are first written to it; see KVCache.
+
+        With `only`, return these positions alone, each of which attends to all; a causal model has one: the last.
+        """
         rows, length, width = x_BLD.shape
-        qkv_BLE = self.qkv(self.norm1(x_BLD))
-        query = qkv_BLE[..., :width].view(rows, length, self.heads, -1).transpose(1, 2)
-        if cache is None:
-            key, value = qkv_BLE[..., width:].view(rows, length, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+        normed_BLD = self.norm1(x_BLD)
+        if only is None:
+            query_BMD, kv_BLE = self.qkv(normed_BLD).split([width, 2 * width], -1)
         else:
-            key, value = cache.write(qkv_BLE[..., width:])
-        y = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)
-        x_BLD = x_BLD + self.out(y.transpose(1, 2).reshape(rows, length, width))
+            x_BLD = x_BLD[:, only]
+            query_BMD = self.qkv(normed_BLD[:, only], slice(0, width))
+            kv_BLE = self.qkv(normed_BLD, slice(width, None))
+        query = query_BMD.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        if cache is None:
+            key, value = kv_BLE.view(rows, length, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+        else:
+            key, value = cache.write(kv_BLE)
+        y = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal and only is None)
+        x_BLD = x_BLD + self.out(y.transpose(1, 2).flatten(2))
         out: Tensor = x_BLD + self.down(F.gelu(self.up(self.norm2(x_BLD))))
         return out
 
@@ -88,16 +103,18 @@ class Stack(nn.Module):
         self.layers = nn.ModuleList(Layer(config, norm_bias=norm_bias) for _ in range(config.layers))
         self.norm = Norm(config.width, bias=norm_bias)
 
-    def hidden(self, x_BLD: Tensor, *, causal: bool) -> Tensor:
-        """Given embeddings (B, L, D), return normed hidden states (B, L, D), computed without a cache.
+    def hidden(self, x_BLD: Tensor, *, causal: bool, cache: KVCache | None = None, only: slice | None = None) -> Tensor:
+        """Given embeddings (B, L, D), return normed hidden states (B, L, D), or those of `only` these positions.
 
-        Raises ValueError for more positions than the model has.
+        With a cache, keys and values are written to it. Raises ValueError for more positions than the model has.
         """
         if x_BLD.shape[1] > POSITIONS:
             raise ValueError(f"a sequence of {x_BLD.shape[1]} positions is longer than the {POSITIONS} of the model")
         x_BLD = x_BLD + self.positions.weight[: x_BLD.shape[1]]
-        for layer in self.layers:
-            x_BLD = layer(x_BLD, causal=causal)
+        last = len(self.layers) - 1
+        for index, layer in enumerate(self.layers):
+            layer_cache = None if cache is None else cache.layers[index]
+            x_BLD = layer(x_BLD, causal=causal, cache=layer_cache, only=only if index == last else None)
         out: Tensor = self.norm(x_BLD)
         return out
 
@@ -141,13 +158,8 @@ class CausalGpt(Stack):
 
     def _prefill(self, x_LD: Tensor, cache: KVCache, row: int) -> Tensor:
         """Write embeddings (L, D) to a row of the cache and return the last hidden state (1, D)."""
-        length = len(x_LD)
-        cache.begin(row, length, position=length)
-        x_BLD = (x_LD + self.positions.weight[:length])[None]
-        for layer, layer_cache in zip(self.layers, cache.layers, strict=True):
-            x_BLD = layer(x_BLD, causal=True, cache=layer_cache)
-        out: Tensor = self.norm(x_BLD[:, -1])
-        return out
+        cache.begin(row, len(x_LD), position=len(x_LD))
+        return self.hidden(x_LD[None], causal=True, cache=cache, only=slice(-1, None))[:, 0]
 
     def _step(self, x_BD: Tensor, cache: KVCache) -> Tensor:
         """Write one embedding (B, D) for each row that `cache.claim` made room in, return hidden states (B, D)."""
@@ -254,13 +266,13 @@ class Fine(Stack):
         """Return where the weights are."""
         return self.positions.weight.device
 
-    def logits(self, codes_TQ: Tensor, codebook: int, classes: int | None = None) -> Tensor:
-        """Given codes (T, 8), return the logits (T, 1056) of a codebook from 1 to 7, or of the first `classes`.
+    def logits(self, codes_TQ: Tensor, codebook: int, only: slice = slice(None), classes: int | None = None) -> Tensor:
+        """Given codes (T, 8), return logits (T, 1056) of a codebook from 1 to 7, of `only` these frames and classes.
 
         Codebooks 0 to `codebook` are read, that which is predicted as well.
         """
         known: Sequence[Tensor] = codes_TQ[:, : codebook + 1].unbind(1)
         x_TD = torch.stack([table(codes_T) for table, codes_T in zip(self.embeddings, known, strict=False)]).sum(0)
-        hidden_TD = self.hidden(x_TD[None], causal=False)[0]
+        hidden_TD = self.hidden(x_TD[None], causal=False, only=only)[0]
         logits_TV: Tensor = self.heads[codebook - 1](hidden_TD, slice(0, classes))
         return logits_TV

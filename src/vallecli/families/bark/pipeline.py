@@ -229,14 +229,13 @@ class Pipeline(Generic[Tag]):
 
     def _next_spoken(self) -> Utterance[Tag] | None:
         """Return an utterance with its semantic tokens; None if there is none now."""
-        fresh = False
         while True:
             found = next(self._tokens, None)
+            if found is None:  # requests may have come since it ended
+                self._tokens = self._decode_semantic()
+                found = next(self._tokens, None)
             if found is None:
-                if fresh:
-                    return None
-                self._tokens, fresh = self._decode_semantic(), True  # requests may have come since it ended
-                continue
+                return None
             item, output = found
             if item.spoken(output):
                 return item

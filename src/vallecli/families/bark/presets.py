@@ -14,7 +14,14 @@ import numpy.typing as npt
 from vallecli import atomic
 from vallecli.checkpoints import hub
 from vallecli.checkpoints.spec import CheckpointSpec, File, Source
-from vallecli.errors import CheckpointError, MissingCheckpoint, OutputNotWritable, PresetError
+from vallecli.errors import (
+    CheckpointError,
+    DamagedCheckpoint,
+    MissingCheckpoint,
+    OutputNotWritable,
+    PresetError,
+    SourceError,
+)
 from vallecli.families.arrays import Arrays, Shape, read_npy
 from vallecli.families.bark.config import (
     COARSE_CODEBOOKS,
@@ -136,11 +143,11 @@ def save_preset(path: Path, preset: BarkPreset | BarkVoice) -> None:
 
 
 def presets(folder: Path | None) -> dict[str, Path | None]:
-    """Return the presets in the folder of a checkpoint, and those that the hub has; see Family.presets."""
-    found: dict[str, Path | None] = {}
-    for name in PUBLISHED:
-        installed = hub.locate(_spec(name))
-        found[name] = None if installed is None else installed.files[0].path
+    """Return the presets in the folder of a checkpoint, and those that the hub has; see Family.presets.
+
+    Downloaded ones that are damaged count as missing, so that they are downloaded again.
+    """
+    found = {name: _downloaded(name) for name in PUBLISHED}
     if folder is not None:
         for place, ending in ((folder / FOLDER, FIRST), (folder / ARCHIVES, ".npz")):
             for file in sorted([*place.glob(f"*{ending}"), *place.glob(f"*/*{ending}")]):
@@ -148,13 +155,28 @@ def presets(folder: Path | None) -> dict[str, Path | None]:
     return found
 
 
+def _downloaded(name: str) -> Path | None:
+    """Return the first file of a preset in the hub's cache, None if one of its files is missing or damaged."""
+    installed = hub.lookup(_spec(name))
+    if installed is None or any(reason is not None for _, reason in hub.verify(installed)):
+        return None
+    return installed.files[0].path
+
+
 def fetch(name: str, *, offline: bool) -> Path:
-    """Return the first file of a preset of PUBLISHED in the hub's cache. Raises CheckpointError."""
+    """Return the first file of a preset of PUBLISHED in the hub's cache, downloaded if need be.
+
+    Raises SourceError if that fails, and CheckpointError without a network.
+    """
     try:
         installed, _ = hub.pull(_spec(name), offline_requested=offline, report=lambda message: None)
     except MissingCheckpoint as error:
         raise CheckpointError(
             f"the preset {name} of {REPO} is not on this machine", "Allow the network once, or give an .npz file."
+        ) from error
+    except (SourceError, DamagedCheckpoint) as error:  # their hints are about entries of the registry
+        raise SourceError(
+            f"the preset {name} cannot be downloaded: {error.message}", "Try again later, or give an .npz file."
         ) from error
     return installed.files[0].path
 

@@ -168,13 +168,15 @@ def refine(
         fill = min(known + FINE_STRIDE * loop, total - FINE_STRIDE) - start
         view_TQ = codes_TQ[start : start + POSITIONS]
         for codebook in range(given, NUM_CODEBOOKS):
-            logits_TV = model.logits(view_TQ, codebook, CODEBOOK_SIZE)[fill:].float()
+            # Frames of padding are predicted as well, as published: the next codebooks read them.
+            end = POSITIONS if codebook < NUM_CODEBOOKS - 1 else min(POSITIONS, known + frames - start)
+            logits_TV = model.logits(view_TQ, codebook, slice(fill, end), CODEBOOK_SIZE).float()
             if temperature is None:
-                view_TQ[fill:, codebook] = finite.argmax(logits_TV)
+                view_TQ[fill:end, codebook] = finite.argmax(logits_TV)
                 continue
             finite.note(logits_TV.amax(-1))
             uniform_TV = torch.rand(logits_TV.shape, generator=generator).clamp_(min=SMALLEST_UNIFORM)
             gumbel_TV = -(-uniform_TV.to(logits_TV.device).log()).log()
-            view_TQ[fill:, codebook] = (logits_TV / temperature + gumbel_TV).argmax(-1)
+            view_TQ[fill:end, codebook] = (logits_TV / temperature + gumbel_TV).argmax(-1)
     finite.check()
     return codes_TQ[known : known + frames].clone()
