@@ -19,7 +19,7 @@ from vallecli.quality.guard import HOP, Problem, levels
 from vallecli.quality.pretrained import RATE, Embedding
 from vallecli.settings import ASR, SIMILARITY
 
-GARBLED = 0.5  # a larger share of wrong words is another text
+GARBLED = 0.5  # at least this share of wrong words is another text
 MAX_VOICES = 256  # whose embeddings are kept
 FADE = 0.01  # seconds at the end of speech that was cut
 LEAST_GAP = 0.12  # seconds behind the last word in which the quietest moment is looked for, or more
@@ -61,12 +61,12 @@ class Hearing:
         wer.normalize("", wer.ENGLISH)  # so that a missing package is known before anything is spoken
 
     def __call__(self, backend: Backend, request: Request, generated: Generated, wav_N: Wav) -> Verdict:
-        """Return how many words are wrong; more than GARBLED of them are a problem."""
+        """Return how many words are wrong; a share of GARBLED is a problem."""
         language = wer.language_of(request.text)
         heard = self.recognizer.hear(wav_N, backend.grid.sample_rate, language=language)
         found = wer.word_errors(request.text, heard, language)
         share = found.errors / max(1, found.words)
-        problems = (Problem.OTHER_WORDS,) if share > GARBLED else ()
+        problems = (Problem.OTHER_WORDS,) if share >= GARBLED else ()
         tie = np.tanh((generated.log_probability or 0.0) / 100)  # in -1..0, below the weight of a word
         return Verdict(-found.errors + float(tie) * 0.5, problems, heard=found.heard, errors=found.errors)
 
