@@ -183,14 +183,16 @@ def speak(
         for (sentence, number), generated in done:
             try:
                 sentence.found[number] = _judged(backend, sentence, number, generated)
+                if sentence.failed or len(sentence.found) < sentence.begun:
+                    continue
+                if sentence.rejected and sentence.rounds <= sentence.retries:
+                    again.append(sentence)
+                    continue
+                spoken = _trimmed(backend, sentence)
             except Exception as error:
                 fail((sentence, number), error)
-            if sentence.failed or len(sentence.found) < sentence.begun:
                 continue
-            if sentence.rejected and sentence.rounds <= sentence.retries:
-                again.append(sentence)
-            else:
-                yield sentence.tag, _trimmed(backend, sentence)
+            yield sentence.tag, spoken
         if not again:
             return
 
@@ -199,29 +201,32 @@ def _judged(backend: Backend, sentence: _Sentence[Tag], number: int, generated: 
     """Return a candidate with its audio, and what is wrong with it."""
     request = sentence.request
     wav_N = backend.decode(generated, request.voice)
-    rate, sampling = backend.grid.sample_rate, request.sampling
-    codes_T = codes_to_int16(generated.codes_TQ[:, 0])
-    found = problems(wav_N, rate, codes_T=codes_T, frame_rate=backend.grid.frame_rate)
-    seconds = len(wav_N) / rate
-    expected = request.seconds or backend.pace.seconds(letters_of(request.text))
-    if generated.stop_reason != "max_frames":
-        found += [Problem.SHORT] if backend.pace.is_too_short(seconds, expected) else []
-        found += [Problem.LONG] if backend.pace.is_too_long(seconds, expected) else []
-    elif request.seconds is None and sampling.max_frames is not None and seconds < expected:
-        # The user wants no more.
-        found = [problem for problem in found if problem is not Problem.ABRUPT]
-    else:
-        found.append(Problem.CUT_OFF)
     verdict = sentence.judge()(backend, request, generated, wav_N)
+    found = (*_problems(backend, request, generated, wav_N), *verdict.problems)
     tried = Tried(
-        candidate_seed(sampling.seed, number),
-        tuple(str(problem) for problem in (*found, *verdict.problems)),
+        candidate_seed(request.sampling.seed, number),
+        tuple(str(problem) for problem in found),
         generated.log_probability,
         heard=verdict.heard,
         errors=verdict.errors,
         similarity=verdict.similarity,
     )
     return _Candidate(generated, wav_N, tried, verdict.score)
+
+
+def _problems(backend: Backend, request: Request, generated: Generated, wav_N: Wav) -> list[Problem]:
+    """Return what the guard finds, and whether the length fits the text or what the user wants."""
+    codes_T = codes_to_int16(generated.codes_TQ[:, 0])
+    found = problems(wav_N, backend.grid.sample_rate, codes_T=codes_T, frame_rate=backend.grid.frame_rate)
+    seconds = len(wav_N) / backend.grid.sample_rate
+    expected = request.seconds or backend.pace.seconds(letters_of(request.text))
+    if generated.stop_reason != "max_frames":
+        found += [Problem.SHORT] if backend.pace.is_too_short(seconds, expected) else []
+        found += [Problem.LONG] if backend.pace.is_too_long(seconds, expected) else []
+        return found
+    if request.seconds is None and request.sampling.max_frames is not None and seconds < expected:
+        return [problem for problem in found if problem is not Problem.ABRUPT]  # the user wants no more
+    return [*found, Problem.CUT_OFF]
 
 
 def _trimmed(backend: Backend, sentence: _Sentence[Tag]) -> Spoken:
