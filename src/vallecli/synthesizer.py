@@ -35,6 +35,7 @@ from vallecli.marking import UNMARKED_NOTE, perth
 from vallecli.quality import candidates
 from vallecli.quality.candidates import Choice, Spoken, Tried
 from vallecli.quality.judges import judge_for
+from vallecli.settings import MAX_FRAMES
 from vallecli.text.base import AUTO
 from vallecli.text.continuation import rest_of
 from vallecli.text.lexicon import Lexicon, read_lexicon
@@ -412,8 +413,8 @@ class Synthesizer:
         pauses = PAUSE_SECONDS * sum(not request.first for request in requests)
         for request, count in zip(requests, letters, strict=True):
             share = max(MIN_SECONDS, (seconds - pauses) * count / sum(letters))
-            most = max(1, round(share * (1 + TOLERANCE) * rate))
-            least = min(most, max(request.sampling.min_frames, int(share * (1 - TOLERANCE) * rate)))
+            most = max(1, round(min(MAX_FRAMES, share * (1 + TOLERANCE) * rate)))
+            least = min(most, max(request.sampling.min_frames, int(min(MAX_FRAMES, share * (1 - TOLERANCE) * rate))))
             yield replace(request, seconds=share, sampling=replace(request.sampling, min_frames=least, max_frames=most))
 
     def _piece(self, spoken: Spoken) -> Piece:

@@ -148,7 +148,7 @@ def test_rows_that_were_killed_three_times_are_those_of_an_uninterrupted_run(
 ) -> None:
     """See tests/kills.py for more rows and kills, and for kills at any moment."""
     table, options = own_folder / "jobs.jsonl", ["--checkpoint", str(tiny_checkpoint)]
-    kills.write_table(table, 30, reference, 0.05)
+    kills.write_table(table, 30, 1, reference, 0.05)
     kills.start(table, Path("whole"), options).communicate()
     for rows in (0, 5, 9):
         kills.kill_later(kills.start(table, OUT, options), rows, 0)

@@ -103,7 +103,7 @@ def test_another_certificate_and_none_give_other_files(batch: Batch, tmp_path: P
 
 def test_a_killed_batch_is_resumed(batch: Batch) -> None:
     table = Path("table.jsonl")
-    kills.write_table(table, 20, batch.reference, 0.05)
+    kills.write_table(table, 20, 1, batch.reference, 0.05)
     options = [*batch.options[:2], *batch.sign]
     kills.kill_later(kills.start(table, OUT, options), 4, 0)
     before = {str(record["output"]): sha256(OUT / str(record["output"])) for record in kills.records(OUT)}

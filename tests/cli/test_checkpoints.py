@@ -162,7 +162,6 @@ def test_pull_downloads_what_is_needed_and_path_finds_it_offline(checkpoints, kn
     assert Path(pulled["tiny"]).read_bytes() == WEIGHTS
     assert Path(pulled["hum"]).read_bytes() == CODEC
     assert ran.err.splitlines() == [  # without a progress bar: this is not a terminal
-        "tiny: 8.0 kB from someone/tiny, licence MIT",
         "tiny was downloaded from someone/tiny",
         f"hum was downloaded from {known.url}/files/hum.th",
     ]

@@ -33,6 +33,7 @@ from vallecli.errors import (
 )
 from vallecli.printable import public_url
 
+LARGE = 10**9  # bytes of a download whose size is printed first
 DEFAULT_ENDPOINT = "https://huggingface.co"
 PREFIXES = {"model": "", "dataset": "datasets/", "space": "spaces/"}  # of repositories in URLs of the hub
 
@@ -116,7 +117,7 @@ def _pull(spec: CheckpointSpec, report: Report) -> InstalledCheckpoint:
             continue
         if failures:
             report(f"{failures[-1].message}; trying {source}")
-        if source.size is not None:
+        if source.size is not None and source.size >= LARGE:
             smaller = "" if spec.smaller is None else f"; {spec.smaller} is smaller"
             report(f"{spec.name}: {decimal(source.size)} from {source}, licence {spec.licence or 'unknown'}{smaller}")
         try:

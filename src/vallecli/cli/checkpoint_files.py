@@ -105,9 +105,9 @@ def pull(
     """Download checkpoints, with the codec and the decoder that they need.
 
     Each file is checked against its published hash. A checkpoint that is on this machine already is checked, and
-    downloaded again if it is damaged. If a source does not have the right files, the next one is tried. The size and
-    the licence are printed before the download. HF_TOKEN gives access to private repositories,
-    HF_ENDPOINT selects another hub, and HF_HOME another folder for the files.
+    downloaded again if it is damaged. If a source does not have the right files, the next one is tried. The size of a
+    large one is printed before the download, and a licence with conditions, or none. HF_TOKEN gives access to private
+    repositories, HF_ENDPOINT selects another hub, and HF_HOME another folder for the files.
 
     \b
     Example:

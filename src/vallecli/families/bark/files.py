@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,8 +106,13 @@ def recognise(contents: Contents) -> bool:
     """Return whether the contents are of this family, by the names and sizes of tensors. Raises CheckpointError."""
     if config_of(contents, NAME) is not None:
         return True
-    files = _weight_files(contents.files) if contents.file is None else [contents.file]
-    return any(_role(contents.tensors(path)) is not None for path in files)
+    if contents.file is not None:
+        return _role(contents.tensors(contents.file)) is not None
+    for path in _weight_files(contents.files):
+        with suppress(DamagedCheckpoint):  # another file may tell, and reading this one will say what is wrong
+            if _role(contents.tensors(path)) is not None:
+                return True
+    return False
 
 
 def _weight_files(files: Iterable[Path]) -> list[Path]:
