@@ -75,3 +75,8 @@ def test_characters_count_in_chinese_and_japanese_and_words_elsewhere() -> None:
 )
 def test_the_language_is_the_given_one_or_that_of_the_script(text: str, language: str, expected: str) -> None:
     assert language_of(text, language) == expected
+
+
+def test_a_number_of_thousands_of_digits_is_an_error() -> None:
+    with pytest.raises(ValueError, match="too many digits"):
+        word_errors("9" * 5_000, "nine", "en")

@@ -48,7 +48,7 @@ def language_of(text: str, language: str = AUTO) -> str:
 
 
 def word_errors(text: str, heard: str, language: str) -> WordErrors:
-    """Compare a text with what was heard, in a language such as "en". Raises ExtraMissing."""
+    """Compare a text with what was heard, in a language such as "en". Raises the errors of `normalize`."""
     with extra(EXTRA, "the word error rate"):
         import jiwer
 
@@ -72,8 +72,14 @@ def word_errors(text: str, heard: str, language: str) -> WordErrors:
 
 
 def normalize(text: str, language: str) -> str:
-    """Return the words of a text, normalized and separated by spaces. Raises ExtraMissing."""
-    words = _normalizer(language)(text).split()
+    """Return the words of a text, normalized and separated by spaces.
+
+    Raises ExtraMissing, and ValueError for a number of thousands of digits.
+    """
+    try:
+        words = _normalizer(language)(text).split()
+    except (AssertionError, ValueError) as error:  # the normalizer's, for numbers that int() refuses
+        raise ValueError("a number in it has too many digits to be compared") from error
     return " ".join(word for word in words if any(map(str.isalnum, word)))  # an ellipsis leaves a dot
 
 
