@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ import pytest
 import soundfile
 from voiced import voiced
 
+from vallecli.audio import prompt
 from vallecli.quality.scores import read_scores
 
 if TYPE_CHECKING:
@@ -28,7 +31,7 @@ TEXT = "Red green blue."
 @pytest.fixture
 def whisper(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A faster-whisper that always hears two words, and counts; `loaded` are the models."""
-    state = SimpleNamespace(heard=0, loaded=[], text=" red green")
+    state = SimpleNamespace(heard=0, seconds=[], loaded=[], text=" red green")
 
     class WhisperModel:
         def __init__(self, name: str, *, device: str, compute_type: str, **options: Any) -> None:
@@ -38,6 +41,7 @@ def whisper(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
         def transcribe(self, wav_N: np.ndarray, **options: Any) -> tuple[Iterator[Any], None]:
             state.heard += 1
+            state.seconds.append(len(wav_N) / RATE)
             return iter([SimpleNamespace(text=state.text)]), None
 
     module = ModuleType("faster_whisper")
@@ -84,6 +88,7 @@ def test_rows_are_spoken_scored_and_summed(evaluate, whisper: SimpleNamespace) -
     assert json.loads(Path("out/scores.json").read_text()) == {
         name: value for name, value in found.items() if name not in ("scores", "page")
     }
+    assert (found["doubtful"], found["tried"], found["rows_tried"]) == (0, 0, 0)
     scores = read_scores(Path("out"))
     assert list(scores) == ["a", "b"]
     assert b"red green" in Path(found["page"]).read_bytes()
@@ -107,6 +112,62 @@ def test_without_a_terminal_totals_are_lines_by_tabs(evaluate) -> None:
     assert lines[0][:2] == ["failure_rate", "100.000"]
     assert lines[1][:2] == ["wer", "33.333"]
     assert {len(line) for line in lines} == {5}
+    assert lines[-2:] == [["doubtful", "0", "", "", "2"], ["tried", "0", "", "", "0"]]
+
+
+def test_candidates_are_counted_by_option_and_by_column(evaluate) -> None:
+    rows = [{**SPOKEN[0], "best_of": "3"}, {**SPOKEN[1], "best_of": ""}]
+    found = json.loads(evaluate(rows, "--best-of", "2", "--retries", "0", "--json").out)
+    assert (found["tried"], found["rows_tried"]) == (5, 2)
+    found = json.loads(evaluate(SPOKEN, "--retries", "0", "--json").out)
+    assert (found["tried"], found["rows_tried"]) == (0, 0)
+    bad = evaluate(SPOKEN, "--pick", "likelyhood")
+    assert (bad.code, "likelihood" in bad.err) == (2, True)
+
+
+def test_rows_that_may_be_wrong_are_counted(evaluate, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vallecli.quality import candidates
+
+    judged = candidates._judged
+
+    def doubted(*arguments: Any) -> Any:
+        candidate = judged(*arguments)
+        generated = replace(candidate.generated, stop_reason="eos")
+        return replace(candidate, generated=generated, tried=replace(candidate.tried, problems=("loop",)))
+
+    monkeypatch.setattr(candidates, "_judged", doubted)
+    found = json.loads(evaluate(SPOKEN, "--retries", "1", "--json").out)
+    assert (found["doubtful"], found["tried"], found["failures"]["cut_off"]) == (2, 4, 0)
+    score = read_scores(Path("out"))["a"]
+    assert (score.doubtful, score.tried, "may have gone wrong (loop)" in score.notes[0]) == (True, 2, True)
+    assert b"may have gone wrong (loop)" in Path("out/index.html").read_bytes()
+
+
+def test_a_row_that_goes_on_is_heard_with_its_prompt(
+    evaluate, whisper: SimpleNamespace, transcript_checkpoint: Path, recording: Path
+) -> None:
+    rows = [{"id": "a", "text": TEXT, "prompt": "ref.wav", "prompt_text": "red green", "continue": "yes", "wav": ""}]
+    given = {"id": "g", "text": TEXT, "prompt": "ref.wav", "continue": "yes", "wav": "given.wav"}
+    ran = evaluate([*rows, given], "--checkpoint", transcript_checkpoint, "--json")
+    assert ran.code == 0, ran.err
+    scores = read_scores(Path("out"))
+    assert all(score.continues and "prompt and the result together" in score.notes[-1] for score in scores.values())
+    spoken, recorded = (score.seconds for score in scores.values())
+    prompt_seconds = prompt.load("ref.wav", sample_rate=RATE).seconds
+    assert whisper.seconds == pytest.approx([prompt_seconds + spoken, prompt_seconds + recorded], abs=0.01)
+    evaluate([{**given, "continue": "no"}])
+    assert not read_scores(Path("out"))["g"].continues  # scored again
+    assert whisper.seconds[2:] == pytest.approx([recorded], abs=0.01)
+    ran = evaluate([{**given, "continue": "maybe"}, {**given, "id": "h", "prompt": ""}])
+    assert ran.code == 6
+    assert "continue is 'maybe'" in ran.err
+    assert "continues a prompt, but it has none" in ran.err
+
+
+def test_a_checkpoint_that_reads_no_transcript_does_not_go_on(evaluate) -> None:
+    ran = evaluate([{**SPOKEN[0], "prompt_text": "red green", "continue": "yes"}])
+    assert ran.code == 6
+    assert "cannot go on from a prompt" in ran.err
 
 
 def test_given_recordings_are_scored_as_they_are(evaluate, recording: Path, whisper: SimpleNamespace) -> None:
@@ -172,7 +233,48 @@ def test_two_runs_are_compared(evaluate, valle: Valle, whisper: SimpleNamespace)
     assert valle("eval", "--compare", "out", "nowhere").code == 3
 
 
-def test_protocols_write_their_list_and_are_rerun_from_it(evaluate, own_folder: Path) -> None:
+def test_a_comparison_writes_a_page_of_both(evaluate, valle: Valle) -> None:
+    evaluate(SPOKEN)
+    evaluate(SPOKEN, "--out-dir", "other", "--seed", "1")
+    ran = valle("eval", "--compare", "out", "other", "--json")
+    assert ran.code == 0, ran.err
+    data = page_data(json.loads(ran.out)["page"])
+    assert (json.loads(ran.out)["page"], data["runs"]) == ("out/compare.html", ["out", "other"])
+    assert [len(row["results"]) for row in data["rows"]] == [2, 2]
+    outputs = {result["output"] for row in data["rows"] for result in row["results"]}
+    assert len(outputs) == 4
+    assert all("audio" in data["clips"][number] for number in outputs)
+    assert data["rows"][0]["results"][0]["differences"] == [
+        ["equal", "red green", "red green"],
+        ["deleted", "blue", ""],
+    ]
+    ran = valle("eval", "--compare", "out", "other", "--page", "both.html")
+    assert "both.html" in ran.err
+    assert page_data("both.html")["key"] == data["key"]
+    shutil.copytree("other", "elsewhere/out")
+    valle("eval", "--compare", "out", "elsewhere/out", "--page", "same.html")
+    assert page_data("same.html")["runs"] == ["out", "elsewhere/out"]
+
+
+def test_a_comparison_overwrites_no_file_but_a_page(evaluate, valle: Valle) -> None:
+    evaluate(SPOKEN)
+    Path("mine.html").write_text("mine")
+    ran = valle("eval", "--compare", "out", "out", "--page", "mine.html")
+    assert (ran.code, ran.out, "mine.html already exists" in ran.err) == (3, b"", True)
+    assert Path("mine.html").read_text() == "mine"
+    assert valle("eval", "--compare", "out", "out", "--page", "mine.html", "--force").code == 0
+    assert valle("eval", "--compare", "out", "out", "--page", "mine.html").code == 0  # now it is one
+
+
+def page_data(path: str | Path) -> dict[str, Any]:
+    block = re.search(r'<script type="application/json" id="data">(.*?)</script>', Path(path).read_text(), re.DOTALL)
+    assert block is not None
+    return dict(json.loads(block[1]))
+
+
+def test_protocols_write_their_list_and_are_rerun_from_it(
+    evaluate, own_folder: Path, whisper: SimpleNamespace, transcript_checkpoint: Path
+) -> None:
     folder = own_folder / "test-clean" / "61" / "70968"
     folder.mkdir(parents=True)
     for name in ("61-70968-0000", "61-70968-0001"):
@@ -194,10 +296,19 @@ def test_protocols_write_their_list_and_are_rerun_from_it(evaluate, own_folder: 
     assert Path("rerun/61-70968-0000.wav").read_bytes() == Path("out/61-70968-0000.wav").read_bytes()
     again = evaluate("", "--protocol", "librispeech-cross", "test-clean", "--json")
     assert (again.code, again.out) == (0, ran.out)
-    continued = evaluate("", "--protocol", "librispeech-continue", "test-clean", "--out-dir", "continued")
-    assert continued.code == 2
-    assert "continues the prompt" in continued.err
-    assert len(Path("continued/protocol.jsonl").read_text().splitlines()) == 2
+    protocol = ["--protocol", "librispeech-continue", "test-clean", "--out-dir", "continued"]
+    protocol += ["--checkpoint", str(transcript_checkpoint)]
+    whisper.loaded.clear()
+    ran = evaluate("", *protocol, "--json")
+    assert ran.code == 0, ran.err
+    assert len(whisper.loaded) == 1
+    rows = [json.loads(line) for line in Path("continued/protocol.jsonl").read_text().splitlines()]
+    assert [(row["text"], row["prompt_text"], row["continue"]) for row in rows] == [(TEXT, "Red green", True)] * 2
+    assert whisper.seconds[-4:-2] == [3, 3]  # the prompts; then the utterances
+    assert whisper.seconds[-1] > 3
+    heard = whisper.heard
+    again = evaluate("", *protocol, "--json")
+    assert (again.code, again.out, whisper.heard) == (0, ran.out, heard)
 
 
 @pytest.mark.parametrize(
@@ -208,6 +319,7 @@ def test_protocols_write_their_list_and_are_rerun_from_it(evaluate, own_folder: 
         (["jobs.csv", "--out-dir", "out", "--protocol", "seed-tts", "x"], "JOBS and --protocol"),
         (["jobs.csv", "--compare", "a", "b"], "--compare takes no JOBS"),
         (["jobs.csv", "--out-dir", "out", "--limit", "3"], "--limit is without --protocol"),
+        (["jobs.csv", "--out-dir", "out", "--page", "x.html"], "--page is without --compare"),
         (["jobs.csv", "--out-dir", "out", "--scores", "wr"], "Did you mean wer?"),
         (["--out-dir", "out", "--protocol", "seed", "x"], "Did you mean seed-tts?"),
     ],

@@ -23,7 +23,7 @@ def write_tone(path: Path, *, seconds: float = 0.5, pitch: float = 220, rate: in
     return path
 
 
-def row(folder: Path, name: str, text: str = "One two three.", **values: Any) -> dict[str, Any]:
+def row(folder: Path, name: str, text: str = "Red green blue.", **values: Any) -> dict[str, Any]:
     """Return a row whose prompt and output exist, with other values."""
     write_tone(folder / f"{name}.wav")
     write_tone(folder / "prompt.wav", pitch=330)
@@ -44,9 +44,9 @@ def failed(name: str, message: str = "it is silent") -> dict[str, Any]:
 def evaluated(folder: Path, shift: float = 0) -> Run:
     """Return a run of four rows: right, wrong, without similarity, and failed."""
     rows = [
-        scored(folder, "right", "one two three", 0, 0.9 - shift, speaker="Ann"),
-        scored(folder, "wrong", "one too three four", 2, 0.7 + shift, notes=["sentence 1 was cut off"]),
-        scored(folder, "plain", "two three", 1, None),
+        scored(folder, "right", "red green blue", 0, 0.9 - shift, speaker="Ann"),
+        scored(folder, "wrong", "red grown blue pink", 2, 0.7 + shift, notes=["sentence 1 was cut off"]),
+        scored(folder, "plain", "green blue", 1, None),
         failed("broken"),
     ]
     return Run(folder.name, folder, rows)

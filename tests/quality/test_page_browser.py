@@ -220,13 +220,13 @@ def test_a_failed_row_shows_its_reason(open_page: Open, single: Path) -> None:
 def test_differences_are_marked_without_colour(open_page: Open, single: Path) -> None:
     page = open_page(single)
     assert page.locator(".row", has_text="wrong").locator(".heard").inner_text().split() == [
-        *("Heard", "one", "instead", "of", "two", "heard:", "too", "three", "extra:", "four")
+        *("Heard", "red", "instead", "of", "green", "heard:", "grown", "blue", "extra:", "pink")
     ]
     line = "element => getComputedStyle(element).textDecorationLine"
-    assert page.locator("#rows .changed del").first.evaluate(line) == "line-through"
-    assert page.locator("#rows .changed ins").first.evaluate(line) == "underline"
-    assert page.locator("#rows del.missing").first.evaluate(line) == "line-through"
-    assert page.locator("#rows ins.extra").first.evaluate(line) == "underline"
+    assert page.locator("#rows .substituted del").first.evaluate(line) == "line-through"
+    assert page.locator("#rows .substituted ins").first.evaluate(line) == "underline"
+    assert page.locator("#rows del.deleted").first.evaluate(line) == "line-through"
+    assert page.locator("#rows ins.inserted").first.evaluate(line) == "underline"
     assert "as written" in page.locator(".heard").first.inner_text()
 
 

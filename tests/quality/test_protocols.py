@@ -37,6 +37,12 @@ def corpus(tmp_path: Path) -> Path:
     return tmp_path / "test-clean"
 
 
+def hear(wav_N: np.ndarray, rate: int, language: str) -> str:
+    """Hear the beginning of the utterances of the corpus."""
+    assert (len(wav_N) / rate, language) == (3, "en")
+    return "he said"
+
+
 def rows_of(path: Path) -> dict[str, dict[str, Any]]:
     return {row["id"]: row for row in map(json.loads, path.read_text().splitlines())}
 
@@ -57,18 +63,40 @@ def test_cross_takes_3_s_of_another_utterance_of_the_speaker(corpus: Path, tmp_p
 
 
 def test_continue_takes_the_beginning_of_the_same_utterance(corpus: Path, tmp_path: Path) -> None:
-    rows = rows_of(write_list(CONTINUE, corpus, tmp_path / "out"))
+    rows = rows_of(write_list(CONTINUE, corpus, tmp_path / "out", hear=hear))
+    assert {(row["text"], row["prompt_text"], row["continue"]) for row in rows.values()} == {
+        ("He said I won't.", "He said", True)
+    }
     assert list(rows) == ["121-121726-0000", "237-126133-0000", "61-70968-0000"]
     prompt_N, _ = soundfile.read(tmp_path / "out" / rows["61-70968-0000"]["prompt"])
     original_N, _ = soundfile.read(next(corpus.rglob("61-70968-0000.flac")))
     assert np.abs(prompt_N - original_N[: 3 * RATE]).max() < 1e-4
 
 
+def test_words_of_prompts_that_a_list_has_are_kept(corpus: Path, tmp_path: Path) -> None:
+    path = write_list(CONTINUE, corpus, tmp_path / "out", hear=hear, limit=2)
+    before = path.read_text()
+    path.write_text(before + "no JSON\n[]\n{}\n")
+    heard = []
+
+    def hear_more(wav_N: np.ndarray, rate: int, language: str) -> str:
+        heard.append(len(wav_N))
+        return "he"
+
+    rows = rows_of(write_list(CONTINUE, corpus, tmp_path / "out", hear=hear_more))
+    assert [row["prompt_text"] for row in rows.values()] == ["He said", "He said", "He"]
+    assert len(heard) == 1
+    write_list(CONTINUE, corpus, tmp_path / "out", hear=hear_more, limit=2)
+    assert path.read_text() == before
+
+
 @pytest.mark.parametrize("protocol", [CROSS, CONTINUE])
 def test_everybody_gets_the_same_list_and_prompts(corpus: Path, tmp_path: Path, protocol: str) -> None:
     copy = tmp_path / "elsewhere" / "test-clean"
     shutil.copytree(corpus, copy)
-    first, second = (write_list(protocol, path, tmp_path / path.parent.name / "o") for path in (corpus, copy))
+    first, second = (
+        write_list(protocol, path, tmp_path / path.parent.name / "o", hear=hear) for path in (corpus, copy)
+    )
     for one, other in zip(rows_of(first).values(), rows_of(second).values(), strict=True):
         assert {**one, "reference": ""} == {**other, "reference": ""}
         assert (first.parent / one["prompt"]).read_bytes() == (second.parent / other["prompt"]).read_bytes()
@@ -78,21 +106,22 @@ def test_everybody_gets_the_same_list_and_prompts(corpus: Path, tmp_path: Path, 
 def test_the_list_is_a_table_whose_rows_can_all_be_spoken(
     corpus: Path, tmp_path: Path, protocol: str, tiny_checkpoint: Path
 ) -> None:
-    path = write_list(protocol, corpus, tmp_path / "out")
+    path = write_list(protocol, corpus, tmp_path / "out", hear=hear)
     columns = Columns(known=(*plan.COLUMNS, *given.COLUMNS), required=["text", "prompt"])
     lines = read_table(path.read_bytes(), "list", columns)
     settings = Settings(checkpoint=str(tiny_checkpoint))
     planned = make_plan(lines, Defaults(settings=settings), base=path.parent, out=path.parent, table=path)
     assert [row.id for row in planned.rows] == list(rows_of(path))
+    assert {row.goes_on for row in planned.rows} == {protocol == CONTINUE}
     assert planned.refused == []
 
 
 def test_a_limit_spreads_over_the_list(corpus: Path, tmp_path: Path) -> None:
-    assert list(rows_of(write_list(CONTINUE, corpus, tmp_path / "out", limit=2))) == [
+    assert list(rows_of(write_list(CONTINUE, corpus, tmp_path / "out", limit=2, hear=hear))) == [
         "121-121726-0000",
         "237-126133-0000",
     ]
-    assert len(rows_of(write_list(CONTINUE, corpus, tmp_path / "out", limit=9))) == 3
+    assert len(rows_of(write_list(CONTINUE, corpus, tmp_path / "out", limit=9, hear=hear))) == 3
 
 
 def test_transcripts_in_capitals_become_sentences() -> None:

@@ -98,11 +98,15 @@ def test_json_has_no_characters_of_html() -> None:
 
 
 def test_a_row_has_its_scores_and_differences(own_folder: Path) -> None:
-    data = page(own_folder, scored(own_folder, "a", "one too three", 1, 0.75, speaker="Ann"))
+    data = page(own_folder, scored(own_folder, "a", "red grown blue", 1, 0.75, speaker="Ann"))
     (found,) = data["rows"]
     (result,) = found["results"]
-    assert (found["id"], found["text"], found["speaker"]) == ("a", "One two three.", "Ann")
-    assert result["differences"] == [["equal", "One", "one"], ["changed", "two", "too"], ["equal", "three.", "three"]]
+    assert (found["id"], found["text"], found["speaker"]) == ("a", "Red green blue.", "Ann")
+    assert result["differences"] == [
+        ["equal", "red", "red"],
+        ["substituted", "green", "grown"],
+        ["equal", "blue", "blue"],
+    ]
     assert result["scores"] == {
         **{"wer": pytest.approx(100 / 3), "errors": 1, "words": 3, "similarity": 0.75, "seconds": 0.5},
         **{"opinion.ovrl": 3.1, "opinion.sig": 3.5, "opinion.bak": 4.0, "manner.pitch_median": -1.5},
@@ -112,12 +116,42 @@ def test_a_row_has_its_scores_and_differences(own_folder: Path) -> None:
     assert {"errors", "words"}.isdisjoint(labels)
 
 
+def test_differences_are_those_of_the_scores(own_folder: Path) -> None:
+    stored = [["deleted", "Red", ""], ["equal", "green blue", "green blue"]]
+    data = page(own_folder, scored(own_folder, "a", "green blue", 1, None, alignment=stored))
+    assert data["rows"][0]["results"][0]["differences"] == stored
+    for wrong in ([], [["equal", "red"]], [["other", "red", "red"]], [["equal", "red", 1]], "text"):
+        data = page(own_folder, scored(own_folder, "a", "green blue", 1, None, alignment=wrong))
+        assert data["rows"][0]["results"][0]["differences"] == [
+            ["deleted", "red", ""],
+            ["equal", "green blue", "green blue"],
+        ]
+
+
+def test_characters_that_count_as_words_are_shown_without_spaces(own_folder: Path) -> None:
+    texts = {
+        "zh": ("今天天气很好。", "今天天氣好"),
+        "ja": ("こんにちは", "こんばんは"),
+        "ko": ("안녕 하세요", "안녕 하세요"),
+    }
+    rows = [row(own_folder, name, text, heard=heard) for name, (text, heard) in texts.items()]
+    shown = [found["results"][0]["differences"] for found in page(own_folder, *rows)["rows"]]
+    assert shown[0][0] == ["equal", "今天天", "今天天"]
+    assert shown[1][0] == ["equal", "こん", "こん"]
+    assert shown[2] == [["equal", "안녕 하세요", "안녕 하세요"]]
+
+
+def test_numbers_of_thousands_of_digits_are_shown_without_differences(own_folder: Path) -> None:
+    data = page(own_folder, row(own_folder, "a", "9" * 10_000, heard="9" * 9_000))
+    assert data["rows"][0]["results"][0]["heard"] == "9" * 9_000
+
+
 @pytest.mark.parametrize(
     "value", [None, [], {}, "text", True, float("nan"), float("inf"), 10**400, [None], {"a": {"b": {"c": {"d": 1}}}}]
 )
 def test_values_of_wrong_types_count_as_missing(own_folder: Path, value: Any) -> None:
     names = ("id", "number", "errors", "words", "similarity", "opinion", "manner", "seconds", "notes", "speaker")
-    more = ("heard", "error", "status", "prompt", "reference", "output", "text")
+    more = ("heard", "alignment", "language", "error", "status", "prompt", "reference", "output", "text")
     data = page(own_folder, row(own_folder, "a") | dict.fromkeys((*names, *more), value))
     assert all(isinstance(number, float) for number in data["rows"][0]["results"][0]["scores"].values())
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vallecli.quality.wer import language_of, normalize, word_errors
+from vallecli.quality.wer import heard_part, language_of, normalize, word_errors
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,29 @@ def test_characters_count_in_chinese_and_japanese_and_words_elsewhere() -> None:
 )
 def test_the_language_is_the_given_one_or_that_of_the_script(text: str, language: str, expected: str) -> None:
     assert language_of(text, language) == expected
+
+
+def test_a_number_of_thousands_of_digits_is_an_error() -> None:
+    with pytest.raises(ValueError, match="too many digits"):
+        word_errors("9" * 5_000, "nine", "en")
+
+
+@pytest.mark.parametrize(
+    ("heard", "part"),
+    [
+        ("I won't go", "I won't go"),
+        ("I will not go.", "I won't go"),
+        ("I won't go with twen", "I won't go with twenty"),
+        ("I won't go with 20", "I won't go with twenty"),
+        ("I won't go with 25 h", "I won't go with twenty five"),
+        ("I won't go with 25 horse", "I won't go with twenty five horses"),
+        ("I won't go with twenty five horses, he said.", "I won't go with twenty five horses he"),  # never all
+        ("", "I"),
+    ],
+)
+def test_the_part_of_a_text_that_was_heard(heard: str, part: str) -> None:
+    assert heard_part("I won't go with twenty five horses he said.", heard, "en") == part
+
+
+def test_a_single_word_has_no_part() -> None:
+    assert heard_part("Hello.", "hello", "en") is None

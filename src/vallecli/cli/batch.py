@@ -23,7 +23,7 @@ Examples:
 JOBS is CSV under a header, in any dialect, JSONL or a JSON array, in UTF-8 or (with a byte order mark) UTF-16. The
 columns text and prompt (a recording, relative to JOBS) or voice (a name of the library) are required; id, prompt_text,
 output, language, accent, checkpoint, seed, greedy, temperature, top_k, top_p, top_n_sigma, repetition_window,
-repetition_ratio, best_of, pick, retries, asr, seconds, max_seconds and sample_rate are optional, and override the
+repetition_ratio, best_of, pick, retries, seconds, max_seconds and sample_rate are optional, and override the
 options below; with continue, a text begins with the words of its prompt, and only the rest is spoken. With --prompt or
 --voice, prompt is optional, too, and JOBS can be a list without a header: each line is a text, or id|text|normalized
 text as in LJSpeech. A row without an id gets its number (00001); one without an output is written to ID.wav. A row

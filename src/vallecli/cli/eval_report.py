@@ -79,9 +79,14 @@ def show_totals(found: Mapping[str, Any]) -> None:
         [label_ if _terminal() else name, *(_number(scale * entry[column]) for column in columns), str(entry["rows"])]
         for name, label_, scale, entry in rows
     ]
-    title = f"{found['rows']} rows, {found['speakers']} speakers; " + ", ".join(
-        f"{count} {name.replace('_', ' ')}" for name, count in found["failures"].items()
-    )
+    parts = [f"{count} {name.replace('_', ' ')}" for name, count in found["failures"].items()]
+    parts.append(f"{found['doubtful']} that may be wrong")
+    if found["tried"]:
+        parts.append(f"{found['tried']} candidates of {found['rows_tried']} rows tried")
+    if not _terminal():
+        lines.append(["doubtful", str(found["doubtful"]), "", "", str(found["rows"])])
+        lines.append(["tried", str(found["tried"]), "", "", str(found["rows_tried"])])
+    title = f"{found['rows']} rows, {found['speakers']} speakers; {', '.join(parts)}"
     _print(title, ("", "total", "95 % from", "to", "rows"), lines)
 
 

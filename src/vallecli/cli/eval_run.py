@@ -32,6 +32,7 @@ from vallecli.voices import policy
 from vallecli.voices.library import StoredVoice
 
 TOTALS = "scores.json"
+COMPARISON = "compare.html"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,16 +52,20 @@ def run(request: EvalRequest, reporter: Reporter) -> None:
     """Speak what is to be spoken, score all rows, write and print the totals. Raises RowsFailed if any row failed."""
     batch, out = request.batch, Path(request.batch.out_dir)
     report.check_page(out / report.NAME, force=batch.force)
+    offline, hear = batch.defaults.settings.offline, None
     if request.protocol is not None:
         name, corpus = request.protocol
-        path = protocols.write_list(name, Path(corpus), out, limit=request.limit)
-        if name == protocols.CONTINUE:
-            raise continual_mode_missing(path)
+        with reporter.stages() as stage:
+            if name == protocols.CONTINUE:
+                stage("finding the words of the prompts")
+                hear = evaluation.load_recognizer(request.asr, offline=offline)
+            path = protocols.write_list(name, Path(corpus), out, limit=request.limit, hear=hear)
+            signals.check()
         batch = replace(batch, jobs=str(path))
     table = read_rows(batch, out, reporter)
     with reporter.stages() as stage:  # before rows are spoken: a missing model should not be known after hours
         stage("loading the models that score")
-        scorers = evaluation.load_scorers(request.scores, asr=request.asr, offline=batch.defaults.settings.offline)
+        scorers = evaluation.load_scorers(request.scores, asr=request.asr, offline=offline, hear=hear)
         signals.check()
     items = speak_rows(table, batch, out, reporter)
     with open_scores(out) as file:
@@ -93,24 +98,30 @@ def run(request: EvalRequest, reporter: Reporter) -> None:
         raise RowsFailed(failed, len(scores), f"Correct them, or run: {again}")
 
 
-def continual_mode_missing(path: Path) -> UsageError:
-    """Return the error of a protocol that continues its prompts; its rows are spoken here once a backend can."""
-    return UsageError(
-        f"{protocols.CONTINUE} needs speech that continues the prompt, which no checkpoint does yet",
-        f"The list of its rows is {path}.",
-    )
+def compare(first: str, second: str, reporter: Reporter, *, page: str | None, force: bool, as_json: bool) -> None:
+    """Print the differences of two output folders, and write a page of both, by default to the first one.
 
-
-def compare(first: str, second: str, reporter: Reporter, *, as_json: bool) -> None:
-    """Print the differences of two output folders. Raises InputError for one without scores."""
+    Raises InputError for a folder without scores, and OutputError.
+    """
+    path = Path(first) / COMPARISON if page is None else Path(page)
+    report.check_page(path, force=force)
     one, other = read_scores(Path(first)), read_scores(Path(second))
     if not one.keys() & other.keys():
         raise UsageError(f"{first} and {second} have no row in common", "Rows are compared by their id.")
     for name, models in _other_models(Path(first), Path(second)).items():
         reporter.info(f"{name} differs: {' and '.join(models)}; such scores cannot be compared")
     found = totals.compare(one, other)
+    names = [Path(folder).resolve().name for folder in (first, second)]
+    if names[0] == names[1]:
+        names = [first, second]
+    runs = [
+        rows.Run(name, Path(folder), [asdict(score) for score in scores.values()])
+        for name, folder, scores in zip(names, (first, second), (one, other), strict=True)
+    ]
+    report.write_page(path, runs, force=force)
+    reporter.info(f"the page to listen to both, with a blind test: {path}")
     if as_json:
-        write_json({"first": first, "second": second, **found})
+        write_json({"first": first, "second": second, "page": str(path), **found})
     else:
         show_comparison(found, reporter)
 
@@ -221,6 +232,10 @@ def _spoken_item(row: Row, record: Record | None, out: Path) -> Item:
         prompt=row.prompt,
         output=out / row.output if done else None,
         cut_off=record is not None and bool(record.cut_off),
+        doubtful=record is not None and bool(record.doubtful),
+        tried=0 if record is None else len(record.tried),
+        continues=row.goes_on,
+        notes=record.notes if record is not None and done else (),
         error=error or (None if done else NOT_SPOKEN),
     )
 
@@ -238,6 +253,7 @@ def _given_item(row: GivenRow, batch: BatchRequest) -> Item:
         speaker=_speaker(prompt),
         prompt=prompt,
         output=row.wav,
+        continues=row.goes_on,
         error=row.error,
     )
 

@@ -17,7 +17,8 @@ EPILOG = """\b
 Examples:
   valle eval jobs.csv --out-dir out
   valle eval jobs.csv --out-dir greedy --greedy
-  valle eval --compare out greedy
+  valle eval jobs.csv --out-dir best --best-of 4
+  valle eval --compare out best
   valle eval recordings.csv --out-dir scored --scores wer,opinion
   valle eval --protocol librispeech-cross LibriSpeech/test-clean --out-dir cross --limit 100
   valle eval --protocol seed-tts en/meta.lst --out-dir seed --asr large-v3 --json
@@ -31,6 +32,7 @@ and by WavLM if wavlm-base-plus-sv was downloaded; DNSMOS P.835; duration; and m
 and prompt in pitch, speaking rate, level, background noise and reverberation, and the similarity of emotion if
 wav2vec2-emotion was downloaded. Totals have 95 % intervals, by a bootstrap over speakers and sentences. A row counts as
 a failure if it was not spoken, did not end by itself, if nothing is heard, or if more than half of its words are wrong.
+Totals also count rows that may have gone wrong, as far as that is known without recognition, and candidates.
 
 Scores of rows are appended to scores.jsonl in the folder; totals are written to scores.json, and a page to listen to
 all rows to index.html. The same command again speaks and scores only what is missing or has changed.
@@ -67,8 +69,12 @@ def evaluate(
         typer.Option(
             "--compare",
             metavar="DIR DIR",
-            help="Print the differences of two runs, second minus first, with paired intervals.",
+            help="Print the differences of two runs, second minus first, with paired intervals, and write a page of "
+            "both, with a blind test.",
         ),
+    ] = None,
+    page: Annotated[
+        str | None, typer.Option(metavar="FILE", help="With --compare: the page; by default compare.html in the first.")
     ] = None,
     asr: Annotated[
         str, typer.Option(metavar="MODEL", help="Speech recognizer: a model of faster-whisper, or a folder.")
@@ -82,7 +88,9 @@ def evaluate(
         str | None,
         typer.Option(metavar="TEXT", help="Transcript of --prompt; by default REF.txt next to REF.wav."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite audio that no batch has written.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite audio that no batch has written, and files that are no pages.")
+    ] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed rows again.")] = False,
     slots: Annotated[
         int, typer.Option(metavar="N", min=1, max=MAX_SLOTS, help="Sentences that are decoded at the same time.")
@@ -105,6 +113,12 @@ def evaluate(
     top_k: options.TopK = None,
     top_p: options.TopP = None,
     top_n_sigma: options.TopNSigma = None,
+    repetition_window: options.RepetitionWindow = None,
+    repetition_ratio: options.RepetitionRatio = None,
+    best_of: options.BestOf = None,
+    pick: options.Pick = None,
+    retries: options.Retries = None,
+    seconds: options.Seconds = None,
     max_seconds: options.MaxSeconds = None,
     watermark: options.Watermark = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
@@ -119,7 +133,9 @@ def evaluate(
             raise UsageError("--compare takes no JOBS", "Run: valle eval --compare DIR DIR")
         from vallecli.cli.eval_run import compare as compare_runs
 
-        return compare_runs(*compare, reporter, as_json=as_json)
+        return compare_runs(*compare, reporter, page=page, force=force, as_json=as_json)
+    if page is not None:
+        raise UsageError("--page is without --compare", "The page of one run is index.html in its folder.")
     if (jobs is None) == (protocol is None):
         problem = "there are no jobs" if jobs is None else "JOBS and --protocol both give the rows"
         raise UsageError(problem, "Give a CSV or JSONL file, or a protocol.")

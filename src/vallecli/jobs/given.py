@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vallecli.errors import DuplicateRow, RowError, VallecliError, short
 from vallecli.failures import Failure
-from vallecli.jobs.plan import default_id
+from vallecli.jobs.plan import default_id, goes_on
 from vallecli.jobs.prompts import Prompt
 from vallecli.jobs.table import Line
 
@@ -26,6 +26,8 @@ class GivenRow:
     language: str | None = None
     prompt: Prompt | None = None
     wav: Path | None = None
+    goes_on: bool = False
+    """Whether the text begins with the words of the prompt, and the recording has only the rest."""
     error: Failure | None = None
 
 
@@ -92,4 +94,5 @@ def _row(line: Line, name: str, base: Path, voice: Callable[[str], Prompt]) -> G
         language=cell(line, "language"),
         prompt=voice(stored) if stored is not None else None if prompt is None else base / prompt,
         wav=None if wav is None else base / wav,
+        goes_on=goes_on(line),
     )

@@ -19,7 +19,7 @@ from vallecli.jobs.fingerprint import derive_seed, digest, in_shard, revision
 from vallecli.jobs.names import UsedNames
 from vallecli.jobs.prompts import Prompt, PromptChecker
 from vallecli.jobs.table import Line
-from vallecli.settings import Settings, suggest
+from vallecli.settings import ASR, Settings, suggest
 from vallecli.text.base import AUTO
 from vallecli.text.lexicon import Lexicon, read_lexicon
 from vallecli.text.normalize import check_words
@@ -32,17 +32,8 @@ SPOKEN = ("text", "prompt_text")
 KNOBS = ("seed", "greedy", "temperature", "top_k", "top_p", "max_seconds")
 # In fingerprints only if they are set: older results stay valid.
 LATER_KNOBS = (
-    *(
-        "top_n_sigma",
-        "sample_rate",
-        "repetition_window",
-        "repetition_ratio",
-        "best_of",
-        "pick",
-        "retries",
-        "asr",
-        "seconds",
-    ),
+    *("top_n_sigma", "sample_rate", "repetition_window", "repetition_ratio"),
+    *("best_of", "pick", "retries", "seconds"),
 )
 COLUMNS = (
     *("id", *REQUIRED, "voice", "prompt_text", "output", "language", "accent", "checkpoint", *KNOBS, *LATER_KNOBS),
@@ -227,6 +218,15 @@ def _refused(line: Line, name: str, error: Exception, base: Path) -> RefusedRow:
     )
 
 
+def goes_on(line: Line) -> bool:
+    """Return whether the text of a line begins with the words of its prompt. Raises RowError."""
+    written = line.values.get(CONTINUE)
+    try:
+        return written is not None and boolean_of(written)
+    except ValueError as error:
+        raise RowError(f"{CONTINUE} is {short(written)}", str(error)) from error
+
+
 def _has_default_prompt(line: Line) -> bool:
     """Return whether a line has no voice but that of all rows."""
     return "prompt" not in line.values and "voice" not in line.values
@@ -325,7 +325,8 @@ class _Planner:
             **{knob: getattr(settings, knob) for knob in KNOBS},
             "greedy": bool(settings.greedy),  # "not set" counts as false, as when it was the only default
             **{knob: value for knob in LATER_KNOBS if (value := getattr(settings, knob)) is not None},
-            **({CONTINUE: True} if self._goes_on(line) else {}),
+            **({"asr": settings.asr} if settings.pick == ASR and settings.asr is not None else {}),
+            **({CONTINUE: True} if goes_on(line) else {}),
             **({} if self.lexicon is None else {"lexicon": self.lexicon}),
             # The precision that auto chooses on a machine does not count, like its device: shards may run on several.
             **({} if settings.dtype == "auto" else {"dtype": settings.dtype}),
@@ -365,13 +366,6 @@ class _Planner:
         if voice is not None:
             return self.voice(voice, settings.checkpoint)
         return self.defaults.prompt if name is None else self.base / name
-
-    def _goes_on(self, line: Line) -> bool:
-        written = line.values.get(CONTINUE)
-        try:
-            return written is not None and boolean_of(written)
-        except ValueError as error:
-            raise RowError(f"{CONTINUE} is {short(written)}", str(error)) from error
 
     def _settings(self, line: Line) -> Settings:
         values: dict[str, Any] = {}

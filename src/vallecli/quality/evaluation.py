@@ -10,12 +10,15 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
+from vallecli.audio import prompt
 from vallecli.audio.files import read_audio
 from vallecli.audio.pcm import Wav
 from vallecli.audio.prompt import MAX_READ_SECONDS
 from vallecli.audio.transcribe import Recognizer
 from vallecli.checkpoints.local import sha256
-from vallecli.errors import SilentPrompt
+from vallecli.errors import RowError, SilentPrompt
 from vallecli.failures import Failure
 from vallecli.families.catalog import is_preset
 from vallecli.quality import manner
@@ -32,8 +35,11 @@ ASR = "base"  # the recognizer that nano's published figures are measured with
 WER, SIMILARITY, OPINION, MANNER = "wer", "similarity", "opinion", "manner"
 KINDS = (WER, SIMILARITY, OPINION, MANNER)
 DIGITS = 4  # after the point, in records
+CONTINUED_NOTE = "the words are those of the prompt and the result together"
 
 Prompt = Path | StoredVoice
+Hear = Callable[[Wav, int, str], str]
+"""Given audio (N,), its rate in Hz and its language, return its words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +55,13 @@ class Item:
     output: Path | None = None
     reference: Path | None = None
     cut_off: bool = False
+    doubtful: bool = False
+    """Whether the guard has found that the speech may have gone wrong."""
+    tried: int = 0
+    """Number of candidates of the sentences that have several."""
+    continues: bool = False
+    """Whether the text begins with the words of the prompt, and the speech has only the rest."""
+    notes: tuple[str, ...] = ()
     error: Failure | None = None
 
 
@@ -79,8 +92,7 @@ class Scorers:
 
     identity: Mapping[str, str]
     """Name -> model: what scores depend on, apart from the row."""
-    hear: Callable[[Wav, int, str], str] | None = None
-    """Returns the words of audio (N,) at a rate in Hz, in a language."""
+    hear: Hear | None = None
     encoder: Encoder | None = None
     wavlm: Encoder | None = None
     opinions: Opinions | None = None
@@ -89,21 +101,27 @@ class Scorers:
     """Whether manner is measured."""
 
 
-def load_scorers(wanted: Collection[str] = KINDS, *, asr: str = ASR, offline: bool = False) -> Scorers:
+def load_recognizer(asr: str = ASR, *, offline: bool = False) -> Hear:
+    """Load the recognizer: the name of a faster-whisper model or a folder. Raises the errors of `load_scorers`."""
+    word_errors("", "", ENGLISH)  # a missing package should not be known with the first row
+    folder = None if Path(asr).exists() else find(f"whisper-{asr}")
+    recognizer = Recognizer(asr if folder is None else str(folder), offline=offline, extra_name=EXTRA)
+    return lambda wav_N, rate, language: recognizer.hear(wav_N, rate, language=language)
+
+
+def load_scorers(
+    wanted: Collection[str] = KINDS, *, asr: str = ASR, offline: bool = False, hear: Hear | None = None
+) -> Scorers:
     """Load the models for kinds of scores. Raises DependencyMissing and CheckpointError, with what is to be done.
 
-    `asr` is the name of a faster-whisper model or a folder. WavLM and the emotion model are used if their checkpoints
+    `hear` is the recognizer `asr`, if it is loaded already. WavLM and the emotion model are used if their checkpoints
     are on this machine.
     """
     identity: dict[str, str] = {}
     loaded: dict[str, Any] = {}
     if WER in wanted:
-        word_errors("", "", ENGLISH)  # a missing package should not be known with the first row
-        folder = None if Path(asr).exists() else find(f"whisper-{asr}")
-        model = asr if folder is None else str(folder)
-        recognizer = Recognizer(model, offline=offline, extra_name=EXTRA)
+        loaded["hear"] = hear or load_recognizer(asr, offline=offline)
         identity["asr"] = asr
-        loaded["hear"] = lambda wav_N, rate, language: recognizer.hear(wav_N, rate, language=language)
     if SIMILARITY in wanted:
         loaded["encoder"] = Resemblyzer()
         identity["similarity"] = "resemblyzer"
@@ -174,10 +192,10 @@ class _Scoring:
         self.sounds: dict[Any, _Sound] = {}  # of prompts and references, which rows share
 
     def known(self, item: Item, before: Score | None, *, retry_failed: bool) -> Score | None:
-        """Return the scores of an earlier run with number and speaker of now; None if the row is to be scored."""
+        """Return the scores of an earlier run with what no score depends on; None if the row is to be scored."""
         if before is None or before.inputs != self._inputs(item) or (before.status == FAILED and retry_failed):
             return None
-        return replace(before, row=item.row, speaker=item.speaker)
+        return replace(before, row=item.row, speaker=item.speaker, doubtful=item.doubtful, tried=item.tried)
 
     def score(self, item: Item) -> Score:
         """Return the scores of a row; an error is one of them."""
@@ -191,6 +209,9 @@ class _Scoring:
             output=self._name(item.output),
             reference=self._name(item.reference),
             cut_off=item.cut_off,
+            doubtful=item.doubtful,
+            tried=item.tried,
+            continues=item.continues,
             inputs=self._inputs(item),
         )
         if item.error is not None or item.output is None:
@@ -202,29 +223,33 @@ class _Scoring:
 
     def _measured(self, item: Item, output: Path) -> dict[str, Any]:
         """Return the fields of a score. Raises any error of the recordings."""
-        notes: list[str] = []
+        notes = list(item.notes)
         sound = _Sound(read_audio(output, sample_rate=RATE), output)
         values: dict[str, Any] = {"seconds": round(len(sound.wav) / RATE, 3)}
         if self.scorers.hear is not None:
-            heard = word_errors(item.text, self.scorers.hear(sound.wav, RATE, item.language), item.language)
+            utterance_N = sound.wav
+            if item.continues:
+                utterance_N = np.concatenate([_spoken_prompt(item), utterance_N])
+                notes.append(CONTINUED_NOTE)
+            heard = word_errors(item.text, self.scorers.hear(utterance_N, RATE, item.language), item.language)
             values |= vars(heard)
         spoken = _attempt(notes, self._prepare, sound)
-        prompt = None if item.prompt is None else self._shared(item.prompt, notes)
+        voice = None if item.prompt is None else self._shared(item.prompt, notes)
         reference = None if item.reference is None else self._shared(item.reference, notes)
-        if spoken and prompt is not None:
+        if spoken and voice is not None:
             for name, field_name in (("encoder", "similarity"), ("wavlm", "similarity_wavlm")):
-                values[field_name] = _similarity(sound, prompt, name)
+                values[field_name] = _similarity(sound, voice, name)
         if spoken and reference is not None:
             values["similarity_to_reference"] = _similarity(sound, reference, "encoder")
         if sound.opinion is not None:
             values["opinion"] = _rounded(sound.opinion)
-        if prompt is not None and prompt.measures is not None and sound.measures is not None:
-            changed = manner.differences(prompt.measures, sound.measures)
-            if prompt.emotion is not None and sound.emotion is not None:
-                changed["emotion"] = cosine(prompt.emotion, sound.emotion)
+        if voice is not None and voice.measures is not None and sound.measures is not None:
+            changed = manner.differences(voice.measures, sound.measures)
+            if voice.emotion is not None and sound.emotion is not None:
+                changed["emotion"] = cosine(voice.emotion, sound.emotion)
             values["manner"] = _rounded(changed)
             values["measures"] = {
-                "prompt": _rounded(asdict(prompt.measures)),
+                "prompt": _rounded(asdict(voice.measures)),
                 "output": _rounded(asdict(sound.measures)),
             }
         return {**values, "notes": tuple(notes)}
@@ -277,6 +302,7 @@ class _Scoring:
             "text": item.text,
             "language": item.language,
             "cut_off": item.cut_off,
+            **({"continues": True} if item.continues else {}),
             "error": None if item.error is None else vars(item.error),
             "recordings": [self._hash(source) for source in (item.output, item.prompt, item.reference)],
         }
@@ -292,6 +318,15 @@ class _Scoring:
             except (OSError, ValueError):
                 return None
         return self.hashes[source]
+
+
+def _spoken_prompt(item: Item) -> Wav:
+    """Return the speech of the prompt of a row (N,) at RATE, as models hear it. Raises AudioError and InputError."""
+    if item.prompt is None:
+        raise RowError("it continues a prompt, but it has none", "Give the prompt.")
+    if isinstance(item.prompt, StoredVoice):
+        return item.prompt.prompt(RATE).wav
+    return prompt.load(item.prompt, sample_rate=RATE).wav
 
 
 def _attempt(notes: list[str], analyse: Callable[[_Sound], None], sound: _Sound) -> bool:

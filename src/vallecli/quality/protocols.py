@@ -12,7 +12,7 @@ import json
 import os
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,9 @@ from vallecli import atomic, inputs
 from vallecli.audio.files import read_audio, write_audio
 from vallecli.encoding import decode
 from vallecli.errors import FolderNotWritable, InputError, UsageError
-from vallecli.quality.wer import language_of
+from vallecli.quality.evaluation import Hear
+from vallecli.quality.pretrained import RATE
+from vallecli.quality.wer import ENGLISH, heard_part, language_of
 from vallecli.settings import suggest
 
 LIST = "protocol.jsonl"
@@ -53,12 +55,13 @@ class Utterance:
         return self.id.partition("-")[0]
 
 
-def write_list(protocol: str, source: Path, out: Path, *, limit: int | None = None) -> Path:
+def write_list(protocol: str, source: Path, out: Path, *, limit: int | None = None, hear: Hear | None = None) -> Path:
     """Write the list of a protocol and the prompts that are parts of utterances, and return the path of the list.
 
     `source` is the folder test-clean of LibriSpeech, or META.lst of Seed-TTS. With `limit`, the list has so many rows,
-    spread evenly over the protocol's. Raises UsageError for an unknown protocol, InputError for a source that is not
-    what it should be, and OutputError.
+    spread evenly over the protocol's. CONTINUE needs `hear`, which finds the words of the prompts; those that a list
+    in the folder has are kept. Raises ValueError without it, UsageError for an unknown protocol, InputError for a
+    source that is not what it should be, and OutputError.
     """
     if protocol not in PROTOCOLS:
         raise UsageError(f"there is no protocol {protocol!r}", suggest(protocol, PROTOCOLS))
@@ -67,8 +70,14 @@ def write_list(protocol: str, source: Path, out: Path, *, limit: int | None = No
     else:
         utterances = _librispeech(source)
         chosen = _spread([one for one in utterances if SHORTEST <= one.seconds <= LONGEST], limit)
-        part = _cross if protocol == CROSS else _continue
-        rows = [row for one in chosen if (row := part(one, utterances, out)) is not None]
+        if protocol == CROSS:
+            made = (_cross(one, utterances, out) for one in chosen)
+        elif hear is None:
+            raise ValueError(f"{CONTINUE} needs a recognizer")
+        else:
+            known = _known_words(out / LIST)
+            made = (_continue(one, out, hear, known) for one in chosen)
+        rows = [row for row in made if row is not None]
     if not rows:
         raise InputError(f"{source} has no utterances for {protocol}", "Give the folder or list of that protocol.")
     path = out / LIST
@@ -125,9 +134,31 @@ def _cross(one: Utterance, utterances: Sequence[Utterance], out: Path) -> dict[s
     return _row(one, other, begin, out)
 
 
-def _continue(one: Utterance, utterances: Sequence[Utterance], out: Path) -> dict[str, Any]:
-    """Return the row of an utterance, with its own beginning as its prompt."""
-    return _row(one, one, 0.0, out)
+def _continue(one: Utterance, out: Path, hear: Hear, known: Mapping[tuple[Any, ...], str]) -> dict[str, Any] | None:
+    """Return the row of an utterance, with its own beginning as its prompt; None for one of a single word."""
+    row = _row(one, one, 0.0, out)
+    words = known.get(_identity(row))
+    if words is None:
+        wav_N = read_audio(out / row["prompt"], sample_rate=RATE)
+        words = heard_part(one.text, hear(wav_N, RATE, ENGLISH), ENGLISH)
+    return None if words is None else {**row, "prompt_text": words, "continue": True}
+
+
+def _known_words(path: Path) -> dict[tuple[Any, ...], str]:
+    """Return the words of the prompts of an earlier list by their rows; lines of any other kind do not count."""
+    known = {}
+    if path.is_file():
+        for line in _lines(path):
+            try:
+                row = json.loads(line)
+                known[_identity(row)] = str(row["prompt_text"])
+            except (ValueError, KeyError, TypeError, RecursionError):
+                continue
+    return known
+
+
+def _identity(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return row["id"], row["text"], row["prompt_source"]
 
 
 def _row(one: Utterance, prompt: Utterance, begin: float, out: Path) -> dict[str, Any]:

@@ -26,9 +26,9 @@ from vallecli.atomic import replace_file
 from vallecli.audio.ffmpeg import Unreadable
 from vallecli.errors import OutputExists, OutputNotWritable
 from vallecli.printable import printable
-from vallecli.quality import alignment, clips
+from vallecli.quality import clips
 from vallecli.quality.clips import Clip
-from vallecli.quality.rows import OK, PageRow, Run, read_rows, scores_of
+from vallecli.quality.rows import OK, PageRow, Run, differences, read_rows, scores_of
 
 NAME = "index.html"
 MAX_EMBEDDED = 20_000_000  # characters of embedded audio: mail takes a page of this size
@@ -58,18 +58,16 @@ def write_page(
     *,
     force: bool = False,
     max_embedded: int = MAX_EMBEDDED,
-    normalize: alignment.Normalize = alignment.plain_words,
 ) -> None:
     """Write the page of one run, or of two runs to compare, whose rows belong together by their ids.
 
     Audio is embedded as MP3 if all of it has at most `max_embedded` characters; otherwise the page links to the files.
-    `normalize` is applied to each word of a text, and to each one heard, before they are compared. Raises OutputError,
-    and ExtraMissing for rows with words that were heard.
+    Raises OutputError, and ExtraMissing for rows with words that were heard, but without their alignment.
     """
     check_page(path, force=force)
     if not 1 <= len(runs) <= 2:
         raise ValueError(f"a page has one run or two, not {len(runs)}")
-    html = make_page(runs, folder=path.parent, max_embedded=max_embedded, normalize=normalize)
+    html = make_page(runs, folder=path.parent, max_embedded=max_embedded)
     try:
         with replace_file(path, follow_links=False) as file:
             file.write(html.encode())
@@ -77,15 +75,9 @@ def write_page(
         raise OutputNotWritable(path, (error.strerror or str(error)).lower(), error.errno) from error
 
 
-def make_page(
-    runs: Sequence[Run],
-    *,
-    folder: Path,
-    max_embedded: int = MAX_EMBEDDED,
-    normalize: alignment.Normalize = alignment.plain_words,
-) -> str:
+def make_page(runs: Sequence[Run], *, folder: Path, max_embedded: int = MAX_EMBEDDED) -> str:
     """Return the HTML of the page of `write_page` in a folder."""
-    data = _Data(folder, max_embedded, normalize).of(runs)
+    data = _Data(folder, max_embedded).of(runs)
     source = resources.files("vallecli.quality") / FOLDER
     style = (source / STYLE).read_text("utf-8")
     script = "".join((source / name).read_text("utf-8") for name in SCRIPTS)
@@ -145,7 +137,6 @@ class _Data:
 
     folder: Path
     max_embedded: int
-    normalize: alignment.Normalize
     clips: list[Clip] = field(default_factory=list)
     numbers: dict[Path, int] = field(default_factory=dict)
 
@@ -192,18 +183,9 @@ class _Data:
             "notes": row.notes,
             "output": self._add(row.output) if row.status == OK or _exists(row.output) else None,
             "heard": row.heard,
-            "differences": self._differences(row),
+            "differences": differences(row),
             "scores": row.scores,
         }
-
-    def _differences(self, row: PageRow) -> list[list[str]] | None:
-        if row.heard is None:
-            return None
-        try:
-            found = alignment.align(row.text, row.heard, self.normalize)
-        except ValueError:
-            return None
-        return [[segment.kind, segment.text, segment.heard] for segment in found]
 
     def _add(self, path: Path | None) -> int | None:
         """Return the number of a recording, which is read if it is new."""

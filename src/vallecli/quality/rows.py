@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vallecli.printable import printable
+from vallecli.quality.wer import OPERATIONS, language_of, word_errors
+from vallecli.text.base import AUTO
 
 OK, FAILED, PENDING = "ok", "failed", "pending"  # pending: not made yet
 MAX_TEXT = 20_000  # characters of a text that are shown
 MAX_DEPTH = 3  # of scores in objects in objects
 MAX_NUMBER = 1e15  # of scores
+# Between characters that count as words: they are shown as they are written, without spaces.
+BETWEEN_CHARACTERS = re.compile(r"(?<=[\u3040-\u30ff\u3400-\u9fff]) (?=[\u3040-\u30ff\u3400-\u9fff])")
 
 
 @dataclass(frozen=True)
@@ -21,8 +26,9 @@ class Run:
     """The rows of an output folder, and how the page names it.
 
     A row has the keys id, text, prompt, output, status ("ok", "failed", or "pending" if it is not made yet), and where
-    known: reference, speaker, heard, errors, words, similarity, opinion (ovrl, sig, bak), manner (any numbers),
-    seconds, notes, error (a text, or code, message and hint). Paths are relative to the folder.
+    known: language, reference, speaker, heard, alignment (of the text with heard; see wer.WordErrors), errors, words,
+    similarity, opinion (ovrl, sig, bak), manner (any numbers), seconds, notes, error (a text, or code, message and
+    hint). Paths are relative to the folder.
     """
 
     name: str
@@ -62,11 +68,13 @@ class PageRow:
     id: str
     text: str
     status: str
+    language: str = AUTO
     speaker: str = ""
     prompt: Path | None = None
     reference: Path | None = None
     output: Path | None = None
     heard: str | None = None
+    alignment: list[list[str]] | None = None
     notes: list[str] = field(default_factory=list)
     error: dict[str, str] | None = None
     scores: dict[str, float] = field(default_factory=dict)
@@ -88,15 +96,46 @@ def _read(number: int, values: Mapping[str, Any], folder: Path) -> PageRow:
         id=printable(_text(values.get("id"))) or str(number),
         text=_text(values.get("text")),
         status=status,
+        language=_text(values.get("language")) or AUTO,
         speaker=printable(_text(values.get("speaker"))),
         prompt=_path(values.get("prompt"), folder),
         reference=_path(values.get("reference"), folder),
         output=_path(values.get("output"), folder),
         heard=_text(heard) if isinstance(heard, str) else None,
+        alignment=_alignment(values.get("alignment")),
         notes=[_text(note) for note in notes] if isinstance(notes, list | tuple) else [],
         error=error,
         scores=dict(_scores(values)),
     )
+
+
+def differences(row: PageRow) -> list[list[str]] | None:
+    """Return the alignment of the words of a row with those that were heard, for display; None if it is unknown.
+
+    It is the one that the scores have; rows without are aligned here, which may raise ExtraMissing.
+    """
+    if row.heard is None:
+        return None
+    found = row.alignment
+    if found is None:
+        try:
+            errors = word_errors(row.text, row.heard, language_of(row.text, row.language))
+        except ValueError:  # numbers with thousands of digits
+            return None
+        found = [list(entry) for entry in errors.alignment]
+    return [[kind, *(BETWEEN_CHARACTERS.sub("", words) for words in pair)] for kind, *pair in found]
+
+
+def _alignment(value: Any) -> list[list[str]] | None:
+    """Return an alignment as wer.word_errors makes it; None for any other value, and for one that is empty."""
+    if not isinstance(value, list | tuple) or not value:
+        return None
+    for entry in value:
+        if not isinstance(entry, list | tuple) or len(entry) != 3 or not all(isinstance(part, str) for part in entry):
+            return None
+        if entry[0] not in OPERATIONS.values():
+            return None
+    return [list(entry) for entry in value]
 
 
 def _text(value: Any) -> str:

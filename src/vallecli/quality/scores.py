@@ -38,6 +38,9 @@ class Score:
     status: str = OK
     error: Failure | None = None
     cut_off: bool = False
+    doubtful: bool = False
+    tried: int = 0
+    continues: bool = False
     seconds: float | None = None
     heard: str | None = None
     errors: int | None = None
@@ -95,6 +98,8 @@ class Score:
             all(number is None or (type(number) in (int, float) and abs(number) < 2.0**63) for number in numbers)
             and all(isinstance(text, str) for text in texts)
             and type(self.row) is int
+            and type(self.tried) is int
+            and abs(self.tried) < 2**63
             and self.status in (OK, FAILED)
             and isinstance(self.heard, str | None)
         )

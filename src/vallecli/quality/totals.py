@@ -64,6 +64,9 @@ def totals(scores: Sequence[Score]) -> dict[str, Any]:
         "seconds": round(sum(score.seconds or 0.0 for score in scores), 3),
         "failures": {name: counted[name] for name in FAILURES},
         "failure_rate": _written(intervals.share(counted.total(), len(scores))),
+        "doubtful": sum(score.doubtful for score in scores),
+        "tried": sum(score.tried for score in scores),
+        "rows_tried": sum(score.tried > 0 for score in scores),
         "metrics": {name: _written(found) for name, found in metrics.items() if found is not None},
     }
 

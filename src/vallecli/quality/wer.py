@@ -48,7 +48,7 @@ def language_of(text: str, language: str = AUTO) -> str:
 
 
 def word_errors(text: str, heard: str, language: str) -> WordErrors:
-    """Compare a text with what was heard, in a language such as "en". Raises ExtraMissing."""
+    """Compare a text with what was heard, in a language such as "en". Raises the errors of `normalize`."""
     with extra(EXTRA, "the word error rate"):
         import jiwer
 
@@ -71,9 +71,38 @@ def word_errors(text: str, heard: str, language: str) -> WordErrors:
     return WordErrors(heard if others else "", errors, len(words), tuple(aligned))
 
 
+def heard_part(text: str, heard: str, language: str) -> str | None:
+    """Return the words at the beginning of a text that were heard, as written; None if the text has only one word.
+
+    These are the words whose characters differ least from what was heard, the fewest of equals: a word that was cut
+    belongs to them if about half of it was heard. They are never none, and never all. Raises the errors of
+    `normalize`.
+    """
+    with extra(EXTRA, "the word error rate"):
+        import jiwer
+
+    words, found = text.split(), normalize(heard, language)
+    most = min(len(words) - 1, 2 * len(found.split()) + 1)  # normalized, two words can be one: 25
+    best: tuple[int, str] | None = None
+    for count in range(1, most + 1):
+        part = " ".join(words[:count])
+        if expected := normalize(part, language):
+            compared = jiwer.process_characters(expected, found)
+            errors = compared.substitutions + compared.deletions + compared.insertions
+            if best is None or errors < best[0]:
+                best = errors, part
+    return None if best is None else best[1]
+
+
 def normalize(text: str, language: str) -> str:
-    """Return the words of a text, normalized and separated by spaces. Raises ExtraMissing."""
-    words = _normalizer(language)(text).split()
+    """Return the words of a text, normalized and separated by spaces.
+
+    Raises ExtraMissing, and ValueError for a number of thousands of digits.
+    """
+    try:
+        words = _normalizer(language)(text).split()
+    except (AssertionError, ValueError) as error:  # the normalizer's, for numbers that int() refuses
+        raise ValueError("a number in it has too many digits to be compared") from error
     return " ".join(word for word in words if any(map(str.isalnum, word)))  # an ellipsis leaves a dot
 
 

@@ -83,8 +83,8 @@ function heardLine(result) {
   else {
     for (const [kind, text, heard] of result.differences) {
       if (kind === "equal") line.append(make("bdi", {}, heard));
-      else if (kind === "missing") line.append(make("del", { classes: kind }, hiddenText("missing: "), text));
-      else if (kind === "extra") line.append(make("ins", { classes: kind }, hiddenText("extra: "), heard));
+      else if (kind === "deleted") line.append(make("del", { classes: kind }, hiddenText("missing: "), text));
+      else if (kind === "inserted") line.append(make("ins", { classes: kind }, hiddenText("extra: "), heard));
       else {
         line.append(make("span", { classes: kind }, make("del", {}, hiddenText("instead of "), text), " ",
           make("ins", {}, hiddenText(" heard: "), heard)));
