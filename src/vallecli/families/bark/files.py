@@ -109,7 +109,7 @@ def recognise(contents: Contents) -> bool:
     if contents.file is not None:
         return _role(contents.tensors(contents.file)) is not None
     for path in _weight_files(contents.files):
-        with suppress(DamagedCheckpoint):  # another file may tell, and reading this one will say what is wrong
+        with suppress(DamagedCheckpoint):  # others can be intact; loading says what is wrong with this one
             if _role(contents.tensors(path)) is not None:
                 return True
     return False
