@@ -27,6 +27,8 @@ SYSTEM_FILE = SYSTEM_FOLDER / "vallecli" / FILE_NAME
 ENVIRONMENT_PREFIX = "VALLE_"
 HUB_OFFLINE = "HF_HUB_OFFLINE"  # read by huggingface_hub, too
 DEFAULT = "default"
+MAX_CANDIDATES, MAX_RETRIES = 64, 64  # of a sentence
+MAX_WINDOW = 4096  # codes of repetition-aware sampling: nearly a minute of speech
 MAX_FRAMES = 2**31  # of speech: more than any model makes
 
 SamplingT = TypeVar("SamplingT", bound="DataclassInstance")  # decoding.sampling.Sampling; its import needs torch
@@ -216,7 +218,7 @@ def _at_most(kind: Callable[[Any], Any], maximum: float) -> Callable[[Any], Any]
 
 
 def _best_of(raw: Any) -> int:
-    value = int(_at_most(int, 64)(raw))
+    value = int(_at_most(int, MAX_CANDIDATES)(raw))
     if value < 1:
         raise ValueError(raw)
     return value
@@ -277,12 +279,12 @@ CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {  # name -> (parser, desc
     "top_k": (_at_least(int, 1), "a whole number from 1"),
     "top_p": (_fraction, "a number above 0 and at most 1"),
     "top_n_sigma": (_at_least(float, 0), "a number from 0"),
-    "repetition_window": (_at_most(int, 4096), "a whole number from 0 to 4096"),
+    "repetition_window": (_at_most(int, MAX_WINDOW), f"a whole number from 0 to {MAX_WINDOW}"),
     "repetition_ratio": (_at_most(float, 1), "a number from 0 to 1"),
-    "best_of": (_best_of, "a whole number from 1 to 64"),
+    "best_of": (_best_of, f"a whole number from 1 to {MAX_CANDIDATES}"),
     "pick": (_pick, "one of " + ", ".join(PICKS)),
     "asr": (_word, "the name of a Whisper model, or a folder"),
-    "retries": (_at_most(int, 64), "a whole number from 0 to 64"),
+    "retries": (_at_most(int, MAX_RETRIES), f"a whole number from 0 to {MAX_RETRIES}"),
     "seconds": (_at_least(float, 0, exclusive=True), "a number of seconds above 0"),
     "max_seconds": (_at_least(float, 0, exclusive=True), "a number of seconds above 0"),
     "sample_rate": (_sample_rate, f"a whole number of Hz from {MIN_RATE} to {MAX_RATE}"),

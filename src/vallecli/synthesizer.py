@@ -160,7 +160,8 @@ class Synthesizer:
 
         `options` are loader options for values that the checkpoint does not store, such as {"heads": 16}. `decoder`
         selects "encodec" or "vocos" for EnCodec's codes. `choice` is how many candidates of each sentence are decoded
-        by default. `codec_weights` finds the weights of separate codecs.
+        by default; what compares them is loaded first, and raises ExtraMissing if its packages are missing.
+        `codec_weights` finds the weights of separate codecs.
         """
         path, where = lookup.find(os.fspath(checkpoint)), devices.pick(device)
         if watermark:
@@ -379,7 +380,7 @@ class Synthesizer:
     def _requests(self, job: Job) -> Iterator[tuple[Request, Choice]]:
         """Yield the sentences of a job. Raises the errors of its text, its language and its options."""
         sampling, choice = job.sampling or self.sampling, job.choice or self.choice
-        choice.check(sampling)
+        choice.check(sampling, independent=self.backend.independent)
 
         def requests(text: str) -> Iterator[Request]:
             return self.backend.requests(text, job.voice, sampling, language=job.language, accent=job.accent)

@@ -176,6 +176,12 @@ def test_greedy_candidates_would_be_equal(tiny: Synthesizer, voice: Voice) -> No
     assert len(piece.tried) == 1
 
 
+def test_sentences_that_depend_on_each_other_have_no_candidates() -> None:
+    with pytest.raises(UsageError, match="depend on each other"):
+        Choice(best_of=2).check(SHORT, independent=False)
+    Choice().check(SHORT, independent=False)
+
+
 @pytest.mark.parametrize(
     "values", [{"best_of": 0}, {"best_of": 65}, {"retries": -1}, {"pick": "luck"}, {"best_of": 1.5}]
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple, cast
 
 from vallecli.audio.effects import resample
 from vallecli.audio.pcm import Wav
@@ -54,16 +55,9 @@ class Recognizer:
 
     def words(self, wav_N: Wav, sample_rate: int, *, language: str | None = None) -> list[HeardWord]:
         """Return the words of speech (N,) with their times, as `hear` finds them."""
-        segments, _ = self._model.transcribe(
-            resample(wav_N, sample_rate, WHISPER_RATE),
-            language=language,
-            beam_size=5,
-            condition_on_previous_text=False,
-            word_timestamps=True,
-        )
         return [
             HeardWord(word.word.strip(), float(word.start), float(word.end))
-            for segment in segments
+            for segment in self._segments(wav_N, sample_rate, language, word_timestamps=True)
             for word in segment.words or ()
         ]
 
@@ -73,13 +67,18 @@ class Recognizer:
         The model detects the language if it is None. Each segment of up to 30 s is decoded with a beam of 5,
         independently of the words before it.
         """
+        segments = self._segments(wav_N, sample_rate, language, word_timestamps=False)
+        return " ".join(segment.text.strip() for segment in segments).strip()
+
+    def _segments(self, wav_N: Wav, sample_rate: int, language: str | None, *, word_timestamps: bool) -> Iterable[Any]:
         segments, _ = self._model.transcribe(
             resample(wav_N, sample_rate, WHISPER_RATE),
             language=language,
             beam_size=5,
             condition_on_previous_text=False,
+            word_timestamps=word_timestamps,
         )
-        return " ".join(segment.text.strip() for segment in segments).strip()
+        return cast("Iterable[Any]", segments)
 
 
 def transcribe(wav_N: Wav, sample_rate: int) -> str:

@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vallecli.errors import short
+from vallecli.settings import MAX_WINDOW
 
 KEEP_ALL = 2**31  # codes: more than any codebook has
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 1e-8, 1e8
 MOST_SIGMAS = 1e6  # standard deviations: more than there are between any two of some thousand logits
-MAX_WINDOW = 4096  # codes: nearly a minute of speech
 SMALLEST_UNIFORM = 2.0**-26  # below the smallest positive random number, so that the noise is finite
 
 

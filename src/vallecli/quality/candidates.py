@@ -20,11 +20,8 @@ from vallecli.families.base import Backend, Generated, Request, Tag
 from vallecli.families.causal import codes_to_int16
 from vallecli.quality.guard import Problem, problems
 from vallecli.quality.judges import Hearing, Judge, judge_for
-from vallecli.settings import LIKELIHOOD, PICKS, suggest
+from vallecli.settings import LIKELIHOOD, MAX_CANDIDATES, MAX_RETRIES, PICKS, suggest
 from vallecli.text.pace import letters_of
-
-MAX_CANDIDATES = 64  # of a sentence at a time
-MAX_RETRIES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +46,10 @@ class Choice:
         if self.pick not in PICKS:
             raise UsageError(f"pick is {self.pick!r}", suggest(str(self.pick), PICKS))
 
-    def check(self, sampling: Sampling) -> None:
-        """Raise UsageError if these parameters would give equal candidates."""
+    def check(self, sampling: Sampling, *, independent: bool) -> None:
+        """Raise UsageError if there can be no candidates: equal ones, or sentences that are not independent."""
+        if self.best_of > 1 and not independent:
+            raise UsageError("sentences that depend on each other have no candidates", "Decode one candidate.")
         if self.best_of > 1 and sampling.greedy:
             raise UsageError("greedy decoding makes equal candidates", "Sample, or decode one candidate.")
 
@@ -160,7 +159,7 @@ def speak(
                 sentence = again.popleft()
             elif (found := next(waiting, None)) is not None:
                 tag, request, choice = found
-                sentence = _Sentence(tag, request, choice if backend.independent else Choice(retries=0))
+                sentence = _Sentence(tag, request, choice if backend.independent else replace(choice, retries=0))
             else:
                 return
             for number, request in sentence.candidates():

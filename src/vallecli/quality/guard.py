@@ -60,13 +60,14 @@ def problems(
         return [Problem.SILENT]
     active_F = level_F > speech_db - PAUSE_DB
     found = []
-    if _is_noise(wav_N, rate):
+    if flatness(wav_N, rate) > FLAT:
         found.append(Problem.NOISE)
     if _longest_pause(active_F) * HOP > LONGEST_PAUSE:
         found.append(Problem.PAUSE)
     if level_F[-round(END / HOP) :].mean() > speech_db - ABRUPT_DB:
         found.append(Problem.ABRUPT)
-    if (codes_T is not None and _codes_repeat(codes_T, frame_rate, active_F)) or _samples_repeat(wav_N, rate):
+    in_codes = 0.0 if codes_T is None else code_repetition(codes_T, frame_rate, active_F)
+    if in_codes >= LOOP_SHARE or sample_repetition(wav_N, rate) >= LOOP_CORRELATION:
         found.append(Problem.LOOP)
     return found
 
@@ -75,11 +76,6 @@ def _longest_pause(active_F: npt.NDArray[np.bool_]) -> int:
     """Return the frames of the longest pause between two active ones."""
     places = np.flatnonzero(active_F)
     return int(np.diff(places).max() - 1) if len(places) > 1 else 0
-
-
-def _is_noise(wav_N: Wav, rate: int) -> bool:
-    """Return whether the spectrum is as flat as that of noise, most of the time."""
-    return flatness(wav_N, rate) > FLAT
 
 
 def flatness(wav_N: Wav, rate: int) -> float:
@@ -95,10 +91,6 @@ def flatness(wav_N: Wav, rate: int) -> float:
     return float(np.median(np.exp(np.log(loud).mean(1)) / loud.mean(1)))
 
 
-def _codes_repeat(codes_T: npt.NDArray[np.int16], frame_rate: float, active_F: npt.NDArray[np.bool_]) -> bool:
-    return code_repetition(codes_T, frame_rate, active_F) >= LOOP_SHARE
-
-
 def code_repetition(codes_T: npt.NDArray[np.int16], frame_rate: float, active_F: npt.NDArray[np.bool_]) -> float:
     """Return the largest share of codes, over LOOP seconds at any distance, that equal those one distance before."""
     length = round(LOOP * frame_rate)
@@ -110,10 +102,6 @@ def code_repetition(codes_T: npt.NDArray[np.int16], frame_rate: float, active_F:
         sums = np.cumsum(np.concatenate([[0], equal]))
         largest = max(largest, float((sums[length:] - sums[:-length]).max()) / length)
     return largest
-
-
-def _samples_repeat(wav_N: Wav, rate: int) -> bool:
-    return sample_repetition(wav_N, rate) >= LOOP_CORRELATION
 
 
 def sample_repetition(wav_N: Wav, rate: int) -> float:
