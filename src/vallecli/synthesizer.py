@@ -26,7 +26,7 @@ from vallecli.audio.prompt import PreparedPrompt
 from vallecli.checkpoints import lookup
 from vallecli.codec.select import Codecs, CodecWeights
 from vallecli.decoding.sampling import Sampling
-from vallecli.errors import PromptTooLong, TranscriptMissing, UsageError, explain
+from vallecli.errors import CannotContinue, PromptTooLong, TranscriptMissing, explain
 from vallecli.families import detect
 from vallecli.families.base import Backend, Preset, Request, Voice
 from vallecli.families.catalog import is_preset, read_preset
@@ -398,14 +398,11 @@ class Synthesizer:
             yield replace(request, index=index, sentences=sentences, first=index == 0), choice
 
     def _text(self, job: Job) -> str:
-        """Return what is to be spoken. Raises UsageError, and NoContinuation."""
+        """Return what is to be spoken. Raises CannotContinue, and NoContinuation."""
         if not job.goes_on:
             return job.text
         if not self.backend.needs_transcript or job.voice.transcript is None:
-            raise UsageError(
-                f"{self.name} cannot go on from a prompt: it does not read the words of the prompt",
-                "Use a checkpoint that does, or give only the text that is to be spoken.",
-            )
+            raise CannotContinue(self.name)
         return rest_of(job.text, job.voice.transcript)
 
     def _bounded(self, requests: list[Request], seconds: float) -> Iterator[Request]:

@@ -8,14 +8,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from vallecli.checkpoints import lookup
 from vallecli.cli.reporter import Reporter
 from vallecli.families.catalog import known_options
 from vallecli.jobs.engine import Engine, LocalEngine
 from vallecli.jobs.plan import Defaults
 from vallecli.settings import Settings
 from vallecli.text.lexicon import Lexicon
+
+if TYPE_CHECKING:
+    from vallecli.families.base import Description
 
 # On a CPU, torch caches what oneDNN compiles for each shape, a third of a megabyte each, and a thousand of them by
 # default: rows differ in length, so the memory of a batch would grow for a long time. It reads these at its start.
@@ -30,6 +34,17 @@ class Cluster:
     address: str
     workers: int
     gpus: float
+
+
+def describe(defaults: Defaults) -> Description:
+    """Return what the default checkpoint is. Raises CheckpointError, and UsageError for an option that it lacks."""
+    from vallecli.families.base import parse_options
+    from vallecli.families.detect import detect  # imports torch, which a run with nothing to do does not need
+
+    settings = defaults.settings
+    family, contents = detect(lookup.find(settings.checkpoint, offline=settings.offline), verify=False)
+    parse_options(family, defaults.options)
+    return family.describe(contents)
 
 
 @contextmanager
