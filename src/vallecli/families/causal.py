@@ -28,6 +28,7 @@ from vallecli.codec.select import CodecSpec
 from vallecli.decoding import engine
 from vallecli.decoding.batcher import ContinuousBatcher
 from vallecli.decoding.graphs import new_batcher
+from vallecli.decoding.linear import parameter_count
 from vallecli.decoding.overlap import one_thread_each
 from vallecli.decoding.request import CausalModel, CausalOutput, CausalRequest
 from vallecli.decoding.sampling import Sampling
@@ -166,7 +167,7 @@ class CausalBackend(ABC):
     @property
     def parameters(self) -> int:
         """Return the number of parameters of the language models."""
-        return sum(tensor.numel() for module in self.modules for tensor in module.parameters())
+        return sum(map(parameter_count, self.modules))
 
     def prepare(self) -> None:
         """Load the front end and the codec. Raises CheckpointError and DependencyMissing."""

@@ -117,7 +117,7 @@ def test_low_precisions_are_close(folders: dict[str, Path], layout: str, dtype: 
         lambda backend: backend.nar_logits(*given, codes_TQ),
     ):
         expected, near = logits(exact), logits(rounded)
-        assert not torch.equal(expected, near)
+        assert not torch.equal(expected, near) or dtype == "float16"  # in which some are stored
         assert (expected - near).std() < error * expected.std()
     assert len(rounded.generate_codes(*given, frames=8, exclude_eos=True)) == 8
 
