@@ -19,7 +19,7 @@ from vallecli import device, synthesizer
 from vallecli.audio import effects, prompt
 from vallecli.codec import equalizer
 from vallecli.decoding.batcher import ContinuousBatcher
-from vallecli.decoding.overlap import one_thread_each
+from vallecli.decoding.overlap import one_thread
 from vallecli.decoding.request import CausalRequest
 from vallecli.decoding.sampling import Sampling
 from vallecli.errors import (
@@ -269,7 +269,7 @@ def test_a_job_gives_the_same_audio_as_its_text_alone(tiny: Synthesizer, voice: 
             assert isinstance(result.error, EmptyText if job.key == "d" else UsageError)
             continue
         assert result.error is None
-        with one_thread_each():  # several threads round the last bits of audio differently
+        with one_thread():  # several threads round the last bits of audio differently
             alone = list(tiny.speak(job.text, job.voice, job.sampling, language=job.language))
         assert [piece.text for piece in result.pieces] == [piece.text for piece in alone]
         for piece, expected in zip(result.pieces, alone, strict=True):

@@ -7,18 +7,22 @@ So a step is the same work on any device, needs no answer from it, and can be ca
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from vallecli.decoding.linear import parameter_count
+from vallecli.decoding.overlap import one_thread
 from vallecli.decoding.request import CausalModel, CausalRequest, StopReason
 from vallecli.decoding.sampling import SamplingTable, draw, draw_unrepeated, scores
 
 INITIAL_FRAMES = 256  # frames that a row has room for at first, if its request may become that long
 GRAIN = 128  # positions by which capacity grows, so that it rarely has to
 MIN_ROWS = 4  # with 4 or more rows, matmul rounds every row identically; with fewer, it depends on their number
+SHORT = 2**25  # weights of a model whose steps on a CPU are too short to be shared: threads would wait for each other
 LANES = 16  # positions: attention over a multiple of these rounds as if over those of the row alone
 
 
@@ -55,6 +59,7 @@ class ContinuousBatcher:
     def __init__(self, model: CausalModel, rows: int) -> None:
         self.model, self.rows = model, rows
         device = model.device
+        self.alone = device.type == "cpu" and isinstance(model, nn.Module) and parameter_count(model) < SHORT
         if rows > 1:
             self.block = max(self.block, LANES)
             rows = _round_up(rows, MIN_ROWS)
@@ -104,9 +109,10 @@ class ContinuousBatcher:
         rows = self.width if self.fixed_rows else min(self.width, _round_up(busy[-1] + 1, MIN_ROWS))
         if max(self.cache.ends) + self.every > self.cache.capacity:
             self._grow(self.cache.capacity + self.every, self.cache.memory_capacity)
-        for _ in range(self.every):
-            self.cache.claim(rows)
-            self._run(rows)
+        with one_thread() if self.alone else nullcontext():
+            for _ in range(self.every):
+                self.cache.claim(rows)
+                self._run(rows)
         for row in busy:  # while a GPU is still computing
             self._draw(row)
 

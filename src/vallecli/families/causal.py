@@ -29,7 +29,7 @@ from vallecli.decoding import engine
 from vallecli.decoding.batcher import ContinuousBatcher
 from vallecli.decoding.graphs import new_batcher
 from vallecli.decoding.linear import parameter_count
-from vallecli.decoding.overlap import one_thread_each
+from vallecli.decoding.overlap import one_thread
 from vallecli.decoding.request import CausalModel, CausalOutput, CausalRequest
 from vallecli.decoding.sampling import Sampling
 from vallecli.errors import ForeignPreset, UsageError
@@ -307,7 +307,7 @@ class CausalBackend(ABC):
     def _helpers(self, *, many: bool) -> AbstractContextManager[int]:
         """Yield the number of threads that can finish requests while this one takes decode steps."""
         small = self.parameters < devices.FULL_SIZE
-        return one_thread_each() if many and small and self.device.type == "cpu" else nullcontext(0)
+        return one_thread() if many and small and self.device.type == "cpu" else nullcontext(0)
 
 
 def codes_to_int16(codes: Tensor) -> npt.NDArray[np.int16]:
