@@ -19,6 +19,7 @@ from vallecli import device, synthesizer
 from vallecli.audio import effects, prompt
 from vallecli.codec import equalizer
 from vallecli.decoding.batcher import ContinuousBatcher
+from vallecli.decoding.linear import Int8Linear
 from vallecli.decoding.overlap import one_thread
 from vallecli.decoding.request import CausalRequest
 from vallecli.decoding.sampling import Sampling
@@ -222,8 +223,7 @@ def test_half_precision(tiny_checkpoint: Path, reference: Path, dtype: str) -> N
 def test_int8(request: pytest.FixtureRequest, reference: Path, name: str) -> None:
     small = Synthesizer.load(str(request.getfixturevalue(name)), device="cpu", dtype="int8")
     assert small.dtype == torch.int8
-    stored = [tensor.dtype for model in small.backend.modules for tensor in model.layers.state_dict().values()]
-    assert torch.int8 in stored
+    assert all(any(isinstance(part, Int8Linear) for part in model.layers.modules()) for model in small.backend.modules)
     [piece] = small.speak("One is here.", small.voice(reference, "What I said."), SHORT)
     assert piece.frames > 0
 
@@ -552,6 +552,7 @@ SMALL, LARGE = 12_000_000, 370_000_000  # parameters: nano, and what is publishe
     [
         ("auto", CPU, SMALL, False, torch.float32),
         ("auto", CPU, LARGE, False, torch.float32),
+        ("auto", CPU, LARGE, True, torch.float16),
         ("auto", GPU, SMALL, True, torch.float32),
         ("auto", GPU, LARGE, True, torch.bfloat16),
         ("auto", GPU, LARGE, False, torch.float32),  # a GPU that would only emulate it
@@ -569,7 +570,8 @@ def test_precisions(
     native: bool,
     expected: torch.dtype,
 ) -> None:
-    monkeypatch.setattr(device, "_computes_in_bfloat16", lambda where: native)
+    monkeypatch.setattr(device, "_computes_in_bfloat16", lambda where: native and where.type == "cuda")
+    monkeypatch.setattr(device, "FBGEMM", native)
     assert device.pick_dtype(name, where, parameters) == expected
 
 
