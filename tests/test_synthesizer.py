@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import shutil
@@ -251,6 +252,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(request.param)
     yield
+    gc.collect()  # generators that an error has left set the number back when they are freed
     torch.set_num_threads(before)
 
 
