@@ -47,7 +47,7 @@ def outputs(checkpoint: Checkpoint, dtype: torch.dtype, *, inference: bool) -> T
     else:
         ar, nar = build(checkpoint)
         for model in (ar, nar):
-            pack(model.layers, packer(dtype, CPU), replaced=lambda linear: None)
+            pack(model.layers, packer(dtype, CPU, short=True), replaced=lambda linear: None)
     text_S, prompt_PQ = torch.arange(9), torch.arange(80).view(10, 8)
     with torch.inference_mode():
         logits = ar(text_S[None], torch.tensor([9]), prompt_PQ[None, :, 0], torch.tensor([10]))

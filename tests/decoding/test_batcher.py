@@ -11,8 +11,7 @@ import torch
 from tape import TapeCapture
 from torch import Tensor
 
-from vallecli.decoding import batcher as batcher_module
-from vallecli.decoding import engine
+from vallecli.decoding import engine, linear
 from vallecli.decoding.batcher import INITIAL_FRAMES, LANES, ContinuousBatcher
 from vallecli.decoding.cache import KVCache
 from vallecli.decoding.graphs import GraphBatcher, new_batcher
@@ -200,7 +199,7 @@ def test_steps_of_several_rows_have_shapes_that_round_alike(monkeypatch: pytest.
 @pytest.mark.parametrize(("short", "threads"), [(2**40, 1), (0, 2)], ids=["short", "long"])
 @torch.inference_mode()
 def test_only_short_steps_are_taken_by_one_thread(monkeypatch: pytest.MonkeyPatch, short: int, threads: int) -> None:
-    monkeypatch.setattr(batcher_module, "SHORT", short)
+    monkeypatch.setattr(linear, "SHORT", short)
     model, _ = models("nano")
     seen: list[int] = []
     step = AR.step

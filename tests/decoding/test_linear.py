@@ -64,7 +64,7 @@ def test_gradients_are_those_of_torch() -> None:
 
 
 PRECISIONS = [torch.float32, torch.bfloat16, torch.float16, torch.int8]
-KINDS = [dtype for dtype in PRECISIONS if packer(dtype, CPU) is not None]
+KINDS = [dtype for dtype in PRECISIONS if packer(dtype, CPU, short=True) is not None]
 
 
 @pytest.fixture(params=[True, False] if FBGEMM else [False], ids=lambda fbgemm: "fbgemm" if fbgemm else "torch")
@@ -108,7 +108,7 @@ def test_a_row_of_packed_products_does_not_depend_on_the_others(dtype: torch.dty
     x[1] *= 1000
     x[2] = 0
     x = x.bfloat16() if dtype == torch.bfloat16 else x
-    layer = packer(dtype, CPU)(linear)
+    layer = packer(dtype, CPU, short=True)(linear)
     together = layer(x)
     for rows in (1, 2, 4, 7, 16):
         assert torch.equal(together, torch.cat([layer(some) for some in x.split(rows)]))
@@ -126,7 +126,7 @@ def test_packed_weights_give_the_product(dtype: torch.dtype, error: float, bias:
         pytest.skip(f"this CPU or torch has no products in {dtype}")
     torch.manual_seed(0)
     linear, x = Linear(64, 192, bias=bias, cut=64), torch.randn(3, 5, 64)
-    layer = packer(dtype, CPU)(linear)
+    layer = packer(dtype, CPU, short=True)(linear)
     found = layer(x.bfloat16() if dtype == torch.bfloat16 else x)
     assert (found - linear(x)).norm() < error * linear(x).norm()
     assert parameter_count(layer) == parameter_count(linear) == 64 * 192 + 192 * bias
@@ -134,5 +134,7 @@ def test_packed_weights_give_the_product(dtype: torch.dtype, error: float, bias:
     assert weight_bytes(layer) == dtype.itemsize * 64 * 192 + size * 192 * bias
 
 
-def test_only_a_cpu_packs() -> None:
-    assert all(packer(dtype, torch.device("cuda")) is None for dtype in PRECISIONS)
+def test_only_a_cpu_packs_and_large_models_only_in_less_precision() -> None:
+    assert packer(torch.float32, CPU, short=False) is None
+    assert all(packer(dtype, CPU, short=False) is not None for dtype in KINDS if dtype != torch.float32)
+    assert all(packer(dtype, torch.device("cuda"), short=True) is None for dtype in PRECISIONS)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vallecli.decoding.linear import parameter_count
+from vallecli.decoding.linear import is_short
 from vallecli.decoding.overlap import one_thread
 from vallecli.decoding.request import CausalModel, CausalRequest, StopReason
 from vallecli.decoding.sampling import SamplingTable, draw, draw_unrepeated, scores
@@ -22,7 +22,6 @@ from vallecli.decoding.sampling import SamplingTable, draw, draw_unrepeated, sco
 INITIAL_FRAMES = 256  # frames that a row has room for at first, if its request may become that long
 GRAIN = 128  # positions by which capacity grows, so that it rarely has to
 MIN_ROWS = 4  # with 4 or more rows, matmul rounds every row identically; with fewer, it depends on their number
-SHORT = 2**25  # weights of a model whose steps on a CPU are too short to be shared: threads would wait for each other
 LANES = 16  # positions: attention over a multiple of these rounds as if over those of the row alone
 
 
@@ -59,7 +58,7 @@ class ContinuousBatcher:
     def __init__(self, model: CausalModel, rows: int) -> None:
         self.model, self.rows = model, rows
         device = model.device
-        self.alone = device.type == "cpu" and isinstance(model, nn.Module) and parameter_count(model) < SHORT
+        self.alone = device.type == "cpu" and isinstance(model, nn.Module) and is_short(model)
         if rows > 1:
             self.block = max(self.block, LANES)
             rows = _round_up(rows, MIN_ROWS)

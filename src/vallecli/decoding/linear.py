@@ -3,7 +3,8 @@
 A decode step on a CPU waits for the weights: it reads all of them once. So `pack` replaces the matrices inside the
 transformer layers, which are nearly all that is read (not embeddings, norms and heads), by one kind for each precision:
 
-- float32, bfloat16: oneDNN's blocked order. Its products round a row the same whatever the other rows.
+- float32, bfloat16: oneDNN's blocked order. Its products round a row the same whatever the other rows. In float32, only
+  models that a CPU's caches hold: for one row of others, which waits for the memory, the plain order is faster.
 - float16: weights in 16 bits, activations and sums in float32, by FBGEMM.
 - int8: weights in 8 bits with a scale for each output; activations are rounded to 8 bits with a scale for each row, so
   that a row does not depend on its neighbours; sums are exact. By FBGEMM, or, where torch has none (CPUs that are not
@@ -29,6 +30,7 @@ ONEDNN = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 ROWS = 64  # rounded at a time: larger pieces in float32 would leave holes between the memory that stays
 FEW = 16  # positions up to which torch's product reads 8-bit weights as they are; for more, unpacking first is faster
 PACKED_FOR = 64  # rows that oneDNN orders weights for; from 8 on, its order is the same
+SHORT = 2**25  # weights of a model that caches hold, and whose steps are too short to be shared between threads
 # Largest 8-bit activation. Without VNNI, FBGEMM adds pairs of products in 16 bits, which larger ones would overflow.
 LARGEST = 127 if getattr(torch.cpu, "_is_vnni_supported", bool)() else 63
 
@@ -170,18 +172,23 @@ class Int8Linear(Packed):
         return torch.addcmul(bias_O, y.float(), scale_O).view(*x.shape[:-1], len(bias_O))
 
 
-def packer(dtype: torch.dtype, device: torch.device) -> Callable[[nn.Linear], Packed] | None:
-    """Return what packs a layer for a precision; None where layers are used as they are."""
+def is_short(module: nn.Module) -> bool:
+    """Return whether a model is small, as far as a step on a CPU is concerned."""
+    return parameter_count(module) < SHORT
+
+
+def packer(dtype: torch.dtype, device: torch.device, *, short: bool) -> Callable[[nn.Linear], Packed] | None:
+    """Return what packs a layer of a model, which may be a short one; None where layers are used as they are."""
     if device.type != "cpu":
         return None
     if dtype == torch.int8:
         return Int8Linear
     if dtype == torch.float16:
         return Float16Linear if FBGEMM else None
-    computes = dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    if not (ONEDNN and torch.backends.mkldnn.enabled and computes):
+    if not (ONEDNN and torch.backends.mkldnn.enabled):
         return None
-    return lambda linear: OneDnnLinear(linear, dtype)
+    worthwhile = short if dtype == torch.float32 else torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return (lambda linear: OneDnnLinear(linear, dtype)) if worthwhile else None
 
 
 def pack(module: nn.Module, packed: Callable[[nn.Linear], Packed], *, replaced: Replaced) -> None:
