@@ -31,6 +31,7 @@ VallecliError                       1  a bug, or nothing more specific is known
 │   ├── TableError                     a CSV or JSONL file as a whole
 │   │   ├── UnknownColumn
 │   │   └── PromptColumnMissing
+│   ├── SubtitleError                  a file of subtitles, or a line of it
 │   ├── SigningError                   certificates and keys
 │   ├── RowError                       one row of it
 │   │   ├── DuplicateRow
@@ -350,6 +351,14 @@ class UnsafeName(RowError):
         super().__init__(
             f"{output!r} cannot be an output: {reason}", "Use letters, digits, dots, - and _, and / for a subfolder."
         )
+
+
+class SubtitleError(InputError):
+    """A file of subtitles that cannot be used; `line` is None for the file as a whole."""
+
+    def __init__(self, source: Path, line: int | None, problem: str, hint: str = "") -> None:
+        place = os.fspath(source) if line is None else f"{os.fspath(source)}, line {line}"
+        super().__init__(f"{place}: {problem}", hint)
 
 
 class SigningError(InputError):
