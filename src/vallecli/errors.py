@@ -32,6 +32,8 @@ VallecliError                       1  a bug, or nothing more specific is known
 │   │   ├── UnknownColumn
 │   │   └── PromptColumnMissing
 │   ├── SubtitleError                  a file of subtitles, or a line of it
+│   ├── ScriptError                    a dialogue, or a line of it
+│   ├── CastError                      the voices of its speakers
 │   ├── SigningError                   certificates and keys
 │   ├── RowError                       one row of it
 │   │   ├── DuplicateRow
@@ -357,8 +359,25 @@ class SubtitleError(InputError):
     """A file of subtitles that cannot be used; `line` is None for the file as a whole."""
 
     def __init__(self, source: Path, line: int | None, problem: str, hint: str = "") -> None:
-        place = os.fspath(source) if line is None else f"{os.fspath(source)}, line {line}"
-        super().__init__(f"{place}: {problem}", hint)
+        super().__init__(f"{_place(source, line)}: {problem}", hint)
+
+
+class ScriptError(InputError):
+    """A dialogue that cannot be spoken; `line` is None for the file as a whole."""
+
+    def __init__(self, source: Path, line: int | None, problem: str, hint: str = "") -> None:
+        super().__init__(f"{_place(source, line)}: {problem}", hint)
+
+
+def _place(source: Path, line: int | None) -> str:
+    return os.fspath(source) if line is None else f"{os.fspath(source)}, line {line}"
+
+
+class CastError(InputError):
+    """A file with the voices of speakers that cannot be used."""
+
+    def __init__(self, source: Path, problem: str, hint: str = "") -> None:
+        super().__init__(f"{os.fspath(source)} {problem}", hint)
 
 
 class SigningError(InputError):

@@ -18,6 +18,7 @@ from pathlib import Path
 from vallecli import inputs
 from vallecli.encoding import decode
 from vallecli.errors import InputError, SubtitleError, short
+from vallecli.longform.remarks import without_remarks
 
 MAX_BYTES = 2**24  # of a file: a film has about 100 kB
 MAX_CUES = 100_000
@@ -37,14 +38,9 @@ _VOICE = re.compile(r"<v(?:\.[^\s<>]{0,99})?\s{1,9}([^<>]{1,200})>|</v>")
 _RUBY = re.compile(r"<rt(?:\.[^\s<>]{0,99})?>[^<>]{0,999}(?:</rt>|(?=</?ruby))")  # pronunciation beside the word
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,999}>|<[\d:.]{1,20}>|\{\\[^{}]{0,999}\}|\{/?[A-Za-z](?::[^{}]{0,99})?\}")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,31});")
-_REMARK = re.compile(
-    r"[^\S\n]{0,9}(?:\[[^\[\]]{0,2000}\]|\([^()]{0,2000}\)|\{[^{}]{0,2000}\}|（[^（）]{0,2000}）|【[^【】]{0,2000}】)"
-)
-MAX_NESTING = 9  # of remarks
 _MUSIC = re.compile("[\u2669-\u266c\U0001f3b5\U0001f3b6]\ufe0f?")
 _MUSIC_LINE = re.compile(r"#(?=\s)(.{0,2000})(?<=\s)#")  # of teletext
 _DASH = re.compile(r"[-\u2010-\u2015]\s{0,9}(?=\S)")  # of a line by another speaker
-PUNCTUATION = frozenset(".,;:!?…")
 _ENDS = tuple(".,;:!?…\"'”’)»。！？、，；：」』-\u2013\u2014")
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]")
 
@@ -222,17 +218,6 @@ def spoken_text(written: str) -> str:
             spoken += "" if not spoken or spoken.endswith(_ENDS) else "."
         spoken += f" {line}" if spoken else line
     return spoken
-
-
-def without_remarks(text: str) -> str:
-    """Return a text without what is in brackets, braces or parentheses."""
-    for _ in range(MAX_NESTING):
-        text, found = _REMARK.subn(
-            lambda match: "" if match.string[match.end() : match.end() + 1] in PUNCTUATION else " ", text
-        )
-        if not found:
-            break
-    return text
 
 
 def _plain(name: str) -> str:
