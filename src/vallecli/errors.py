@@ -31,6 +31,9 @@ VallecliError                       1  a bug, or nothing more specific is known
 │   ├── TableError                     a CSV or JSONL file as a whole
 │   │   ├── UnknownColumn
 │   │   └── PromptColumnMissing
+│   ├── SubtitleError                  a file of subtitles, or a line of it
+│   ├── ScriptError                    a dialogue, or a line of it
+│   ├── CastError                      the voices of its speakers
 │   ├── SigningError                   certificates and keys
 │   ├── RowError                       one row of it
 │   │   ├── DuplicateRow
@@ -350,6 +353,31 @@ class UnsafeName(RowError):
         super().__init__(
             f"{output!r} cannot be an output: {reason}", "Use letters, digits, dots, - and _, and / for a subfolder."
         )
+
+
+class SubtitleError(InputError):
+    """A file of subtitles that cannot be used; `line` is None for the file as a whole."""
+
+    def __init__(self, source: Path, line: int | None, problem: str, hint: str = "") -> None:
+        super().__init__(f"{_place(source, line)}: {problem}", hint)
+
+
+class ScriptError(InputError):
+    """A dialogue that cannot be spoken; `line` is None for the file as a whole."""
+
+    def __init__(self, source: Path, line: int | None, problem: str, hint: str = "") -> None:
+        super().__init__(f"{_place(source, line)}: {problem}", hint)
+
+
+def _place(source: Path, line: int | None) -> str:
+    return os.fspath(source) if line is None else f"{os.fspath(source)}, line {line}"
+
+
+class CastError(InputError):
+    """A file with the voices of speakers that cannot be used."""
+
+    def __init__(self, source: Path, problem: str, hint: str = "") -> None:
+        super().__init__(f"{os.fspath(source)} {problem}", hint)
 
 
 class SigningError(InputError):
