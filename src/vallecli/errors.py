@@ -31,6 +31,13 @@ VallecliError                       1  a bug, or nothing more specific is known
 │   ├── TableError                     a CSV or JSONL file as a whole
 │   │   ├── UnknownColumn
 │   │   └── PromptColumnMissing
+│   ├── DocumentError                  books
+│   │   ├── DocumentNotFound
+│   │   ├── UnknownDocument                of a format that is not read
+│   │   ├── EncryptedDocument
+│   │   ├── DamagedDocument
+│   │   ├── DocumentTooLarge
+│   │   └── EmptyDocument
 │   ├── SigningError                   certificates and keys
 │   ├── RowError                       one row of it
 │   │   ├── DuplicateRow
@@ -349,6 +356,55 @@ class UnsafeName(RowError):
     def __init__(self, output: str, reason: str) -> None:
         super().__init__(
             f"{output!r} cannot be an output: {reason}", "Use letters, digits, dots, - and _, and / for a subfolder."
+        )
+
+
+class DocumentError(InputError):
+    """A book that cannot be read."""
+
+
+class DocumentNotFound(DocumentError):
+    """A book that does not exist or cannot be opened."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"cannot open {path}: {reason}", "Check the name of the book and its permissions.")
+
+
+class UnknownDocument(DocumentError):
+    """A file of a format that is not read; `kind` is what it is."""
+
+    def __init__(self, path: Path, kind: str, hint: str) -> None:
+        super().__init__(f"{path} is {kind}, which is not read", hint)
+
+
+class EncryptedDocument(DocumentError):
+    """A book whose text is encrypted."""
+
+    def __init__(self, path: Path, by: str) -> None:
+        super().__init__(f"{path} is encrypted ({by})", "Use an edition without copy protection or password.")
+
+
+class DamagedDocument(DocumentError):
+    """A book whose file is incomplete, damaged or malicious."""
+
+    def __init__(self, path: Path, reason: str, hint: str = "Download or export it again.") -> None:
+        super().__init__(f"{path} is damaged: {reason}", hint)
+
+
+class DocumentTooLarge(DocumentError):
+    """A book that has, or claims to have, more than any book has."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} is too large: {reason}", "Divide it into several books.")
+
+
+class EmptyDocument(DocumentError):
+    """A book without any text to read."""
+
+    def __init__(self, path: Path, left_out: str = "") -> None:
+        super().__init__(
+            f"{path} has no text to read{f', except what is left out: {left_out}' if left_out else ''}",
+            "Keep some of that." if left_out else "If its pages are images, convert it with text recognition (OCR).",
         )
 
 

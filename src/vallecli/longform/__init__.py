@@ -1,0 +1,1 @@
+"""Finished works of many sentences: books, dialogues, and dubbed films."""
