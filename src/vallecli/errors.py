@@ -34,6 +34,15 @@ VallecliError                       1  a bug, or nothing more specific is known
 │   ├── SubtitleError                  a file of subtitles, or a line of it
 │   ├── ScriptError                    a dialogue, or a line of it
 │   ├── CastError                      the voices of its speakers
+
+
+│   ├── DocumentError                  books
+│   │   ├── DocumentNotFound
+│   │   ├── UnknownDocument                of a format that is not read
+│   │   ├── EncryptedDocument
+│   │   ├── DamagedDocument
+│   │   ├── DocumentTooLarge
+│   │   └── EmptyDocument
 │   ├── SigningError                   certificates and keys
 │   ├── RowError                       one row of it
 │   │   ├── DuplicateRow
@@ -378,6 +387,55 @@ class CastError(InputError):
 
     def __init__(self, source: Path, problem: str, hint: str = "") -> None:
         super().__init__(f"{os.fspath(source)} {problem}", hint)
+
+
+class DocumentError(InputError):
+    """A book that cannot be read."""
+
+
+class DocumentNotFound(DocumentError):
+    """A book that does not exist or cannot be opened."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"cannot open {path}: {reason}", "Check the name of the book and its permissions.")
+
+
+class UnknownDocument(DocumentError):
+    """A file of a format that is not read; `kind` is what it is."""
+
+    def __init__(self, path: Path, kind: str, hint: str) -> None:
+        super().__init__(f"{path} is {kind}, which is not read", hint)
+
+
+class EncryptedDocument(DocumentError):
+    """A book whose text is encrypted."""
+
+    def __init__(self, path: Path, by: str) -> None:
+        super().__init__(f"{path} is encrypted ({by})", "Use an edition without copy protection or password.")
+
+
+class DamagedDocument(DocumentError):
+    """A book whose file is incomplete, damaged or malicious."""
+
+    def __init__(self, path: Path, reason: str, hint: str = "Download or export it again.") -> None:
+        super().__init__(f"{path} is damaged: {reason}", hint)
+
+
+class DocumentTooLarge(DocumentError):
+    """A book that has, or claims to have, more than any book has."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} is too large: {reason}", "Divide it into several books.")
+
+
+class EmptyDocument(DocumentError):
+    """A book without any text to read."""
+
+    def __init__(self, path: Path, left_out: str = "") -> None:
+        super().__init__(
+            f"{path} has no text to read{f', except what is left out: {left_out}' if left_out else ''}",
+            "Keep some of that." if left_out else "If its pages are images, convert it with text recognition (OCR).",
+        )
 
 
 class SigningError(InputError):
