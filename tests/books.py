@@ -24,10 +24,10 @@ LISTS = {
     "did": "walked|looked|turned|waited|listened|went back|hurried|stood still|sat down|came home|called out",
     "said": "said|asked|answered|whispered|replied|repeated",
     "saw": "saw|found|remembered|carried|painted|counted|watched|followed|described|missed|noticed|kept",
-    "what": "the boat|a letter|the lamp|an iron key|the map|a wooden box|the bell|three coins|the blue door|a grey horse|"
-    "the broken clock|a basket of apples|the book|a silver ring|the last train|a small dog",
-    "where": "by the river|at the harbour|on the bridge|behind the mill|in the kitchen|under the old tree|near the gate|"
-    "along the wall|in the market|above the town|beside the church|at the edge of the wood|on the stairs",
+    "what": "the boat|a letter|the lamp|an iron key|the map|a wooden box|the bell|three coins|the blue door|"
+    "a grey horse|the broken clock|a basket of apples|the book|a silver ring|the last train|a small dog",
+    "where": "by the river|at the harbour|on the bridge|behind the mill|in the kitchen|under the old tree|"
+    "near the gate|along the wall|in the market|above the town|beside the church|at the edge of the wood|on the stairs",
     "when": "in the morning|before dinner|after the rain|at night|on the third of May|last winter|for an hour|at noon|"
     "in the year 1874|when the wind fell|on Sunday|at 6:30|as the tide came in",
     "how": "slowly|quietly|without a word|with great care|almost at once|in silence|gladly|for the last time",
@@ -115,7 +115,8 @@ def write_epub(path: Path, chapters: Sequence[tuple[str, Sequence[Sequence[str]]
     files["OEBPS/book.opf"] = (
         '<?xml version="1.0" encoding="utf-8"?><package xmlns="http://www.idpf.org/2007/opf" version="3.0" '
         'unique-identifier="id"><metadata xmlns:dc="http://purl.org/dc/elements/1.1/">'
-        f'<dc:identifier id="id">urn:x-maker</dc:identifier><dc:title>{TITLE}</dc:title><dc:creator>{AUTHOR}</dc:creator>'
+        f'<dc:identifier id="id">urn:x-maker</dc:identifier><dc:title>{TITLE}</dc:title>'
+        f"<dc:creator>{AUTHOR}</dc:creator>"
         '<dc:language>en</dc:language><meta property="dcterms:modified">2026-01-01T00:00:00Z</meta></metadata>'
         f"<manifest>{''.join(manifest)}</manifest><spine>{spine}</spine></package>"
     )

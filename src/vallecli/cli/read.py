@@ -22,7 +22,8 @@ of one file, or with --out-dir files. M4B, M4A, MP3 and Opus have chapter marks,
 
 Each sentence is spoken once, into the work folder (emma.m4b.work), as a row of valle batch. The same command again
 speaks only sentences that are missing or have changed, and builds the files again. Ctrl-C finishes the sentences in
-progress; neither that nor a crash leaves an incomplete file. When no work is left to do, the work folder may be removed.
+progress; neither that nor a crash leaves an incomplete file. When nothing is left to do, the
+work folder may be removed.
 
 \b
 Exit codes: as for batch.

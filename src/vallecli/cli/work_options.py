@@ -118,7 +118,7 @@ def speaks_a_work(command: Callable[..., None]) -> Callable[..., None]:
         command(**{name: given[name] for name in own.parameters})
 
     parameters = [*own.parameters.values(), *shared]
-    del run.__wrapped__  # type: ignore[attr-defined]  # whose signature typer would read
+    del run.__wrapped__  # whose signature typer would read
     run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
@@ -139,13 +139,14 @@ def batch_request(context: typer.Context, reporter: Reporter, work_dir: Path) ->
     if not 0 <= given["gpus_per_worker"] < math.inf:  # NaN is in any range
         raise UsageError(f"--gpus-per-worker is {given['gpus_per_worker']}", "It should be a number from 0.")
     settings = options.settings(context)
+    of_sentences: dict[str, Any] = dict.fromkeys(OF_THE_WORK)
     prompt = given_voice(given["prompt"], settings)
     if given["prompt_text"] is not None and prompt is None:
         raise UsageError("--prompt-text is without --prompt", "Give the recording, too.")
     return batch_run.BatchRequest(
         out_dir=str(work_dir),
         defaults=Defaults(
-            settings=replace(settings, **dict.fromkeys(OF_THE_WORK)),
+            settings=replace(settings, **of_sentences),
             options=options.loader_options(context, reporter),
             decoder=given["decoder"],
             prompt=prompt,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from hashlib import file_digest
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from vallecli.longform.assemble import Track
     from vallecli.longform.master import Level, OnProgress
 
-MEASURED_CHARACTERS = 2_000  # of the sentences that are spoken for an estimate, or as many as are decoded together
+BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class Output:
     path: Path
     format: str
     track: Track
-    labels: Labels = Labels()
+    labels: Labels = field(default_factory=Labels)
 
 
 @dataclass(frozen=True)
@@ -176,8 +176,7 @@ class Writer:
         def finish(file: BinaryIO) -> None:
             if self.signer is not None:
                 self.signer.sign(file, output.format, self.provenance)
-            file.seek(0)
-            self.made.begin(output.path, file_digest(file, "sha256").hexdigest(), fingerprint)
+            self.made.begin(output.path, _sha256(file), fingerprint)
 
         write_track(
             output.track,
@@ -200,10 +199,18 @@ class Writer:
         try:
             with atomic.replace_file(path) as file:
                 file.write(data)
-                file.seek(0)
-                self.made.begin(path, file_digest(file, "sha256").hexdigest(), name)
+                self.made.begin(path, hashlib.sha256(data).hexdigest(), name)
         except OSError as error:
             raise OutputNotWritable(path, (error.strerror or str(error)).lower(), error.errno) from error
+
+
+def _sha256(file: BinaryIO) -> str:
+    """Return the hash of a file that is open for reading and seeking."""
+    file.seek(0)
+    hashed = hashlib.sha256()
+    while block := file.read(BLOCK_BYTES):
+        hashed.update(block)
+    return hashed.hexdigest()
 
 
 def _content(output: Output) -> dict[str, Any]:

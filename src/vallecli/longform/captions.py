@@ -110,7 +110,8 @@ def _word_cues(entry: Read, words: Iterable[Word], sample_rate: int) -> Iterator
 def _vtt_cue(entry: Read, words: Sequence[Word], sample_rate: int) -> str:
     """Return a cue in which each word but the first has the time at which it begins."""
     start, end = _times(entry, sample_rate)
-    begin, last, parts = entry.start / sample_rate, start, []
+    begin, last = entry.start / sample_rate, start
+    parts: list[str] = []
     for word in words:
         at = _milliseconds(begin + word.start)
         mark = ""

@@ -56,7 +56,7 @@ def find_level(
         return Level()
     meter, before = Meter(tracks[0].sample_rate), 0.0
     for track in tracks:
-        for wav_N in _counted(track, track.blocks(), lambda seconds, before=before: on_progress(before + seconds)):
+        for wav_N in _counted(track, on_progress, before):
             meter.add(wav_N)
         before += track.seconds
     measured = meter.integrated()
@@ -88,13 +88,14 @@ def write_track(
         labels=labels,
         finish=finish,
     ) as output:
-        for wav_N in level.apply(_counted(track, track.blocks(), on_progress), track.sample_rate):
+        for wav_N in level.apply(_counted(track, on_progress), track.sample_rate):
             output.write(wav_N)
 
 
-def _counted(track: Track, blocks: Iterable[Wav], on_progress: OnProgress) -> Iterator[Wav]:
+def _counted(track: Track, on_progress: OnProgress, before: float = 0.0) -> Iterator[Wav]:
+    """Yield the blocks of a track; `before` are the seconds of earlier ones."""
     samples = 0
-    for wav_N in blocks:
-        on_progress(samples / track.sample_rate)
+    for wav_N in track.blocks():
+        on_progress(before + samples / track.sample_rate)
         yield wav_N
         samples += len(wav_N)
