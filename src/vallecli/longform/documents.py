@@ -56,7 +56,8 @@ FRONT_MATTER = re.compile(r"\ufeff?---[ \t]*\r?\n(?:[\w-]+:.*|[ \t-].*|\r?\n){1,
 MARKED = 200_000  # characters in which headings of Markdown are searched
 MAX_OLE = 2**22  # bytes in which the name of the encrypted part is searched
 CONTROLS = bytes([*range(1, 9), *range(14, 27), *range(28, 32)])
-BINARY = 0.03  # part of control characters from which a file is not text
+FEW_CONTROLS = 8  # control characters of a short text
+BINARY = 0.03  # part of more of them from which a file is not text
 
 
 def read_document(path: str | PathLike[str], keep: Collection[str] = ()) -> Document:
@@ -143,4 +144,4 @@ def _is_binary(start: bytes) -> bool:
         return False
     controls = sum(byte in CONTROLS for byte in start)
     zeros = 2 * min(start[::2].count(0), start[1::2].count(0))  # UTF-16 has them in every other place
-    return controls + zeros > BINARY * len(start)
+    return controls + zeros > FEW_CONTROLS + BINARY * len(start)

@@ -97,10 +97,10 @@ def arrange(read: Collector, about: About, entries: Sequence[Entry] = ()) -> Doc
     like "Chapter 1". Raises EmptyDocument, and DocumentTooLarge for too many chapters.
     """
     mark_licence(read.pieces)
+    title = clean_name(about.title) or _only_title(read.pieces)
     if len({entry.at for entry in entries}) < 2:
         entries = headings(read.pieces) or by_rule(read.pieces) or entries
     notes = list(about.notes)
-    title = clean_name(about.title) or _only_title(read.pieces)
     chapters: list[Chapter] = []
     for first, after in pairwise([*_starts(read.pieces, entries), Entry(len(read.pieces), "", 1)]):
         pieces = read.pieces[first.at : after.at]

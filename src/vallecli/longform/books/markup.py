@@ -66,6 +66,7 @@ NOTE_LINK = re.compile(
 )
 BEFORE_MARK = re.compile(r"(?:[a-zà-ÿ]{3}|[.,;:!?'\"”’»)\]])$")
 BRACKETS = re.compile(r"[\s\[\](){},]*")
+NOTE_NUMBER = re.compile(r"^[\[(]?(?:\d{1,4}|[*†‡§]{1,3})[\])]?[.:]?\s+")
 RAISED = re.compile(r"\s*(?:[\[(]?\d{1,4}[\])]?|[*†‡§]{1,3})\s*")
 INITIAL = re.compile(r"['\"“‘«¿¡]?\w['’]?")
 HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
@@ -345,9 +346,11 @@ class Markup:
         mark = frame.mark == "mark" or (
             local and (raised or "[" in label or label in "*†‡§" or NOTE_LINK.search(frame.href.rpartition("#")[2]))
         )
+        begins = not frame.begun or frame.block != self.blocks
         if not back and not mark:
+            self.returns = self.returns or bool(begins and local)  # which mark_notes may remove
             return
-        if back or not frame.begun or frame.block != self.blocks:
+        if back or begins:
             self.returns = True
             remove = "marks" not in self.collector.keep
         else:
@@ -487,3 +490,4 @@ def mark_notes(pieces: Sequence[Piece], targets: Collection[int]) -> None:
     for at in targets:
         if at < len(pieces) and pieces[at].returns and not pieces[at].left_out:
             pieces[at].kind, pieces[at].left_out = "note", "notes"
+            pieces[at].text = NOTE_NUMBER.sub("", pieces[at].text) or pieces[at].text

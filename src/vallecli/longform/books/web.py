@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
+from html import unescape
 from os import PathLike
 from urllib.parse import unquote
 
@@ -13,11 +15,23 @@ from vallecli.longform.books.model import Collector, Document
 from vallecli.longform.books.parse import decode_markup, read_page
 
 PREFORMATTED = 0.8  # part of the text in <pre> from which it is plain text inside of HTML
+TAG = re.compile(r"<[^<>]*>")
 
 
 def read(data: bytes, source: str | PathLike[str], keep: Collection[str] = ()) -> Document:
     """Return the document of a page. Raises DocumentError, TextEncodingError and ExtraMissing."""
-    return read_html(decode_markup(data, source), source, keep, web=True)
+    html = decode_markup(data, source)
+    if len(listing := _preformatted(html)) > PREFORMATTED * len(html):
+        return text.read(listing, source, keep)
+    return read_html(html, source, keep, web=True)
+
+
+def _preformatted(html: str) -> str:
+    """Return the text inside of <pre>."""
+    parts, folded, end = [], html.lower(), 0
+    while (start := folded.find("<pre", end)) >= 0 and (end := folded.find("</pre", start)) >= 0:
+        parts.append(html[html.find(">", start) + 1 : end])
+    return unescape(TAG.sub("", "\n\n".join(parts)))
 
 
 def read_html(
@@ -27,12 +41,6 @@ def read_html(
     collector = Collector(source, keep)
     page, _ = read_page(html, collector, web=web)
     mark_local_notes(collector, page)
-    listing = [piece for piece in collector.pieces if piece.left_out == "code"]
-    if sum(len(piece.text) for piece in listing) > PREFORMATTED * sum(len(piece.text) for piece in collector.pieces):
-        plain = Collector(source, keep, counts=collector.counts)
-        for piece in collector.pieces:
-            text.add_text(plain, piece.text.split("\n"))
-        collector = plain
     return arrange(collector, about or _about(page))
 
 
