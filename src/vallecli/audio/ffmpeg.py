@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from vallecli.audio import mp4
 from vallecli.audio.guard import Guard
+from vallecli.audio.labels import Chapter, Labels, cover_codec
 from vallecli.audio.provenance import Provenance
 from vallecli.errors import DependencyMissing
 
@@ -49,11 +50,21 @@ ENCODERS: dict[str, tuple[str, str, dict[str, str]]] = {
     "mp3": ("mp3", "libmp3lame", {}),
     "opus": ("ogg", "libopus", {}),
     "m4a": ("ipod", "aac", {"movflags": "+faststart"}),  # the index first: a pipe cannot be rewound
+    "m4b": ("mp4", "aac", {"movflags": "+faststart", "brand": "M4B "}),  # in PyAV, ipod has no covers
 }
+MP4 = ("m4a", "m4b")
+WITH_COVER = ("mp3", "m4b")
+PIXEL_FORMATS = {
+    "mjpeg": "yuvj420p",
+    "png": "rgb24",
+}  # codec of a cover -> what its encoder needs, though it is not used
+COVER_SIZE = 16  # pixels: players read the size from the image itself
+AUDIOBOOK = "2"  # in the field stik of MP4, FFmpeg's tag media_type
 # format -> bits per second for sample rates up to a limit in Hz. Speech in mono is transparent or nearly so.
 BIT_RATES = {
     "mp3": {12_000: 32_000, 24_000: 64_000, 48_000: 96_000},
     "m4a": {12_000: 32_000, 24_000: 64_000, 48_000: 96_000},
+    "m4b": {12_000: 32_000, 24_000: 64_000, 48_000: 96_000},
     "opus": {12_000: 24_000, 16_000: 32_000, 48_000: 48_000},
 }
 
@@ -225,15 +236,18 @@ class FfmpegEncoder:
     Equal samples give equal bytes: the containers have no random numbers, and no date except for that of `provenance`.
     """
 
-    def __init__(self, file: BinaryIO, format: str, sample_rate: int, provenance: Provenance | None) -> None:
+    def __init__(
+        self, file: BinaryIO, format: str, sample_rate: int, provenance: Provenance | None, labels: Labels | None
+    ) -> None:
         av = import_av()
+        labels = labels or Labels()
         self.encoding_error = av.error.FFmpegError
         self.guard = Guard(file)
         container, encoder, options = ENCODERS[format]
         self.sample_rate = sample_rate
         self.time_base = Fraction(1, sample_rate)
         self.samples = 0
-        if format == "m4a":
+        if format in MP4:
             options = {**options, "movie_timescale": str(sample_rate)}  # else the duration is rounded to milliseconds
         self.container = av.open(
             _Output(self.guard),
@@ -242,14 +256,54 @@ class FfmpegEncoder:
             container_options={"fflags": "+bitexact", **options},
             io_open=lambda url, flags, options: _Output(self.guard),
         )
-        if provenance is not None:
-            self.container.metadata.update(provenance.tags)
+        tags = {**({} if provenance is None else provenance.tags), **labels.tags}
+        if format == "m4b":
+            tags["media_type"] = AUDIOBOOK
         bit_rate = next(rate for limit, rate in BIT_RATES[format].items() if sample_rate <= limit)
         self.stream = self.container.add_stream(
             encoder, rate=sample_rate, layout="mono", bit_rate=bit_rate, options={"flags": "+bitexact"}
         )
+        self.container.metadata.update(tags)
+        if labels.chapters:
+            self.container.set_chapters(
+                [self._chapter(index, chapter) for index, chapter in enumerate(labels.chapters)]
+            )
+        image = labels.cover if format in WITH_COVER else None
+        cover = None if image is None else self._cover_stream(image)
         self.container.start_encoding()  # also for audio without samples
+        if image is not None and cover is not None:
+            self._write_cover(cover, image)
         self.guard.check()
+
+    def _chapter(self, index: int, chapter: Chapter) -> dict[str, Any]:
+        return {
+            "id": index,
+            "start": chapter.start,
+            "end": chapter.end,
+            "time_base": self.time_base,
+            "metadata": {"title": chapter.title},
+        }
+
+    def _cover_stream(self, image: bytes) -> Any:
+        """Add a stream of one image, which players show as the cover; None for an image of another kind."""
+        from av.stream import Disposition
+
+        codec = cover_codec(image)
+        if codec is None:
+            return None
+        stream = self.container.add_stream(codec, rate=1)
+        stream.width = stream.height = COVER_SIZE
+        stream.pix_fmt = PIXEL_FORMATS[codec]
+        stream.disposition = Disposition.attached_pic.value
+        return stream
+
+    def _write_cover(self, stream: Any, image: bytes) -> None:
+        from av.packet import Packet
+
+        packet = Packet(image)
+        packet.stream, packet.time_base, packet.pts, packet.dts, packet.is_keyframe = stream, self.time_base, 0, 0, True
+        with self._errors():
+            self.container.mux(packet)
 
     def write(self, samples_N: npt.NDArray[np.int16]) -> None:
         """Encode samples (N,); the last ones may be written by `finish`."""

@@ -1,1 +1,1 @@
-"""Finished works of many sentences: books, dialogues, and dubbed films."""
+"""Finished works from many sentences: books, dialogues and dubbed tracks, spoken by the engine of a batch."""

@@ -1,0 +1,129 @@
+"""Clips and pauses on one track: where each begins is known by the sample, and only one clip is in memory at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from vallecli.audio.effects import resample
+from vallecli.audio.pcm import Wav
+from vallecli.errors import AudioNotFound
+
+BLOCK = 1 << 16  # samples of silence at a time
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A file of speech that a batch has written."""
+
+    path: Path
+    sample_rate: int
+    frames: int
+
+    @classmethod
+    def of(cls, path: Path) -> Clip:
+        """Return the clip in a file. Raises AudioNotFound."""
+        try:
+            info = soundfile.info(path)
+        except (soundfile.LibsndfileError, OSError) as error:
+            raise AudioNotFound(path, str(error)) from error
+        return cls(path, info.samplerate, info.frames)
+
+    def samples(self, rate: int) -> int:
+        """Return the number of samples at a rate in Hz."""
+        return self.frames if rate == self.sample_rate else round(self.frames * rate / self.sample_rate)
+
+    def read(self, rate: int) -> Wav:
+        """Return the audio (N,) at a rate in Hz, with as many samples as `samples` says. Raises AudioNotFound."""
+        try:
+            wav_N, _ = soundfile.read(self.path, dtype="float32")
+        except (soundfile.LibsndfileError, OSError) as error:
+            raise AudioNotFound(self.path, str(error)) from error
+        if len(wav_N) != self.frames:
+            raise AudioNotFound(self.path, "it has changed since it was measured")
+        wav_N = resample(wav_N, self.sample_rate, rate)
+        samples = self.samples(rate)
+        return np.pad(wav_N[:samples], (0, max(0, samples - len(wav_N))))
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A clip from sample `start` to `end` of a track, with a gain."""
+
+    clip: Clip
+    start: int
+    end: int
+    factor: float = 1.0
+
+
+class Track:
+    """Clips in order, with silence between them. Clips do not overlap."""
+
+    def __init__(self, sample_rate: int) -> None:
+        """`sample_rate` is in Hz."""
+        self.sample_rate = sample_rate
+        self.placed: list[Placed] = []
+        self.samples = 0
+        """The length of the track."""
+
+    @property
+    def seconds(self) -> float:
+        """Return the duration."""
+        return self.samples / self.sample_rate
+
+    def pause(self, seconds: float) -> None:
+        """Append silence, rounded to whole samples."""
+        self.samples += round(seconds * self.sample_rate)
+
+    def append(self, clip: Clip, *, factor: float = 1.0) -> Placed:
+        """Append a clip, whose samples are multiplied by a factor, and return where it is."""
+        return self.place(clip, self.samples, factor=factor)
+
+    def place(self, clip: Clip, start: int, *, factor: float = 1.0) -> Placed:
+        """Place a clip at a sample from the end of the track on, and return where it is.
+
+        Raises ValueError for a place before the end.
+        """
+        if start < self.samples:
+            raise ValueError(f"sample {start} is before the end of the track, {self.samples}")
+        placed = Placed(clip, start, start + clip.samples(self.sample_rate), factor)
+        self.placed.append(placed)
+        self.samples = placed.end
+        return placed
+
+    def extend(self, samples: int) -> None:
+        """Append silence up to a length; a longer track stays as it is."""
+        self.samples = max(self.samples, samples)
+
+    def blocks(
+        self, *, start: int = 0, end: int | None = None, only: Collection[Placed] | None = None
+    ) -> Iterator[Wav]:
+        """Yield the audio from one sample to another, in blocks (N,) of different lengths.
+
+        Clips that are not in `only` are silent, for the stem of a speaker. Raises AudioNotFound for a clip that is gone
+        or has changed.
+        """
+        end = self.samples if end is None else end
+        position = start
+        for placed in self.placed:
+            if placed.end <= start or (only is not None and placed not in only):
+                continue
+            if placed.start >= end:
+                break
+            yield from _silence(placed.start - position)
+            wav_N = placed.clip.read(self.sample_rate)
+            if placed.factor != 1:
+                wav_N = wav_N * np.float32(placed.factor)
+            yield wav_N[max(0, start - placed.start) : end - placed.start]
+            position = min(end, placed.end)
+        yield from _silence(end - position)
+
+
+def _silence(samples: int) -> Iterator[Wav]:
+    while samples > 0:
+        yield np.zeros(min(samples, BLOCK), np.float32)
+        samples -= BLOCK
