@@ -10,10 +10,9 @@ import soxr
 from vallecli.audio.filters import Filter
 from vallecli.audio.pcm import Wav
 from vallecli.errors import NotFinite
+from vallecli.settings import MAX_GAIN, MAX_SPEED, MIN_SPEED
 
 QUALITY = "HQ"  # soxr's name for 20 bits of precision, more than the 16 bits that are written
-MIN_SPEED, MAX_SPEED = 0.5, 2.0  # of atempo, which would leave samples out above
-MAX_GAIN = 60.0  # dB, up or down
 FLUSH_SECONDS = 0.5  # of silence that let atempo finish: more than its longest window at half speed
 
 

@@ -129,10 +129,10 @@ def open_output(
     """Yield a writer to a file that appears when the body has succeeded; see `atomic.replace_file`, also for links.
 
     `sample_rate` is in Hz. The format is `format` (a name in formats.FORMATS) or that of the file's ending; ulaw and
-    alaw have a WAV header in a file that ends in .wav. `provenance` and `labels` become tags. The finished file is decoded, and
-    `finish` may change it, before it appears. Raises OutputExists without `force`, also for a file that appeared during
-    the body; OutputNotWritable; and UsageError for an unknown ending or a sample rate that the format does not have.
-    Errors of the body are passed on as they are.
+    alaw have a WAV header in a file that ends in .wav. `provenance` and `labels` become tags. The finished file is
+    decoded, and `finish` may change it, before it appears. Raises OutputExists without `force`, also for a file that
+    appeared during the body; OutputNotWritable; and UsageError for an unknown ending or a sample rate that the format
+    does not have. Errors of the body are passed on as they are.
     """
     path = Path(path)
     format = format or format_of(path)

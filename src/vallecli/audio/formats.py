@@ -48,7 +48,7 @@ ENDINGS = {entry.ending: name for name, entry in FORMATS.items() if name not in 
 
 
 def format_of(path: PurePath) -> str:
-    """Return the format for a file's ending: wav, flac, ogg, mp3, opus, m4a, m4b or raw. Raises UsageError for another."""
+    """Return the format for a file's ending; ulaw and alaw have none. Raises UsageError for an unknown ending."""
     format = ENDINGS.get(path.suffix.lower())
     if format is None:
         raise UsageError(

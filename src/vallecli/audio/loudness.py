@@ -14,7 +14,6 @@ from vallecli.audio.pcm import Wav
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
 
-MIN_LOUDNESS, MAX_LOUDNESS = -70.0, -5.0  # LUFS that can be asked for: the standard's gate, and nearly full scale
 MAX_PEAK = -1.0  # dBFS that normalized audio keeps below; lossy encoders overshoot
 BLOCK_SECONDS = 0.4  # the standard's block: shorter audio has no loudness by the standard
 INTEGRATED = "lavfi.r128.I"  # FFmpeg's name of the value

@@ -127,10 +127,12 @@ def speak_plan(request: BatchRequest, planned: Plan, out: Path, reporter: Report
     return Spoken(found.plan, tally, file.path, page)
 
 
-def speak_lines(lines: Sequence[Line], request: BatchRequest, reporter: Reporter) -> Spoken:
+def speak_lines(
+    lines: Sequence[Line], request: BatchRequest, reporter: Reporter, *, skip_failed: bool = False
+) -> Spoken:
     """Speak rows that do not come from a table, as those of a table; recordings are relative to the current folder.
 
-    Raises RowsFailed if any row failed, now or before.
+    Raises RowsFailed if any row failed, now or before, unless `skip_failed`.
     """
     out = Path(request.out_dir)
     fresh = not ownership.results_files(out)
@@ -138,7 +140,8 @@ def speak_lines(lines: Sequence[Line], request: BatchRequest, reporter: Reporter
     check_plan(request, planned, out, reporter, fresh=fresh)
     spoken = speak_plan(request, planned, out, reporter, fresh=fresh)
     spoken.tally.conclude()
-    conclude(request, spoken.plan, spoken.tally.failed)
+    if not skip_failed:
+        conclude(request, spoken.plan, spoken.tally.failed)
     return spoken
 
 

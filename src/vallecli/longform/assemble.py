@@ -5,15 +5,46 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import soundfile
 
 from vallecli.audio.effects import resample
+from vallecli.audio.notice import signal
 from vallecli.audio.pcm import Wav
 from vallecli.errors import AudioNotFound
 
 BLOCK = 1 << 16  # samples of silence at a time
+
+
+class Source(Protocol):
+    """Audio of known length."""
+
+    @property
+    def sha256(self) -> str:
+        """Return what identifies its content."""
+
+    def samples(self, rate: int) -> int:
+        """Return the number of samples at a rate in Hz."""
+
+    def read(self, rate: int) -> Wav:
+        """Return the audio (N,) at a rate in Hz, with as many samples as `samples` says."""
+
+
+@dataclass(frozen=True)
+class Tones:
+    """The signal that the speech is synthetic."""
+
+    sha256: str = "tones"
+
+    def samples(self, rate: int) -> int:
+        """Return the number of samples at a rate in Hz."""
+        return len(signal(rate))
+
+    def read(self, rate: int) -> Wav:
+        """Return the audio (N,) at a rate in Hz."""
+        return signal(rate)
 
 
 @dataclass(frozen=True)
@@ -23,15 +54,17 @@ class Clip:
     path: Path
     sample_rate: int
     frames: int
+    sha256: str = ""
+    """As the batch has recorded it."""
 
     @classmethod
-    def of(cls, path: Path) -> Clip:
+    def of(cls, path: Path, sha256: str = "") -> Clip:
         """Return the clip in a file. Raises AudioNotFound."""
         try:
             info = soundfile.info(path)
         except (soundfile.LibsndfileError, OSError) as error:
             raise AudioNotFound(path, str(error)) from error
-        return cls(path, info.samplerate, info.frames)
+        return cls(path, info.samplerate, info.frames, sha256)
 
     def samples(self, rate: int) -> int:
         """Return the number of samples at a rate in Hz."""
@@ -52,9 +85,9 @@ class Clip:
 
 @dataclass(frozen=True)
 class Placed:
-    """A clip from sample `start` to `end` of a track, with a gain."""
+    """A clip from sample `start` to `end` of a track, and the factor of its samples."""
 
-    clip: Clip
+    clip: Source
     start: int
     end: int
     factor: float = 1.0
@@ -79,11 +112,11 @@ class Track:
         """Append silence, rounded to whole samples."""
         self.samples += round(seconds * self.sample_rate)
 
-    def append(self, clip: Clip, *, factor: float = 1.0) -> Placed:
+    def append(self, clip: Source, *, factor: float = 1.0) -> Placed:
         """Append a clip, whose samples are multiplied by a factor, and return where it is."""
         return self.place(clip, self.samples, factor=factor)
 
-    def place(self, clip: Clip, start: int, *, factor: float = 1.0) -> Placed:
+    def place(self, clip: Source, start: int, *, factor: float = 1.0) -> Placed:
         """Place a clip at a sample from the end of the track on, and return where it is.
 
         Raises ValueError for a place before the end.
