@@ -34,8 +34,7 @@ VallecliError                       1  a bug, or nothing more specific is known
 │   ├── SubtitleError                  a file of subtitles, or a line of it
 │   ├── ScriptError                    a dialogue, or a line of it
 │   ├── CastError                      the voices of its speakers
-
-
+│   ├── FilmError                      a film that a track cannot be added to
 │   ├── DocumentError                  books
 │   │   ├── DocumentNotFound
 │   │   ├── UnknownDocument                of a format that is not read
@@ -394,6 +393,13 @@ class CastError(InputError):
 
     def __init__(self, source: Path, problem: str, hint: str = "") -> None:
         super().__init__(f"{os.fspath(source)} {problem}", hint)
+
+
+class FilmError(InputError):
+    """A film that cannot be read, or that a track cannot be added to."""
+
+    def __init__(self, path: Path, problem: str, hint: str = "") -> None:
+        super().__init__(f"{os.fspath(path)}: {problem}", hint or "Give a film in MP4, MOV, MKV or WebM.")
 
 
 class DocumentError(InputError):

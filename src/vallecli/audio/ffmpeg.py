@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -107,6 +107,38 @@ def _refuse(url: str, flags: int, options: Any) -> Any:
     raise PermissionError(f"a recording must not open other files: {url}")
 
 
+@contextmanager
+def open_media(file: BinaryIO, codecs: Sequence[str]) -> Iterator[tuple[Any, type[Exception]]]:
+    """Yield the container in an open file, and the class of FFmpeg's errors; only `codecs` are used.
+
+    Raises Unreadable.
+    """
+    try:
+        av = import_av()
+    except DependencyMissing as error:
+        raise Unreadable(error.message) from error
+    is_mp4 = mp4.is_mp4(file)
+    if is_mp4 and not mp4.index_fits(file):
+        raise Unreadable("its index is damaged")
+    demuxers = [name for name in DEMUXERS if is_mp4 or name != "mov"]  # no index that was not checked
+    file.seek(0)
+    try:
+        container = av.open(
+            _Input(file),
+            container_options={
+                "format_whitelist": ",".join(demuxers),
+                "codec_whitelist": ",".join(codecs),
+                "protocol_whitelist": NO_PROTOCOL,
+            },
+            metadata_errors="replace",
+            io_open=_refuse,
+        )
+    except av.error.FFmpegError as error:
+        raise Unreadable("it is damaged or incomplete", known=is_mp4) from error
+    with closing(container):
+        yield container, av.error.FFmpegError
+
+
 class FfmpegSource:
     """The audio of an open file that FFmpeg can decode."""
 
@@ -117,43 +149,15 @@ class FfmpegSource:
 
     def blocks(self) -> Blocks:
         """Yield (sample rate in Hz, samples (N, channels)) of the first audio stream. Raises Unreadable."""
-        with self._opened() as (container, decoding_error):
+        with open_media(self.file, DECODERS) as (container, decoding_error):
             yield from self._decode(container, decoding_error)
 
     def tags(self) -> dict[str, str]:
         """Return the tags of the file and of its first audio stream, names in lower case. Raises Unreadable."""
-        with self._opened() as (container, _):
+        with open_media(self.file, DECODERS) as (container, _):
             stream = container.streams.best("audio")
             found = {**container.metadata, **({} if stream is None else stream.metadata)}
         return {name.lower(): value for name, value in found.items()}
-
-    @contextmanager
-    def _opened(self) -> Iterator[tuple[Any, type[Exception]]]:
-        """Yield the container, and the class of decoding errors. Raises Unreadable."""
-        try:
-            av = import_av()
-        except DependencyMissing as error:
-            raise Unreadable(error.message) from error
-        is_mp4 = mp4.is_mp4(self.file)
-        if is_mp4 and not mp4.index_fits(self.file):
-            raise Unreadable("its index is damaged")
-        demuxers = [name for name in DEMUXERS if is_mp4 or name != "mov"]  # no index that was not checked
-        self.file.seek(0)
-        try:
-            container = av.open(
-                _Input(self.file),
-                container_options={
-                    "format_whitelist": ",".join(demuxers),
-                    "codec_whitelist": ",".join(DECODERS),
-                    "protocol_whitelist": NO_PROTOCOL,
-                },
-                metadata_errors="replace",
-                io_open=_refuse,
-            )
-        except av.error.FFmpegError as error:
-            raise Unreadable("it is damaged or incomplete", known=is_mp4) from error
-        with closing(container):
-            yield container, av.error.FFmpegError
 
     def _decode(self, container: Any, decoding_error: type[Exception]) -> Blocks:
         stream = container.streams.best("audio")
@@ -198,7 +202,7 @@ def _samples(frame: AudioFrame) -> Samples:
     return ((samples_NC.astype(np.float64) - offset) / full_scale).astype(np.float32)
 
 
-class _Output:
+class SeekableOutput:
     """A view of an output file with its own position: to move the index to the front, a file is read and written."""
 
     def __init__(self, file: Guard) -> None:
@@ -207,26 +211,31 @@ class _Output:
 
     @property
     def closed(self) -> bool:
+        """Return whether the file is closed."""
         return self.file.closed
 
     def read(self, size: int) -> bytes:
+        """Return up to `size` bytes."""
         self.file.seek(self.position, os.SEEK_SET)
         data = self.file.read(size)
         self.position += len(data)
         return data
 
     def write(self, data: bytes) -> int:
+        """Return the number of bytes, which are written or lost to an error of the file."""
         self.file.seek(self.position, os.SEEK_SET)
         self.file.write(data)
         self.position += len(data)
         return len(data)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Return the new position."""
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self.position}.get(whence)
         self.position = offset + (self.file.seek(0, os.SEEK_END) if start is None else start)
         return self.position
 
     def tell(self) -> int:
+        """Return the position."""
         return self.position
 
 
@@ -250,11 +259,11 @@ class FfmpegEncoder:
         if format in MP4:
             options = {**options, "movie_timescale": str(sample_rate)}  # else the duration is rounded to milliseconds
         self.container = av.open(
-            _Output(self.guard),
+            SeekableOutput(self.guard),
             "w",
             format=container,
             container_options={"fflags": "+bitexact", **options},
-            io_open=lambda url, flags, options: _Output(self.guard),
+            io_open=lambda url, flags, options: SeekableOutput(self.guard),
         )
         tags = {**({} if provenance is None else provenance.tags), **labels.tags}
         if format == "m4b":
