@@ -23,7 +23,7 @@ from vallecli.errors import (
     EncryptedDocument,
     UnknownDocument,
 )
-from vallecli.longform.documents import read_document
+from vallecli.longform.documents import OLE, read_document
 
 BOOK = Path("book.epub")
 TEXT = {"a.xhtml": page("<h1>One</h1><p>Text.</p>")}
@@ -197,11 +197,11 @@ def test_all_parts_together_are_limited(monkeypatch: pytest.MonkeyPatch) -> None
     ("content", "kind", "word"),
     [
         (b"%PDF-1.7\n%\xe2\xe3", UnknownDocument, "PDF"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), UnknownDocument, "DOC"),
+        (OLE + bytes(600), UnknownDocument, "DOC"),
         (
-            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600) + "EncryptedPackage".encode("utf-16-le"),
+            OLE + bytes(600) + "EncryptedPackage".encode("utf-16-le"),
             EncryptedDocument,
-            "",
+            "password",
         ),
         (bytes(60) + b"BOOKMOBI" + bytes(20), UnknownDocument, "Kindle"),
         (b"{\\rtf1 text}", UnknownDocument, "RTF"),
