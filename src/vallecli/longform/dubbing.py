@@ -169,7 +169,7 @@ def _place(
     position = start
     wanted = between
     for line, sound in zip(cue.lines, sounds, strict=True):
-        faster = sound if speed == 1 else sound.at_speed(sound.speed * speed)
+        faster = sound if speed == 1 else sound.faster(speed)
         wanted += faster.samples(rate)
         if length is not None and position + faster.samples(rate) > length:
             faster = replace(faster, cut=max(0, length - position))
