@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +18,8 @@ from vallecli.audio.provenance import Provenance
 from vallecli.longform.assemble import Track
 
 LOUDNESS = -18.0  # LUFS: that of most audiobooks and podcasts in mono
+TOLERANCE = 0.1  # LU
+MAX_PASSES = 4  # over all audio
 
 OnProgress = Callable[[float], object]
 """Receives the seconds of audio that are done; it may raise, to stop."""
@@ -37,7 +39,7 @@ class Level:
     def apply(self, blocks: Iterable[Wav], sample_rate: int) -> Iterator[Wav]:
         """Yield audio with the gain, in blocks (N,)."""
         if self.gain:
-            blocks = (wav_N * np.float32(10 ** (self.gain / 20)) for wav_N in blocks)
+            blocks = (wav_N * np.float32(_factor(self.gain)) for wav_N in blocks)
         yield from limit(blocks, sample_rate, MAX_PEAK) if self.limited else blocks
 
 
@@ -50,20 +52,37 @@ def find_level(
 ) -> Level:
     """Return the level of tracks that belong together, such as the chapters of a book.
 
-    `loudness` in LUFS is that of all of them together, before `gain` in dB is added; None leaves it as it is.
+    `loudness` in LUFS is that of all of them together, before `gain` in dB is added; None leaves it as it is. As the
+    limiter makes speech softer, it is measured again behind it, until the loudness is within TOLERANCE, or MAX_PASSES.
     """
     if loudness is None and not gain:
         return Level()
+    measured, peak = _measure(tracks, Level(), on_progress)
+    change = 0.0 if loudness is None or measured is None else loudness - measured
+    level = Level(measured, change + gain, limited=peak * _factor(change + gain) > _factor(MAX_PEAK))
+    for _ in range(MAX_PASSES - 1):
+        if loudness is None or not level.limited:
+            break
+        reached, _ = _measure(tracks, level, on_progress)
+        missing = 0.0 if reached is None else loudness + gain - reached
+        if abs(missing) <= TOLERANCE:
+            break
+        level = replace(level, gain=level.gain + missing)
+    return level
+
+
+def _measure(tracks: Sequence[Track], level: Level, on_progress: OnProgress) -> tuple[float | None, float]:
+    """Return the loudness in LUFS and the peak of tracks at a level."""
     meter, before = Meter(tracks[0].sample_rate), 0.0
     for track in tracks:
-        for wav_N in _counted(track, on_progress, before):
+        for wav_N in level.apply(_counted(track, on_progress, before), track.sample_rate):
             meter.add(wav_N)
         before += track.seconds
-    measured = meter.integrated()
-    if loudness is not None and measured is not None:
-        gain += loudness - measured
-    peak = meter.peak * 10 ** (gain / 20)
-    return Level(measured, gain, limited=peak > 10 ** (MAX_PEAK / 20))
+    return meter.integrated(), meter.peak
+
+
+def _factor(decibels: float) -> float:
+    return float(10 ** (decibels / 20))
 
 
 def write_track(

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from vallecli.errors import EmptyDocument
+from vallecli.errors import DocumentTooLarge, EmptyDocument
 from vallecli.longform.books.model import Block, Chapter, Collector, Cover, Document, Piece, clean_name
 
 SHORT_PART = 400  # characters: a part has less text of its own before its first chapter, a chapter usually has more
@@ -97,18 +97,19 @@ def arrange(read: Collector, about: About, entries: Sequence[Entry] = ()) -> Doc
     like "Chapter 1". Raises EmptyDocument, and DocumentTooLarge for too many chapters.
     """
     mark_licence(read.pieces)
-    places = {entry.at for entry in entries}
-    if len(places) < 2:
+    title = clean_name(about.title) or _only_title(read.pieces)
+    if len({entry.at for entry in entries}) < 2:
         entries = headings(read.pieces) or by_rule(read.pieces) or entries
     notes = list(about.notes)
-    title = clean_name(about.title)
     chapters: list[Chapter] = []
     for first, after in pairwise([*_starts(read.pieces, entries), Entry(len(read.pieces), "", 1)]):
         pieces = read.pieces[first.at : after.at]
         name = clean_name(first.title) or _heading(pieces)
-        _mark_by_name(pieces, name, front=first.front)
+        _mark_by_name(pieces, name, read.new_group(), front=first.front)
         blocks = _blocks(pieces, name, read.keep, read.counts)
-        if blocks and len(chapters) < MAX_CHAPTERS:
+        if len(chapters) >= MAX_CHAPTERS:
+            raise DocumentTooLarge(read.source, f"it has more than {MAX_CHAPTERS:,} chapters")
+        if blocks:
             chapters.append(Chapter(name or (not chapters and title) or str(len(chapters) + 1), blocks, first.level))
         elif not pieces:
             notes.append(f"the chapter {name!r} is empty")
@@ -242,31 +243,37 @@ def _heading(pieces: Sequence[Piece]) -> str:
     return next((clean_name(piece.text) for piece in pieces if piece.kind == "heading" and not piece.left_out), "")
 
 
-def _mark_by_name(pieces: Sequence[Piece], name: str, *, front: bool) -> None:
-    """Mark a chapter that is front matter or a list of notes."""
-    kind = "front" if front or FRONT.fullmatch(name) else "notes" if NOTES.fullmatch(name) else ""
-    if kind:
+def _only_title(pieces: Sequence[Piece]) -> str:
+    """Return the heading of the highest level, if it is the first and there are others, all of lower levels."""
+    found = [piece for piece in pieces if piece.kind == "heading" and not piece.left_out]
+    if len(found) > 1 and found[0].level < min(piece.level for piece in found[1:]):
+        return clean_name(found[0].text)
+    return ""
+
+
+def _mark_by_name(pieces: Sequence[Piece], name: str, group: int, *, front: bool) -> None:
+    """Mark a chapter that is front matter, as one, or a list of notes."""
+    if front or FRONT.fullmatch(name):
         for piece in pieces:
-            piece.left_out = piece.left_out or kind
+            if not piece.left_out:
+                piece.left_out, piece.group = "front", group
+    elif NOTES.fullmatch(name):
+        for piece in pieces:
+            piece.left_out = piece.left_out or "notes"
 
 
 def _blocks(pieces: Sequence[Piece], title: str, keep: Collection[str], counts: Counter[str]) -> tuple[Block, ...]:
-    """Return the blocks that are read, and count the others.
-
-    Front matter is counted in files or chapters, the licence as one.
-    """
+    """Return the blocks that are read, and count the others: pieces of a group, and the licence, once."""
     found = []
-    sections: set[tuple[str, int]] = set()
+    groups = set()
     for piece in pieces:
         if not piece.left_out or piece.left_out in keep:
             found.append(Block(piece.kind, piece.text))
-        elif piece.left_out not in ("front", "licence"):
-            counts[piece.left_out] += 1
         elif piece.left_out == "licence":
             counts["licence"] = 1
-        elif ("front", piece.section) not in sections:
-            sections.add(("front", piece.section))
-            counts["front"] += 1
+        elif not piece.group or (piece.left_out, piece.group) not in groups:
+            groups.add((piece.left_out, piece.group))
+            counts[piece.left_out] += 1
     return _with_heading(tuple(found), title)
 
 

@@ -97,12 +97,10 @@ class Piece:
     """One of KINDS, or "" for what is always read."""
     level: int = 0
     """Of a heading: 1 is the highest."""
-    section: int = 0
-    """Number of the file or part of the book that it is from."""
-    ids: tuple[str, ...] = ()
-    """Names by which links refer to it."""
+    group: int = 0
+    """Number of the table, note or section that it is from, which is counted once; 0 for none."""
     returns: bool = False
-    """Whether it begins or ends with a link, as notes do, back to the text."""
+    """Whether it begins or ends with a link back to the text, as notes do."""
 
 
 @dataclass
@@ -114,8 +112,8 @@ class Collector:
     pieces: list[Piece] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     """What was left out inside of blocks."""
-    section: int = 0
     characters: int = 0
+    groups: int = 0
 
     def add(
         self,
@@ -124,7 +122,7 @@ class Collector:
         *,
         left_out: str = "",
         level: int = 0,
-        ids: Collection[str] = (),
+        group: int = 0,
         returns: bool = False,
     ) -> bool:
         """Add a text as one piece, or as several if it is long; return whether it has any characters.
@@ -138,9 +136,13 @@ class Collector:
         for part in _parts(text):
             if len(self.pieces) >= MAX_BLOCKS:
                 raise DocumentTooLarge(self.source, f"it has more than {MAX_BLOCKS:,} paragraphs")
-            self.pieces.append(Piece(kind, part, left_out, level, self.section, tuple(ids), returns))
-            ids = ()
+            self.pieces.append(Piece(kind, part, left_out, level, group, returns))
         return bool(text)
+
+    def new_group(self) -> int:
+        """Return a number for the pieces of a table, a note or a section."""
+        self.groups += 1
+        return self.groups
 
     def leaves_out(self, kind: str) -> bool:
         """Count something inside of a block, and return whether it is left out."""

@@ -52,15 +52,15 @@ def add_text(collector: Collector, lines: Sequence[str]) -> None:
     width = wrapped_width(lines)
     groups = [paragraph for group in _groups(lines) for paragraph in _paragraphs(group, width)]
     words = frozenset(re.findall(r"\w+", " ".join(lines).casefold())) if width else frozenset()
-    contents = False
+    contents = 0  # number of the table of contents that the lines are from
     for group in groups:
         text = "\n".join(group)
         alone = text.strip()
         if CONTENTS.fullmatch(alone):
-            contents = True
-            collector.add("paragraph", alone, left_out="front")
+            contents = collector.new_group()
+            collector.add("paragraph", alone, left_out="front", group=contents)
         elif contents and _lists(group):
-            collector.add("paragraph", text, left_out="front")
+            collector.add("paragraph", text, left_out="front", group=contents)
         elif PAGE.fullmatch(alone):
             collector.add("paragraph", alone, left_out="pages")
         elif illustration := ILLUSTRATION.fullmatch(alone):
@@ -68,7 +68,7 @@ def add_text(collector: Collector, lines: Sequence[str]) -> None:
                 "caption", illustration[1] or "Illustration", left_out="captions" if illustration[1] else "images"
             )
         elif not SCENE_BREAK.fullmatch(alone):
-            contents = False
+            contents = 0
             _add_paragraph(collector, group, width, words)
 
 
