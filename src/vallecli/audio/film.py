@@ -16,7 +16,6 @@ from vallecli.atomic import replace_file
 from vallecli.audio.encoders import ENCODER_BLOCK
 from vallecli.audio.ffmpeg import BIT_RATES, DECODERS, SeekableOutput, Unreadable, open_media
 from vallecli.audio.files import check_writable
-from vallecli.audio.formats import FORMATS
 from vallecli.audio.guard import Guard
 from vallecli.audio.pcm import Wav, pcm16
 from vallecli.errors import FilmError, OutputExists, OutputNotWritable, UsageError
@@ -25,12 +24,12 @@ MAX_HOURS = 100  # of a film
 LEAD = 1.0  # seconds by which the speech is written before the pictures of the same time
 # To find out what is in a film, FFmpeg decodes its first pictures.
 FILM_DECODERS = (*DECODERS, "h264", "hevc", "mpeg4", "mpeg2video", "vp8", "vp9", "libdav1d", "av1", "mjpeg", "png")
-# File ending -> container, encoder, its format in BIT_RATES, options of the container. FLAC has no delay in Matroska.
+# File ending -> container, encoder, its format, options of the container. FLAC has no delay in Matroska.
 CONTAINERS: dict[str, tuple[str, str, str, dict[str, str]]] = {
     ".mp4": ("mp4", "aac", "m4a", {"movflags": "+faststart"}),
     ".m4v": ("mp4", "aac", "m4a", {"movflags": "+faststart"}),
     ".mov": ("mov", "aac", "m4a", {"movflags": "+faststart"}),
-    ".mkv": ("matroska", "flac", "", {}),
+    ".mkv": ("matroska", "flac", "flac", {}),
     ".webm": ("webm", "libopus", "opus", {}),
 }
 COPIED = ("video", "audio", "subtitle", "attachment")  # types of streams; others are data of a camera or an editor
@@ -103,11 +102,9 @@ def check_film_output(path: PurePath) -> None:
         raise UsageError(f"{path} is not the name of a film", f"Supported endings: {', '.join(CONTAINERS)}.")
 
 
-def track_rate(path: PurePath, native: int) -> int:
-    """Return the sample rate in Hz of a track in a film of this name, given that of the speech."""
-    _, _, format, _ = CONTAINERS[path.suffix.lower()]
-    rates = FORMATS[format].rates if format else ()
-    return next((rate for rate in rates if rate >= native), rates[-1]) if rates and native not in rates else native
+def film_format(path: PurePath) -> str:
+    """Return the format of the new track in a film of this name, as in formats.FORMATS."""
+    return CONTAINERS[path.suffix.lower()][2]
 
 
 def add_track(

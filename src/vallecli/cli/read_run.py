@@ -25,7 +25,7 @@ from vallecli.cli.work_run import Output, SpokenWork, Writer, clock
 from vallecli.errors import InputError, OutputNotWritable, UsageError
 from vallecli.families.catalog import known_languages
 from vallecli.jobs.plan import check_choice
-from vallecli.longform.assemble import Source, Tones
+from vallecli.longform.assemble import Source, Tones, Track
 from vallecli.longform.captions import captions
 from vallecli.longform.documents import Document, read_document
 from vallecli.longform.made import Made
@@ -262,18 +262,28 @@ def native_rate(spoken: SpokenWork) -> int:
 
 
 def write_outputs(
-    outputs: Sequence[Output], writer: Writer, *, loudness: float | None, gain: float, reporter: Reporter
+    outputs: Sequence[Output],
+    writer: Writer,
+    *,
+    loudness: float | None,
+    gain: float,
+    reporter: Reporter,
+    measured: Sequence[Track] | None = None,
 ) -> Mapping[str, Any]:
-    """Write the files that are not as they should be, and return their loudness for --json. Raises OutputError."""
+    """Write the files that are not as they should be, and return their loudness for --json. Raises OutputError.
+
+    `measured` are the tracks that have this loudness together, by default all.
+    """
     name = writer.fingerprint(outputs, {"loudness": loudness, "gain": gain})
     left = [output for output in outputs if not writer.made.is_current(output.path, name)]
     if not left:
         reporter.info("nothing has changed: the files are as they should be")
         return {"loudness": None}
-    total = sum(output.track.seconds for output in outputs)
+    tracks = [output.track for output in outputs] if measured is None else measured
+    total = sum(track.seconds for track in tracks)
     with work_run.stages(reporter) as begin:
         level = find_level(
-            [output.track for output in outputs],
+            tracks,
             loudness=loudness,
             gain=gain,
             on_progress=begin("measuring the loudness", total),

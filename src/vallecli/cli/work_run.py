@@ -176,7 +176,7 @@ class Writer:
         def finish(file: BinaryIO) -> None:
             if self.signer is not None:
                 self.signer.sign(file, output.format, self.provenance)
-            self.made.begin(output.path, _sha256(file), fingerprint)
+            self.begin(output.path, fingerprint, file)
 
         write_track(
             output.track,
@@ -189,6 +189,10 @@ class Writer:
             finish=finish,
             on_progress=on_progress,
         )
+
+    def begin(self, path: Path, fingerprint: str, file: BinaryIO) -> None:
+        """Note an output with the content of an open file, which is about to appear. Raises FolderNotWritable."""
+        self.made.begin(path, _sha256(file), fingerprint)
 
     def write_text(self, path: Path, text: str) -> None:
         """Write a text file, unless it is there. Raises OutputError."""

@@ -1,12 +1,15 @@
 """The cast of a dialogue or a film, a TOML file: a table for each speaker, with a voice and how it speaks.
 
 [ANNA]
-voice = "anna"          # of the library; or prompt = "anna.wav", relative to this file
+voice = "anna"
 speed = 1.1
 
 ["Old Bob"]
 prompt = "bob.wav"
 gain = -3
+
+`voice` is a name of the library or a preset, `prompt` a recording, relative to the file. All other settings are
+columns of a batch, except for `gain`, in dB, which changes the finished speech.
 """
 
 from __future__ import annotations
@@ -20,9 +23,17 @@ from typing import Any
 
 from vallecli import inputs
 from vallecli.errors import CastError, short
-from vallecli.settings import suggest
+from vallecli.jobs.cells import setting_of
+from vallecli.jobs.plan import ACCENTS, KNOBS, LANGUAGES, LATER_KNOBS
+from vallecli.settings import CHECKS, suggest
 
-VOICE, PROMPT = "voice", "prompt"
+VOICE, PROMPT, GAIN = "voice", "prompt", "gain"
+NOT_OF_SPEAKERS = ("seconds", "sample_rate")  # of a sentence, and of the whole work
+SETTINGS = (
+    *(VOICE, PROMPT, "prompt_text", "language", "accent", "checkpoint", "speed", GAIN),
+    *(name for name in (*KNOBS, *LATER_KNOBS) if name not in NOT_OF_SPEAKERS),
+)
+CHOICES = {"language": LANGUAGES, "accent": ACCENTS}
 MAX_NAME = 60  # characters
 MAX_SPEAKERS = 1_000
 SHOWN = 10  # names in a hint
@@ -30,10 +41,12 @@ SHOWN = 10  # names in a hint
 
 @dataclass(frozen=True)
 class Member:
-    """A speaker: `columns` are those of a row of a batch, without its text; paths are as they are written."""
+    """A speaker: `columns` are those of a row of a batch, without its text; the prompt is relative to the folder."""
 
     name: str
     columns: Mapping[str, Any]
+    gain: float = 0.0
+    """dB."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +81,8 @@ def nearest(written: str, names: Sequence[str]) -> str:
     return f"The cast is {', '.join(names[:SHOWN])}{more}."
 
 
-def read_cast(path: Path, columns: Sequence[str]) -> Cast:
-    """Return the cast in a file; `columns` are the names that a speaker's table may have, voice and prompt included.
-
-    Raises CastError.
-    """
+def read_cast(path: Path) -> Cast:
+    """Return the cast in a file. Raises CastError. Whether voices and recordings exist is not checked."""
     try:
         tables = inputs.read_toml(path)
     except (OSError, ValueError) as error:
@@ -88,7 +98,11 @@ def read_cast(path: Path, columns: Sequence[str]) -> Cast:
         _check_name(path, name)
         if (first := used.setdefault(folded(name), name)) != name:
             raise CastError(path, f"{short(first)} and {short(name)} are the same name", "Remove one of them.")
-        members[name] = Member(name, _columns(path, name, table, columns))
+        columns = _columns(path, name, table)
+        gain = columns.pop(GAIN, 0.0)
+        if PROMPT in columns:
+            columns[PROMPT] = str(path.parent / columns[PROMPT])
+        members[name] = Member(name, columns, gain)
     if not members:
         raise CastError(path, "has no speakers", 'Each speaker is a table: [ANNA], then voice = "NAME".')
     return Cast(members, path)
@@ -100,22 +114,33 @@ def _check_name(path: Path, name: str) -> None:
         raise CastError(path, f"has a speaker {short(name)}", hint)
 
 
-def _columns(path: Path, name: str, table: Any, known: Sequence[str]) -> dict[str, Any]:
-    """Return the columns of a speaker. Raises CastError."""
+def _columns(path: Path, name: str, table: Any) -> dict[str, Any]:
+    """Return the settings of a speaker. Raises CastError."""
     where = f"has a speaker {short(name)}"
     if not isinstance(table, dict):
         raise CastError(path, f"{where} that is no table", f'Write [{name}], then voice = "NAME" or prompt = "FILE".')
+    settings: dict[str, Any] = {}
     for column, value in table.items():
-        if column not in known:
-            raise CastError(path, f"{where} with an unknown setting {short(column)}", suggest(column, known))
+        if column not in SETTINGS:
+            raise CastError(path, f"{where} with an unknown setting {short(column)}", suggest(column, SETTINGS))
         if isinstance(value, str) and not value.strip():
             raise CastError(path, f"{where} whose {column} is empty", "Give it a value, or remove it.")
-        if not isinstance(value, str | int | float | bool):
-            raise CastError(path, f"{where} whose {column} is {short(value)}", "It should be text or a number.")
+        try:
+            settings[column] = _value(column, value)
+        except ValueError as error:
+            raise CastError(path, f"{where} whose {column} is {short(value)}", str(error)) from error
     if (VOICE in table) == (PROMPT in table):
         problem = "with a voice and a prompt" if VOICE in table else "without a voice"
         raise CastError(path, f"{where} {problem}", 'Give it one of voice = "NAME" and prompt = "FILE".')
-    for column in (VOICE, PROMPT):
-        if not isinstance(table.get(column, ""), str):
-            raise CastError(path, f"{where} whose {column} is {short(table[column])}", "It should be text.")
-    return dict(table)
+    return settings
+
+
+def _value(column: str, written: Any) -> Any:
+    """Return the value of a setting. ValueError describes valid values."""
+    if column in CHECKS:
+        return setting_of(column, written)
+    if not isinstance(written, str):
+        raise ValueError("It should be text.")
+    if column in CHOICES and written not in CHOICES[column]:
+        raise ValueError(suggest(written, CHOICES[column]))
+    return written

@@ -13,7 +13,7 @@ from os import PathLike
 from typing import Any
 
 from vallecli.errors import SubtitleError, short
-from vallecli.longform.assemble import Placed, Track
+from vallecli.longform.assemble import Track
 from vallecli.longform.cast import find_name, folded, nearest
 from vallecli.longform.excerpts import Excerpt
 from vallecli.longform.subtitles import Cue, Line, format_time, lines_of
@@ -121,25 +121,22 @@ def lay_out(
     last_end: int = 0,
     max_speed: float = MAX_SPEED,
     factors: Mapping[str | None, float] | None = None,
-) -> tuple[Track, list[Fit], list[list[Placed]]]:
-    """Place the sounds of each cue on a track; return it, and how and where each cue is spoken.
+) -> tuple[Track, list[Fit]]:
+    """Place the sounds of each cue on a track; return it, and how each cue is spoken.
 
     `sounds` are those of each cue's lines, at `sample_rate` in Hz; `factors` are gains of speakers. The track has
     `length` samples and, without one, at least `last_end`, the end of the last cue in milliseconds.
     """
     track = Track(sample_rate)
     fits: list[Fit] = []
-    places: list[list[Placed]] = []
     for index, (cue, parts) in enumerate(zip(spoken, sounds, strict=True)):
         limit = length
         if index + 1 < len(spoken):
             following = samples_at(spoken[index + 1].cue.start, sample_rate)
             limit = following if limit is None else min(limit, following)
-        placed, fit = _place(track, cue, parts, limit=limit, length=length, max_speed=max_speed, factors=factors or {})
-        places.append(placed)
-        fits.append(fit)
+        fits.append(_place(track, cue, parts, limit=limit, length=length, max_speed=max_speed, factors=factors or {}))
     track.extend(samples_at(last_end, sample_rate) if length is None else length)
-    return track, fits, places
+    return track, fits
 
 
 def samples_at(milliseconds: int, sample_rate: int) -> int:
@@ -156,7 +153,7 @@ def _place(
     length: int | None,
     max_speed: float,
     factors: Mapping[str | None, float],
-) -> tuple[list[Placed], Fit]:
+) -> Fit:
     """Append the sounds of a cue to a track, which has `length` samples; `limit` is where its gap ends."""
     rate = track.sample_rate
     cue_start, cue_end = samples_at(cue.cue.start, rate), samples_at(cue.cue.end, rate)
@@ -165,23 +162,22 @@ def _place(
     natural = sum(sound.samples(rate) for sound in sounds)
     room = cue_end - start - between
     speed = 1.0 if natural <= room else min(max_speed, natural / room) if room > 0 else max_speed
-    placed = []
     position = start
     wanted = between
     for line, sound in zip(cue.lines, sounds, strict=True):
-        faster = sound if speed == 1 else sound.at_speed(sound.speed * speed)
+        faster = sound if speed == 1 else sound.faster(speed)
         wanted += faster.samples(rate)
         if length is not None and position + faster.samples(rate) > length:
             faster = replace(faster, cut=max(0, length - position))
         if faster.samples(rate):
-            placed.append(track.place(faster, position, factor=factors.get(line.speaker, 1.0)))
+            track.place(faster, position, factor=factors.get(line.speaker, 1.0))
             position = track.samples + round(BETWEEN * rate)
     end = start + wanted
     excess = 0 if limit is None else max(0, end - limit)
     status = FITS if speed == 1 else STRETCHED
     if end > cue_end:
         status = TOO_LONG if excess else OVERFLOWS
-    return placed, Fit(
+    return Fit(
         number=cue.number,
         line=cue.cue.line,
         text=cue.text,

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vallecli.audio.effects import MAX_SPEED, MIN_SPEED, stretch
+from vallecli.audio.effects import stretch
 from vallecli.audio.pcm import Wav
-from vallecli.longform.assemble import Clip
+from vallecli.longform.assemble import Source
+from vallecli.settings import MAX_SPEED, MIN_SPEED
 
 FRAME = 0.01  # seconds over which the level is measured
 SILENT = 0.005  # of the loudest frame: -46 dB, below which nothing is heard in a room
@@ -16,10 +17,11 @@ BEFORE, AFTER = 0.02, 0.08  # seconds that are kept around the speech: consonant
 FADE = 0.02  # seconds at the end of a clip that is cut off
 
 
-@dataclass(frozen=True, kw_only=True)
-class Excerpt(Clip):
+@dataclass(frozen=True)
+class Excerpt:
     """The part of a clip from sample `first` to `last` at a sample rate in Hz, at another speed."""
 
+    clip: Source
     rate: int
     first: int
     last: int
@@ -28,14 +30,18 @@ class Excerpt(Clip):
     """The length in samples at which it is cut off, after the change of speed."""
 
     @classmethod
-    def speech_in(cls, clip: Clip, rate: int) -> Excerpt:
+    def speech_in(cls, clip: Source, rate: int) -> Excerpt:
         """Return the speech of a clip at a rate in Hz, without the silence around it. Raises AudioNotFound."""
-        first, last = find_speech(clip.read(rate), rate)
-        return cls(clip.path, clip.sample_rate, clip.frames, rate=rate, first=first, last=last)
+        return cls(clip, rate, *find_speech(clip.read(rate), rate))
 
-    def at_speed(self, speed: float) -> Excerpt:
-        """Return it at another speed than that of the clip; the possible ones are from 0.5 to 2."""
-        return replace(self, speed=min(max(speed, MIN_SPEED), MAX_SPEED))
+    @property
+    def sha256(self) -> str:
+        """Return what identifies its content."""
+        return f"{self.clip.sha256} {self.rate} {self.first} {self.last} {self.speed!r} {self.cut}"
+
+    def faster(self, factor: float) -> Excerpt:
+        """Return it at a speed that is higher by a factor, but possible."""
+        return replace(self, speed=min(max(self.speed * factor, MIN_SPEED), MAX_SPEED))
 
     def samples(self, rate: int) -> int:
         """Return the length in samples; `rate` is that of the excerpt."""
@@ -49,9 +55,7 @@ class Excerpt(Clip):
     def read(self, rate: int) -> Wav:
         """Return the audio (N,) with as many samples as `samples` says. Raises AudioNotFound."""
         samples = self.samples(rate)
-        # Not self.samples: the clip has its own length.
-        whole_N = Clip(self.path, self.sample_rate, self.frames).read(rate)
-        wav_N = stretch(whole_N[self.first : self.last], rate, self.speed)
+        wav_N = stretch(self.clip.read(rate)[self.first : self.last], rate, self.speed)
         wav_N = np.pad(wav_N[:samples], (0, max(0, samples - len(wav_N))))
         if self.cut == samples:
             fade = min(samples, round(FADE * rate))

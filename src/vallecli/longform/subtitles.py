@@ -53,6 +53,8 @@ class Cue:
     end: int
     text: str
     line: int = 0
+    speaker: str | None = None
+    """Who says it, for the writers: what is read has voice spans in its text, see `lines_of`."""
 
 
 @dataclass(frozen=True)
@@ -235,7 +237,8 @@ def format_time(milliseconds: int, *, point: str = ",") -> str:
 def format_srt(cues: Iterable[Cue]) -> str:
     """Return cues of plain text in SRT."""
     return "\n".join(
-        f"{number}\n{format_time(cue.start)} --> {format_time(cue.end)}\n{_shown(cue.text)}\n"
+        f"{number}\n{format_time(cue.start)} --> {format_time(cue.end)}\n"
+        f"{'' if cue.speaker is None else f'{_name(cue.speaker)}: '}{_shown(cue.text)}\n"
         for number, cue in enumerate(cues, start=1)
     )
 
@@ -244,12 +247,17 @@ def format_vtt(cues: Iterable[Cue]) -> str:
     """Return cues of plain text in WebVTT."""
     return "WEBVTT\n" + "".join(
         f"\n{format_time(cue.start, point='.')} --> {format_time(cue.end, point='.')}\n"
+        f"{'' if cue.speaker is None else f'<v {html.escape(_name(cue.speaker))}>'}"
         f"{html.escape(_shown(cue.text), quote=False)}\n"
         for cue in cues
     )
 
 
 FORMATS = {SRT: format_srt, VTT: format_vtt}  # suffix of a file -> writer
+
+
+def _name(speaker: str) -> str:
+    return " ".join(_shown(speaker).split())
 
 
 def _shown(text: str) -> str:
