@@ -25,11 +25,11 @@ from vallecli.cli.work_run import Output, SpokenWork, Writer, clock
 from vallecli.errors import InputError, OutputNotWritable, UsageError
 from vallecli.families.catalog import known_languages
 from vallecli.jobs.plan import check_choice
-from vallecli.longform.assemble import Source, Tones, Track
+from vallecli.longform.assemble import Source, Tones
 from vallecli.longform.captions import captions
 from vallecli.longform.documents import Document, read_document
 from vallecli.longform.made import Made
-from vallecli.longform.master import LOUDNESS, find_level
+from vallecli.longform.master import LOUDNESS
 from vallecli.longform.narration import Layout, Narration, Pauses, lay_out, narrate, silence_of
 from vallecli.longform.subtitles import SUFFIXES
 from vallecli.longform.words import WordTimes
@@ -41,7 +41,6 @@ from vallecli.text.notice import notice_for
 
 DEFAULT_FORMAT = "m4b"
 PART_FORMATS = ("mp3", "opus", "m4a", "m4b", "ogg", "flac", "wav")  # of one file a chapter
-AUDIBLE = 0.5  # LU, from which a wrong loudness is reported
 GENRE = "Audiobook"
 NAME_LETTERS = 40  # of a chapter's title, in the name of its file
 NUMBERS = re.compile(r"(\d{1,6})?\s*(-)?\s*(\d{1,6})?", re.ASCII)
@@ -115,7 +114,7 @@ def run(context: typer.Context, request: ReadRequest, reporter: Reporter) -> Non
     first: Source | None = (
         Tones() if disclose == SIGNAL else spoken.clips.get(notice.id) if notice is not None else None
     )
-    rate = output_rate(format, settings.sample_rate, native_rate(spoken))
+    rate = output_rate(format, settings.sample_rate, spoken.sample_rate)
     parts = [book.chapters] if request.out_dir is None else [(chapter,) for chapter in book.chapters]
     layouts = [lay_out(part, spoken.clips, rate, pauses, opening=first) for part in parts]
     outputs = [
@@ -124,7 +123,7 @@ def run(context: typer.Context, request: ReadRequest, reporter: Reporter) -> Non
     ]
     loudness = None if given["keep_loudness"] else LOUDNESS if settings.loudness is None else settings.loudness
     writer = Writer(made, Provenance.of(settings.checkpoint), signer)
-    level = write_outputs(outputs, writer, loudness=loudness, gain=settings.gain or 0.0, reporter=reporter)
+    level = work_run.write_outputs(outputs, writer, loudness=loudness, gain=settings.gain or 0.0, reporter=reporter)
     texts = write_subtitles(request, outputs, layouts, writer, words, spoken, book, reporter)
     report(outputs, texts, level, spoken, reporter, as_json=given["as_json"])
     return None
@@ -254,49 +253,6 @@ def labels_of(
         Chapter(chapter.title, start, end) for chapter, start, end in zip(chapters, bounds, bounds[1:], strict=False)
     ]
     return replace(known, chapters=tuple(marks))
-
-
-def native_rate(spoken: SpokenWork) -> int:
-    """Return the highest sample rate of the clips in Hz."""
-    return max(clip.sample_rate for clip in spoken.clips.values())
-
-
-def write_outputs(
-    outputs: Sequence[Output],
-    writer: Writer,
-    *,
-    loudness: float | None,
-    gain: float,
-    reporter: Reporter,
-    measured: Sequence[Track] | None = None,
-) -> Mapping[str, Any]:
-    """Write the files that are not as they should be, and return their loudness for --json. Raises OutputError.
-
-    `measured` are the tracks that have this loudness together, by default all.
-    """
-    name = writer.fingerprint(outputs, {"loudness": loudness, "gain": gain})
-    left = [output for output in outputs if not writer.made.is_current(output.path, name)]
-    if not left:
-        reporter.info("nothing has changed: the files are as they should be")
-        return {"loudness": None}
-    tracks = [output.track for output in outputs] if measured is None else measured
-    total = sum(track.seconds for track in tracks)
-    with work_run.stages(reporter) as begin:
-        level = find_level(
-            tracks,
-            loudness=loudness,
-            gain=gain,
-            on_progress=begin("measuring the loudness", total),
-        )
-        for output in left:
-            output.path.parent.mkdir(parents=True, exist_ok=True)
-            writer.write(output, level, name, begin(f"writing {output.path}", output.track.seconds))
-    if level.measured is not None and level.reached is not None:
-        limited = ", with its peaks limited" if level.limited else ""
-        reporter.detail(f"  the speech has {level.measured:.1f} LUFS, and is changed by {level.gain:+.1f} dB{limited}")
-        if loudness is not None and abs(level.reached - loudness - gain) > AUDIBLE:
-            reporter.info(f"the result has {level.reached:.1f} LUFS: its peaks do not allow more")
-    return {"loudness": None if level.reached is None else round(level.reached, 1)}
 
 
 def write_subtitles(
