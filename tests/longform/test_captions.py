@@ -41,10 +41,6 @@ def test_words_that_were_heard_have_their_times_and_others_share_what_is_between
 
 VOCABULARY = ["one", "two", "three", "Four!", "five,", "--", "¿seis?", "the", "the"]
 WORDS = st.lists(st.sampled_from(VOCABULARY), min_size=1, max_size=12)
-    st.sampled_from(["one", "two", "three", "Four!", "five,", "--", "¿seis?", "the", "the", "the"]),
-    min_size=1,
-    max_size=12,
-)
 TIMES = st.floats(-1, 5)
 HEARD = st.lists(st.tuples(st.sampled_from(["one", "two", "three", "four", "five", "the"]), TIMES, TIMES), max_size=12)
 
@@ -54,9 +50,7 @@ HEARD = st.lists(st.tuples(st.sampled_from(["one", "two", "three", "four", "five
     WORDS,
     st.lists(st.tuples(st.sampled_from(["one", "two", "three", "four", "five", "the"]), TIMES, TIMES), max_size=12),
 )
-def test_words_are_whole_and_in_order(
-    text: list[str], heard: list[tuple[str, float, float]]
-) -> None:
+def test_words_are_whole_and_in_order(text: list[str], heard: list[tuple[str, float, float]]) -> None:
     words = align(" ".join(text), [HeardWord(*word) for word in heard], 2.0)
     assert [word.text for word in words] == text
     times = [time for word in words for time in (word.start, word.end)]
