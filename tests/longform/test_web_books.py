@@ -205,7 +205,10 @@ def test_deeply_nested_elements_are_refused() -> None:
 
 
 def test_a_page_of_preformatted_text_is_plain_text() -> None:
-    lines = "CHAPTER I\n\nIt was a dark and stormy night; the rain fell in\ntorrents.\n\nCHAPTER II\n\nThe sun rose.\n" + "\nMore text.\n" * 20
+    lines = (
+        "CHAPTER I\n\nIt was a dark and stormy night; the rain fell in\ntorrents.\n\nCHAPTER II\n\nThe sun rose.\n"
+        + "\nMore text.\n" * 20
+    )
     book = read(f"<html><body><pre>{lines}</pre></body></html>")
     assert [chapter.title for chapter in book.chapters] == ["CHAPTER I", "CHAPTER II"]
     assert book.chapters[0].blocks[1].text.endswith("fell in torrents.")
