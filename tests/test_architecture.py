@@ -25,6 +25,7 @@ HELP = [
     ["detect", "--help"],
     ["eval", "--help"],
     ["text", "--help"],
+    ["read", "--help"],
     ["bench", "--help"],
     ["checkpoints", "--help"],
     ["voices", "add", "--help"],

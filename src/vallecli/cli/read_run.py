@@ -41,6 +41,7 @@ from vallecli.text.notice import notice_for
 
 DEFAULT_FORMAT = "m4b"
 PART_FORMATS = ("mp3", "opus", "m4a", "m4b", "ogg", "flac", "wav")  # of one file a chapter
+AUDIBLE = 0.5  # LU, from which a wrong loudness is reported
 GENRE = "Audiobook"
 NAME_LETTERS = 40  # of a chapter's title, in the name of its file
 NUMBERS = re.compile(r"(\d{1,6})?\s*(-)?\s*(\d{1,6})?", re.ASCII)
@@ -275,10 +276,9 @@ def write_outputs(
     """
     name = writer.fingerprint(outputs, {"loudness": loudness, "gain": gain})
     left = [output for output in outputs if not writer.made.is_current(output.path, name)]
-    wanted = {"loudness": None if loudness is None else loudness + gain, "gain": gain if loudness is None else None}
     if not left:
         reporter.info("nothing has changed: the files are as they should be")
-        return wanted
+        return {"loudness": None}
     tracks = [output.track for output in outputs] if measured is None else measured
     total = sum(track.seconds for track in tracks)
     with work_run.stages(reporter) as begin:
@@ -291,10 +291,12 @@ def write_outputs(
         for output in left:
             output.path.parent.mkdir(parents=True, exist_ok=True)
             writer.write(output, level, name, begin(f"writing {output.path}", output.track.seconds))
-    if level.measured is not None:
+    if level.measured is not None and level.reached is not None:
         limited = ", with its peaks limited" if level.limited else ""
         reporter.detail(f"  the speech has {level.measured:.1f} LUFS, and is changed by {level.gain:+.1f} dB{limited}")
-    return wanted
+        if loudness is not None and abs(level.reached - loudness - gain) > AUDIBLE:
+            reporter.info(f"the result has {level.reached:.1f} LUFS: its peaks do not allow more")
+    return {"loudness": None if level.reached is None else round(level.reached, 1)}
 
 
 def write_subtitles(

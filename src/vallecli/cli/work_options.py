@@ -18,8 +18,8 @@ from vallecli.cli.reporter import Reporter
 from vallecli.errors import UsageError
 
 MAX_SLOTS = 4096  # and workers, and GPUs of a worker
-# Settings that apply to the finished work, and not to its sentences one by one.
-OF_THE_WORK = ("pause", "paragraph_pause", "gain", "loudness")
+# Settings that apply to the finished work, and not to its sentences one by one, or to other texts.
+OF_THE_WORK = ("pause", "paragraph_pause", "gain", "loudness", "seconds", "ssml")
 
 
 def _shared(
@@ -29,8 +29,10 @@ def _shared(
         str | None, typer.Option(metavar="TEXT", help="Transcript of --prompt; by default REF.txt next to REF.wav.")
     ] = None,
     transcribe: options.Transcribe = False,
-    speed: Annotated[float | None, typer.Option(metavar="X", help="Speed, from 0.5 to 2, at the same pitch.")] = None,
-    gain: Annotated[float | None, typer.Option(metavar="DB", help="dB by which the result is louder.")] = None,
+    speed: options.Speed = None,
+    gain: Annotated[
+        float | None, typer.Option(metavar="DB", help="Make the result louder or softer than --loudness says.")
+    ] = None,
     loudness: Annotated[
         float | None, typer.Option(metavar="LUFS", help="Loudness of the result; -18 by default.", show_default=False)
     ] = None,

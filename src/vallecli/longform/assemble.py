@@ -12,7 +12,7 @@ import soundfile
 
 from vallecli.audio.effects import resample
 from vallecli.audio.notice import signal
-from vallecli.audio.pcm import Wav
+from vallecli.audio.pcm import FULL_SCALE, Wav
 from vallecli.errors import AudioNotFound
 
 BLOCK = 1 << 16  # samples of silence at a time
@@ -71,14 +71,17 @@ class Clip:
         return self.frames if rate == self.sample_rate else round(self.frames * rate / self.sample_rate)
 
     def read(self, rate: int) -> Wav:
-        """Return the audio (N,) at a rate in Hz, with as many samples as `samples` says. Raises AudioNotFound."""
+        """Return the audio (N,) at a rate in Hz, with as many samples as `samples` says. Raises AudioNotFound.
+
+        The encoders of `audio` write the same 16-bit samples again.
+        """
         try:
-            wav_N, _ = soundfile.read(self.path, dtype="float32")
+            samples_N, _ = soundfile.read(self.path, dtype="int16")
         except (soundfile.LibsndfileError, OSError) as error:
             raise AudioNotFound(self.path, str(error)) from error
-        if len(wav_N) != self.frames:
+        if len(samples_N) != self.frames:
             raise AudioNotFound(self.path, "it has changed since it was measured")
-        wav_N = resample(wav_N, self.sample_rate, rate)
+        wav_N = resample(samples_N.astype(np.float32) / FULL_SCALE, self.sample_rate, rate)
         samples = self.samples(rate)
         return np.pad(wav_N[:samples], (0, max(0, samples - len(wav_N))))
 

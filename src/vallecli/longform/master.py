@@ -19,7 +19,8 @@ from vallecli.longform.assemble import Track
 
 LOUDNESS = -18.0  # LUFS: that of most audiobooks and podcasts in mono
 TOLERANCE = 0.1  # LU
-MAX_PASSES = 4  # over all audio
+MAX_PASSES = 3  # behind the limiter
+MIN_SLOPE = 0.3  # of the loudness against the gain
 
 OnProgress = Callable[[float], object]
 """Receives the seconds of audio that are done; it may raise, to stop."""
@@ -35,6 +36,8 @@ class Level:
     """dB."""
     limited: bool = False
     """Whether peaks are turned down to MAX_PEAK: else, the gain would let them clip."""
+    reached: float | None = None
+    """LUFS of the result, which the limiter keeps below the target if there are too many peaks."""
 
     def apply(self, blocks: Iterable[Wav], sample_rate: int) -> Iterator[Wav]:
         """Yield audio with the gain, in blocks (N,)."""
@@ -60,14 +63,18 @@ def find_level(
     measured, peak = _measure(tracks, Level(), on_progress)
     change = 0.0 if loudness is None or measured is None else loudness - measured
     level = Level(measured, change + gain, limited=peak * _factor(change + gain) > _factor(MAX_PEAK))
-    for _ in range(MAX_PASSES - 1):
-        if loudness is None or not level.limited:
-            break
+    if loudness is None or measured is None or not level.limited:
+        return replace(level, reached=None if measured is None else measured + level.gain)
+    before, slope = Level(), 1.0  # LU that the result is louder for each dB of gain
+    for left in reversed(range(MAX_PASSES)):
         reached, _ = _measure(tracks, level, on_progress)
+        level = replace(level, reached=reached)
         missing = 0.0 if reached is None else loudness + gain - reached
-        if abs(missing) <= TOLERANCE:
+        if reached is None or abs(missing) <= TOLERANCE or not left:
             break
-        level = replace(level, gain=level.gain + missing)
+        if before.reached is not None and level.gain != before.gain:
+            slope = min(1.0, max(MIN_SLOPE, (reached - before.reached) / (level.gain - before.gain)))
+        before, level = level, replace(level, gain=level.gain + missing / slope)
     return level
 
 

@@ -6,10 +6,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vallecli.errors import EmptyText
+from vallecli.errors import EmptyText, MarkupError
 from vallecli.longform.assemble import Clip, Source, Track
 from vallecli.longform.books.model import Chapter
 from vallecli.longform.work import Utterance
+from vallecli.text.markup import read_markup
 from vallecli.text.normalize import check_words
 from vallecli.text.split import split_written
 
@@ -78,11 +79,13 @@ def narrate(number: int, chapter: Chapter, *, language: str, columns: Mapping[st
 
 
 def has_words(text: str) -> bool:
-    """Return whether a text has anything to speak."""
+    """Return whether a text has anything to speak, apart from marks of pauses."""
     try:
-        check_words(text)
+        check_words(read_markup(text).words)
     except EmptyText:
         return False
+    except MarkupError:
+        return True  # an error of the sentence, which its row reports
     return True
 
 

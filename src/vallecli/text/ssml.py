@@ -29,7 +29,7 @@ ROOT = "speak"
 TAGS = re.compile(r"<[^<>]*>")
 HINT = 'SSML is, for example: <speak>Hello.<break time="500ms"/><prosody rate="slow">Good bye.</prosody></speak>'
 RATES = {"x-slow": 0.5, "slow": 0.75, "medium": 1.0, "default": 1.0, "fast": 4 / 3, "x-fast": 2.0}
-PERCENT = re.compile(r"([+-]?)(\d{1,3}(?:\.\d{0,6})?)%", re.ASCII)
+PERCENT = re.compile(r"([+-]?)(\d{1,4}(?:\.\d{0,6})?)%", re.ASCII)
 FACTOR = re.compile(r"\d{1,2}(?:\.\d{0,6})?|\.\d{1,6}", re.ASCII)
 MIN_RATE, MAX_RATE = 0.1, 10.0  # of one element; speech has the limits of effects.stretch
 IPA, ARPABET = "ipa", "x-arpabet"
@@ -57,7 +57,7 @@ def read_ssml(text: str, *, language: str = AUTO) -> Markup:
         raise MarkupError(f"the document has more than {MAX_CHARS} characters", 1, 1, "Divide it.")
     parser = create_parser(forbid_dtd=True)
     english = language == "en" or (language == AUTO and not foreign_words(TAGS.sub(" ", text)))
-    handler = _Handler(Builder(text), english=english)
+    handler = _Handler(Builder(text), parser, english=english)
     parser.setContentHandler(handler)
 
     def error(problem: str, at: tuple[int, int] | None = None) -> MarkupError:
@@ -114,16 +114,12 @@ class _Unknown:
 class _Handler(ContentHandler):
     """Raises ValueError for values that are invalid, of the element at the line and column `at`."""
 
-    def __init__(self, builder: Builder, *, english: bool) -> None:
+    def __init__(self, builder: Builder, locator: Locator, *, english: bool) -> None:
         super().__init__()
-        self.builder, self.english = builder, english
+        self.builder, self.locator, self.english = builder, locator, english
         self.unknown = _Unknown()
         self.open: list[_Element] = []
         self.at = 1, 1
-
-    def setDocumentLocator(self, locator: Locator) -> None:
-        """Keep what knows the position."""
-        self.locator = locator
 
     def finish(self) -> Markup:
         """Return the parts."""

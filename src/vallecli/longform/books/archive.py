@@ -72,12 +72,12 @@ class Archive:
             raise DocumentTooLarge(self.source, f"{name} would unpack to {entry.file_size:,} bytes")
         try:
             with self._zip.open(entry) as file:
-                content = file.read(limit + 1)
+                content = file.read(entry.file_size + 1)
         except (*DAMAGED, OSError, OverflowError) as error:
             raise DamagedDocument(self.source, f"{name} is incomplete ({error})") from error
         self.unpacked += len(content)
-        if len(content) > limit or self.unpacked > MAX_UNPACKED:
-            raise DocumentTooLarge(self.source, f"{name} unpacks to more than it says, or all parts to too much")
+        if self.unpacked > MAX_UNPACKED:
+            raise DocumentTooLarge(self.source, f"all parts together unpack to more than {MAX_UNPACKED:,} bytes")
         return content
 
     def _find(self, name: str) -> zipfile.ZipInfo | None:

@@ -90,16 +90,19 @@ class About:
     notes: Sequence[str] = ()
 
 
-def arrange(read: Collector, about: About, entries: Sequence[Entry] = ()) -> Document:
+def arrange(
+    read: Collector, about: About, entries: Sequence[Entry] = (), *, otherwise: Sequence[Entry] = ()
+) -> Document:
     """Return the document of what was read.
 
     Chapters begin at the `entries`; without at least two of them, at headings; without these, where a paragraph reads
-    like "Chapter 1". Raises EmptyDocument, and DocumentTooLarge for too many chapters.
+    like "Chapter 1"; else at the entries `otherwise`. Raises EmptyDocument, and DocumentTooLarge for too many chapters.
     """
     mark_licence(read.pieces)
     title = clean_name(about.title) or _only_title(read.pieces)
     if len({entry.at for entry in entries}) < 2:
-        entries = headings(read.pieces) or by_rule(read.pieces) or entries
+        found = headings(read.pieces) or by_rule(read.pieces)
+        entries = otherwise if len(found) < 2 <= len(otherwise) else found or entries
     notes = list(about.notes)
     chapters: list[Chapter] = []
     for first, after in pairwise([*_starts(read.pieces, entries), Entry(len(read.pieces), "", 1)]):
@@ -207,10 +210,12 @@ def _starts(pieces: Sequence[Piece], entries: Sequence[Entry]) -> list[Entry]:
     for entry in ordered:
         if entry.level not in used:
             continue
-        if starts and starts[-1].at == entry.at and entry.at < len(pieces):
+        level = used.index(entry.level) + 1
+        same = starts and starts[-1].at == entry.at
+        if same and (level > starts[-1].level or starts[-1].title == entry.title):
             starts[-1] = replace(starts[-1], title=_joined(starts[-1].title, entry.title))
-            continue
-        starts.append(replace(entry, level=used.index(entry.level) + 1))
+        else:
+            starts.append(replace(entry, level=level))
     if not starts or starts[0].at > 0:
         starts.insert(0, Entry(0, "", 1))
     return starts

@@ -16,13 +16,13 @@ from vallecli.errors import DamagedDocument, DocumentTooLarge
 from vallecli.longform.books.archive import Archive, resolve
 from vallecli.longform.books.arrange import About, arrange
 from vallecli.longform.books.markup import LAYOUT_CELL, MAX_DEPTH, MAX_ELEMENTS, MAX_PARAGRAPH
-from vallecli.longform.books.model import Collector, Document, Kind
+from vallecli.longform.books.model import Collector, Document, Kind, Piece
 from vallecli.longform.books.parse import children, feed_xml, local, read_tree, text_of
 
 RELATIONS = "_rels/.rels"
 MAX_DOCUMENT = 2**27  # bytes of the main part
 MAX_STYLES = 20  # that are based on each other
-SKIPPED = frozenset(("moveFrom", "Fallback", "del", "rt", "instrText", "delText", "txbxContent"))
+SKIPPED = frozenset(("moveFrom", "Fallback", "del", "rt", "instrText", "delText"))
 FRONT_STYLES = re.compile(r"toc\b.*|table of (?:figures|authorities).*|index\b.*|bibliography|contents.*")
 QUOTES = re.compile(r"(?:intense )?quote|block ?text|quotations?|epigraph")
 CODE = re.compile(r"html preformatted|(?:source )?code(?: block)?|verbatim|macro text|preformatted text")
@@ -69,7 +69,7 @@ def read(archive: Archive, keep: Collection[str] = ()) -> Document:
     body = Body(collector, styles, notes)
     feed_xml(archive.read(main, MAX_DOCUMENT), archive.source, main, body)
     about = _about(archive)
-    title = body.titles[0] if len(body.titles) == 1 else about.title
+    title = body.titles[0].text if len(body.titles) == 1 else about.title
     return arrange(collector, replace(about, title=title, language=about.language or language))
 
 
@@ -121,14 +121,15 @@ class Body:
 
     def __init__(self, collector: Collector, styles: Mapping[str, Style], notes: Mapping[tuple[str, str], str]) -> None:
         self.collector, self.styles, self.notes = collector, styles, notes
-        self.titles: list[str] = []
+        self.titles: list[Piece] = []
         self.open: list[str] = []
         """Names of the open elements."""
         self.skipped = 0
         """Depth from which nothing is read; 0 for none."""
         self.hidden = False
         """Whether the run is hidden."""
-        self.paragraph: Paragraph | None = None
+        self.paragraphs: list[Paragraph] = []
+        """Those that are open: one, and more inside of a text box."""
         self.tables: list[int] = []
         """Groups of the open tables."""
         self.table_start = 0
@@ -157,9 +158,9 @@ class Body:
                 self.table_start = len(self.collector.pieces)
             self.tables.append(self.collector.new_group())
         elif name == "p":
-            self.paragraph = Paragraph()
-        elif self.paragraph is not None:
-            self._inside(name, attributes, self.paragraph)
+            self.paragraphs.append(Paragraph())
+        elif self.paragraphs:
+            self._inside(name, attributes, self.paragraphs[-1])
 
     def _inside(self, name: str, attributes: Mapping[str, str], paragraph: Paragraph) -> None:
         """Enter an element of a paragraph."""
@@ -192,9 +193,8 @@ class Body:
         name = self.open.pop()
         if self.skipped:
             self.skipped = self.skipped if len(self.open) >= self.skipped else 0
-        elif name == "p" and self.paragraph is not None:
-            self._end_paragraph(self.paragraph)
-            self.paragraph = None
+        elif name == "p":
+            self._end_paragraph(self.paragraphs.pop())
         elif name == "tbl" and self.tables:
             self.tables.pop()
             if not self.tables:
@@ -206,13 +206,17 @@ class Body:
             self._add(text)
 
     def close(self) -> None:
-        """End the document."""
+        """End the document: several titles are those of its chapters."""
+        if len(self.titles) > 1:
+            for piece in self.titles:
+                piece.kind, piece.left_out = "heading", ""
 
     def _add(self, text: str) -> None:
-        if self.paragraph is not None:
-            self.paragraph.text.append(text)
-            self.paragraph.length += len(text)
-            if self.paragraph.length > MAX_PARAGRAPH:
+        if self.paragraphs:
+            paragraph = self.paragraphs[-1]
+            paragraph.text.append(text)
+            paragraph.length += len(text)
+            if paragraph.length > MAX_PARAGRAPH:
                 raise DocumentTooLarge(self.collector.source, f"a paragraph has more than {MAX_PARAGRAPH:,} characters")
 
     def _end_paragraph(self, paragraph: Paragraph) -> None:
@@ -226,13 +230,13 @@ class Body:
             group = self.front = self.front or self.collector.new_group()
         elif text.strip():
             self.front = 0
-        if names & {"title"} and text.strip() and not self.tables:
-            self.titles.append(text)
         if kind not in ("verse", "code"):
             lines = text.split("\n")
             short = len(lines) > 2 and all(len(line) < 80 for line in lines)
             kind, text = ("verse", text) if short and kind in ("paragraph", "quote") else (kind, " ".join(lines))
-        self.collector.add(kind, text, left_out=left_out, level=level or 0, group=group)
+        added = self.collector.add(kind, text, left_out=left_out, level=level or 0, group=group)
+        if added and "title" in names and not self.tables:
+            self.titles.append(self.collector.pieces[-1])
         for note in paragraph.notes:
             self.collector.leaves_out("marks")
             if not self.collector.leaves_out("notes"):

@@ -93,7 +93,7 @@ def read(archive: Archive, keep: Collection[str] = ()) -> Document:
     _mark_notes(collector, files)
     places = {file.name: file for file in reversed(files)}
     entries = _entries(collector, files, [entry for entry in contents if entry[0] in places], places)
-    return arrange(collector, package.about, entries)
+    return arrange(collector, package.about, entries, otherwise=_files(files))
 
 
 def read_package(archive: Archive) -> Package:
@@ -301,6 +301,10 @@ def _entries(
             continue
         ordered.insert(at, Entry(file.start, "", top))
     return ordered
+
+
+def _files(files: Sequence[File]) -> list[Entry]:
+    return [Entry(file.start, "", 1) for file in files if file.end > file.start]
 
 
 def _begins(collector: Collector, file: File, before: File, last: Entry | None) -> bool:

@@ -396,11 +396,13 @@ class Markup:
     def _flush(self, *, cell: bool = False) -> None:
         """End a block. A cell of a table only separates its text from that of the cell before."""
         context = self.frames[-1].context
-        text = "".join(self.text)
         if cell and context.kind == "table":
-            if text.strip():
-                self._raw(", ")
+            while self.text and not self.text[-1].strip():
+                self.text.pop()
+            if self.text:
+                self.text[-1] = f"{self.text[-1].rstrip()}, "
             return
+        text = "".join(self.text)
         self.text.clear()
         first = len(self.collector.pieces)
         for kind, part in _split(text, context):

@@ -182,7 +182,7 @@ class _Bounded:
 
     def __init__(self, builder: Any) -> None:
         self.builder, self.nodes, self.depth = builder, 0, 0
-        self.data, self.close = builder.data, builder.close
+        self.data = builder.data
 
     def start(self, tag: str, attributes: dict[str, str], nsmap: dict[str, str] | None = None) -> None:
         self.nodes += 1
@@ -196,6 +196,10 @@ class _Bounded:
     def end(self, tag: str) -> None:
         self.depth -= 1
         self.builder.end(tag)
+
+    def close(self) -> Any:
+        # lxml also calls this after an error, which another one would replace.
+        return None if self.depth else self.builder.close()
 
 
 def _safe() -> dict[str, Any]:
