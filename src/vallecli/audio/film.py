@@ -201,11 +201,13 @@ def _unsuitable(film: Film, path: Path) -> FilmError:
 def _add_streams(source: Any, output: Any, film: Film, path: Path) -> tuple[dict[int, Any], list[str]]:
     """Add a copy of each stream; return them by the number of the original, and notes. Raises FilmError."""
     import av
-    from av.stream import Disposition
+    from av.stream import Discard, Disposition
 
     copies: dict[int, Any] = {}
     notes = []
     for stream in source.streams:
+        if stream.discard == Discard.all:
+            continue  # the titles of chapters in MP4, which are written again
         if stream.type not in COPIED:
             notes.append(f"stream {stream.index} of {film.path} is {stream.type}, which is left out")
             continue
