@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from vallecli import atomic
 from vallecli.audio.labels import Labels
+from vallecli.audio.levels import Level
 from vallecli.audio.provenance import Provenance
 from vallecli.cli import batch_run, signals
 from vallecli.cli.batch_report import real_time_factor
@@ -23,14 +24,13 @@ from vallecli.jobs import fingerprint, ownership, results
 from vallecli.jobs.plan import Plan, Row, make_plan
 from vallecli.jobs.records import Record
 from vallecli.jobs.resume import plan_status
-from vallecli.longform.assemble import Clip
+from vallecli.longform.assemble import Clip, Track
 from vallecli.longform.made import Made
-from vallecli.longform.master import Level, OnProgress, find_level, write_track
+from vallecli.longform.master import OnProgress, find_level, write_track
 from vallecli.longform.work import Utterance, lines_of
 
 if TYPE_CHECKING:
     from vallecli.audio.signing import Signer
-    from vallecli.longform.assemble import Track
 
 BLOCK_BYTES = 1 << 20
 AUDIBLE = 0.5  # LU, from which a wrong loudness is reported
