@@ -23,7 +23,7 @@ from vallecli.audio.files import read_audio
 from vallecli.audio.loudness import loudness_of
 from vallecli.audio.transcribe import HeardWord
 from vallecli.checkpoints.local import sha256
-from vallecli.longform import master
+from vallecli.cli import work_run
 from vallecli.longform.subtitles import read_subtitles
 
 if TYPE_CHECKING:
@@ -394,7 +394,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(read, fixed: list[str]) -> None:
 
 
 def test_an_interrupt_while_files_are_written_leaves_none(read, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = master.write_track
+    write = work_run.write_track
 
     def interrupted(*arguments: Any, on_progress: Callable[[float], object], **options: Any) -> None:
         def interrupt(seconds: float) -> None:
@@ -408,10 +408,10 @@ def test_an_interrupt_while_files_are_written_leaves_none(read, monkeypatch: pyt
     assert read("--subtitles", "srt").code == 0
     expected = sha256(Path("book.m4b"))
     Path("book.m4b").unlink()
-    monkeypatch.setattr(master, "write_track", interrupted)
+    monkeypatch.setattr(work_run, "write_track", interrupted)
     assert read("--subtitles", "srt").code == 130
     assert files_in(".") == {"book.epub", "book.m4b.work", "book.srt"}
     assert not list(Path().glob(".valle-*"))
-    monkeypatch.setattr(master, "write_track", write)
+    monkeypatch.setattr(work_run, "write_track", write)
     assert read("--subtitles", "srt").code == 0
     assert sha256(Path("book.m4b")) == expected

@@ -11,9 +11,10 @@ import pytest
 import soundfile
 
 from vallecli.audio.files import read_audio
+from vallecli.audio.levels import Level
 from vallecli.audio.limiter import limit
 from vallecli.longform.assemble import Clip, Track
-from vallecli.longform.master import Level, find_level, write_track
+from vallecli.longform.master import find_level, write_track
 
 RATE = 24_000
 CEILING = 10 ** (-1 / 20)

@@ -24,7 +24,6 @@ from vallecli.checkpoints import lookup
 from vallecli.checkpoints.local import sha256
 from vallecli.cli import options, work_options, work_run
 from vallecli.cli.output import check_distinct
-from vallecli.cli.read_run import native_rate, write_outputs
 from vallecli.cli.reporter import Reporter, write_json, write_line
 from vallecli.cli.work_run import Output, Writer, clock
 from vallecli.errors import FilmError, SubtitleError, UsageError
@@ -126,13 +125,14 @@ def run(context: typer.Context, request: DubRequest, reporter: Reporter) -> None
     spoken = work_run.speak(dub.utterances, batch, reporter, skip_failed=given["skip_failed"])
     if spoken is None:
         return None
-    rate = output_rate(format, settings.sample_rate, native_rate(spoken))
+    rate = output_rate(format, settings.sample_rate, spoken.sample_rate)
     track, fits = place(dub, request, spoken.clips, rate)
     loudness = None if given["keep_loudness"] else LOUDNESS if settings.loudness is None else settings.loudness
     writer = Writer(made, Provenance.of(settings.checkpoint), signer)
     output = Output(target, format, track, Labels(title=f"{Path(request.subtitles).stem} (dub)"))
     if dub.film is None:
-        level = write_outputs([output], writer, loudness=loudness, gain=settings.gain or 0.0, reporter=reporter)
+        gain = settings.gain or 0.0
+        level = work_run.write_outputs([output], writer, loudness=loudness, gain=gain, reporter=reporter)
     else:
         language = language_of(given["language"], settings)
         level = write_film(dub.film, output, language, writer, loudness, settings.gain or 0.0, reporter)

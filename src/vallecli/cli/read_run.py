@@ -13,23 +13,25 @@ import typer
 
 from vallecli.atomic import sweep
 from vallecli.audio.files import check_writable
-from vallecli.audio.formats import FORMATS, SIGNAL, check_rate, format_of, output_rate
+from vallecli.audio.formats import FORMATS, SIGNAL, SPOKEN_NOTICE, check_rate, format_of, output_rate
 from vallecli.audio.labels import Chapter, Labels, cover_codec
 from vallecli.audio.provenance import Provenance
-from vallecli.audio.signing import check_signable
+from vallecli.audio.signing import Signer, check_signable
 from vallecli.checkpoints import lookup
 from vallecli.cli import options, signals, work_options, work_run
+from vallecli.cli.batch_run import BatchRequest
 from vallecli.cli.output import check_distinct
 from vallecli.cli.reporter import Reporter, write_json, write_line
 from vallecli.cli.work_run import Output, SpokenWork, Writer, clock
 from vallecli.errors import InputError, OutputNotWritable, UsageError
 from vallecli.families.catalog import known_languages
 from vallecli.jobs.plan import check_choice
-from vallecli.longform.assemble import Source, Tones, Track
+from vallecli.longform.assemble import Source, Tones
+from vallecli.longform.books.model import clean_name
 from vallecli.longform.captions import captions
 from vallecli.longform.documents import Document, read_document
 from vallecli.longform.made import Made
-from vallecli.longform.master import LOUDNESS, find_level
+from vallecli.longform.master import LOUDNESS
 from vallecli.longform.narration import Layout, Narration, Pauses, lay_out, narrate, silence_of
 from vallecli.longform.subtitles import SUFFIXES
 from vallecli.longform.words import WordTimes
@@ -41,7 +43,6 @@ from vallecli.text.notice import notice_for
 
 DEFAULT_FORMAT = "m4b"
 PART_FORMATS = ("mp3", "opus", "m4a", "m4b", "ogg", "flac", "wav")  # of one file a chapter
-AUDIBLE = 0.5  # LU, from which a wrong loudness is reported
 GENRE = "Audiobook"
 NAME_LETTERS = 40  # of a chapter's title, in the name of its file
 NUMBERS = re.compile(r"(\d{1,6})?\s*(-)?\s*(\d{1,6})?", re.ASCII)
@@ -75,59 +76,115 @@ class Book:
     chapters: tuple[Narration, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A book that is to be spoken, and where its files go."""
+
+    request: ReadRequest
+    settings: Settings
+    book: Book
+    format: str
+    paths: Sequence[Path]
+    """Of the audio: one file, or one for each chapter."""
+    batch: BatchRequest
+    made: Made
+    signer: Signer | None
+    notice: Utterance | None
+    """What is spoken first in each file."""
+    tones: bool
+    """Whether each file begins with the signal instead."""
+
+    @property
+    def utterances(self) -> list[Utterance]:
+        """Return what is to be spoken."""
+        sentences = [sentence for chapter in self.book.chapters for sentence in chapter.sentences]
+        return sentences if self.notice is None else [self.notice, *sentences]
+
+    @property
+    def one_file(self) -> bool:
+        """Return whether all chapters are in one file."""
+        return self.request.out_dir is None
+
+    @property
+    def pauses(self) -> Pauses:
+        """Return the pauses of the options and settings."""
+        given = {"sentence": self.settings.pause, "paragraph": self.settings.paragraph_pause}
+        known = {name: value for name, value in given.items() if value is not None}
+        return replace(Pauses(), chapter=self.request.chapter_pause, **known)
+
+
 def run(context: typer.Context, request: ReadRequest, reporter: Reporter) -> None:
     """Read the book; print its chapters or an estimate, or speak it and write the files."""
     given, settings = context.params, options.settings(context)
     check_options(request)
-    target = Path(request.out_dir or request.output or Path(request.book).stem + FORMATS[DEFAULT_FORMAT].ending)
-    format = request.format if request.out_dir is not None else format_of(target)
-    check_rate(format, settings.sample_rate)
     with reporter.stages() as stage:
         stage("reading the book")
         book = read_book(request, given["language"], settings, reporter)
         signals.check()
     if request.list_chapters:
         return print_chapters(book, as_json=given["as_json"])
+    job = prepare(context, request, settings, book, reporter)
+    if given["dry_run"]:
+        return print_estimate(job, reporter)
+    words = WordTimes(Path(job.batch.out_dir), model=settings.asr, offline=settings.offline) if request.words else None
+    spoken = work_run.speak(job.utterances, job.batch, reporter, skip_failed=given["skip_failed"])
+    if spoken is None:
+        return None
+    loudness = LOUDNESS if settings.loudness is None else settings.loudness
+    return write(job, spoken, words, reporter, loudness=None if given["keep_loudness"] else loudness)
+
+
+def prepare(context: typer.Context, request: ReadRequest, settings: Settings, book: Book, reporter: Reporter) -> Job:
+    """Return what is to be done. Raises UsageError, VoiceError, and OutputError for files that cannot be written."""
+    given = context.params
+    target = target_of(request)
+    format = request.format if request.out_dir is not None else format_of(target)
+    check_rate(format, settings.sample_rate)
     folder = work_folder(target) if given["work_dir"] is None else Path(given["work_dir"])
     batch = work_options.batch_request(context, reporter, folder)
     if batch.defaults.prompt is None:
         raise UsageError("there is no voice", "Give the name of a voice by --voice, or a recording by --prompt.")
-    batch = replace(batch, defaults=replace(batch.defaults, language=book.language))
     signer = options.signer(given["sign"], given["key"])
     if signer is not None:
         check_signable(format)
     disclose = options.disclosure(given["disclose"])
-    made = Made(folder)
-    paths = [target] if request.out_dir is None else [target / name for name in file_names(book, format)]
-    check_outputs(request, target, paths, made, force=given["force"])
-    notice = opening(book, disclose)
-    utterances = [
-        *([notice] if notice is not None else []),
-        *(s for chapter in book.chapters for s in chapter.sentences),
-    ]
-    pauses = pauses_of(settings, request)
-    if given["dry_run"]:
-        return print_estimate(book, utterances, pauses, batch, reporter, one_file=request.out_dir is None)
-    words = WordTimes(folder, model=settings.asr, offline=settings.offline) if request.words else None
-    spoken = work_run.speak(utterances, batch, reporter, skip_failed=given["skip_failed"])
-    if spoken is None:
-        return None
-    first: Source | None = (
-        Tones() if disclose == SIGNAL else spoken.clips.get(notice.id) if notice is not None else None
+    job = Job(
+        request=request,
+        settings=settings,
+        book=book,
+        format=format,
+        paths=[target] if request.out_dir is None else [target / name for name in file_names(book, format)],
+        batch=replace(batch, defaults=replace(batch.defaults, language=book.language)),
+        made=Made(folder),
+        signer=signer,
+        notice=notice_of(book) if disclose == SPOKEN_NOTICE else None,
+        tones=disclose == SIGNAL,
     )
-    rate = output_rate(format, settings.sample_rate, native_rate(spoken))
-    parts = [book.chapters] if request.out_dir is None else [(chapter,) for chapter in book.chapters]
-    layouts = [lay_out(part, spoken.clips, rate, pauses, opening=first) for part in parts]
+    check_outputs(job, target, force=given["force"])
+    return job
+
+
+def target_of(request: ReadRequest) -> Path:
+    """Return the file or the folder of the result."""
+    return Path(request.out_dir or request.output or Path(request.book).stem + FORMATS[DEFAULT_FORMAT].ending)
+
+
+def write(job: Job, spoken: SpokenWork, words: WordTimes | None, reporter: Reporter, *, loudness: float | None) -> None:
+    """Write the files of a book that was spoken, and print their paths. Raises OutputError."""
+    notice: Source | None = None if job.notice is None else spoken.clips.get(job.notice.id)
+    opening = Tones() if job.tones else notice
+    rate = output_rate(job.format, job.settings.sample_rate, spoken.sample_rate)
+    parts = [job.book.chapters] if job.one_file else [(chapter,) for chapter in job.book.chapters]
+    layouts = [lay_out(part, spoken.clips, rate, job.pauses, opening=opening) for part in parts]
     outputs = [
-        Output(path, format, layout.track, labels_of(book, part, layout, request, number, len(parts)))
-        for number, (path, part, layout) in enumerate(zip(paths, parts, layouts, strict=True), start=1)
+        Output(path, job.format, layout.track, labels_of(job, part, layout, number, len(parts)))
+        for number, (path, part, layout) in enumerate(zip(job.paths, parts, layouts, strict=True), start=1)
     ]
-    loudness = None if given["keep_loudness"] else LOUDNESS if settings.loudness is None else settings.loudness
-    writer = Writer(made, Provenance.of(settings.checkpoint), signer)
-    level = write_outputs(outputs, writer, loudness=loudness, gain=settings.gain or 0.0, reporter=reporter)
-    texts = write_subtitles(request, outputs, layouts, writer, words, spoken, book, reporter)
-    report(outputs, texts, level, spoken, reporter, as_json=given["as_json"])
-    return None
+    writer = Writer(job.made, Provenance.of(job.settings.checkpoint), job.signer)
+    gain = job.settings.gain or 0.0
+    level = work_run.write_outputs(outputs, writer, loudness=loudness, gain=gain, reporter=reporter)
+    texts = write_subtitles(job, outputs, layouts, writer, words, spoken, reporter)
+    report(outputs, texts, level, spoken, reporter, as_json=job.batch.json)
 
 
 def check_options(request: ReadRequest) -> None:
@@ -163,7 +220,7 @@ def read_book(request: ReadRequest, language: str, settings: Settings, reporter:
     chapters = [chapter for chapter in chapters if chapter.passages]
     if not chapters:
         raise InputError(f"{request.book} has no words in these chapters", "Choose other chapters; see --list.")
-    title = document.title or Path(request.book).stem
+    title = document.title or clean_name(Path(request.book).stem)
     return Book(document, title, ", ".join(document.authors) or None, spoken, tuple(chapters))
 
 
@@ -201,17 +258,8 @@ def chosen_numbers(written: str | None, count: int) -> list[int]:
     return sorted(chosen)
 
 
-def pauses_of(settings: Settings, request: ReadRequest) -> Pauses:
-    """Return the pauses of the options and settings."""
-    given = {"sentence": settings.pause, "paragraph": settings.paragraph_pause}
-    known = {name: value for name, value in given.items() if value is not None}
-    return replace(Pauses(), chapter=request.chapter_pause, **known)
-
-
-def opening(book: Book, disclose: str | None) -> Utterance | None:
-    """Return the spoken notice that the speech is synthetic, if there is one."""
-    if disclose is None or disclose == SIGNAL:
-        return None
+def notice_of(book: Book) -> Utterance:
+    """Return the notice that the speech is synthetic, in the language of the book."""
     text = next(sentence.text for chapter in book.chapters for sentence in chapter.sentences)
     return Utterance(notice_for(text, book.language))
 
@@ -226,28 +274,27 @@ def file_names(book: Book, format: str) -> list[str]:
     return names
 
 
-def check_outputs(request: ReadRequest, target: Path, paths: Sequence[Path], made: Made, *, force: bool) -> None:
+def check_outputs(job: Job, target: Path, *, force: bool) -> None:
     """Refuse files that cannot be written, or that are not of this work. Raises OutputError and UsageError."""
-    if request.out_dir is None:
+    if job.one_file:
         check_writable(target, force=True)
         sweep(target.parent)
     elif os.path.lexists(target) and not target.is_dir():
         raise OutputNotWritable(target, "it is no folder")
-    subtitles = [] if request.subtitles is None else [path.with_suffix(f".{request.subtitles}") for path in paths]
-    for path in (*paths, *subtitles):
-        made.check(path, force=force)
-        check_distinct({"the result": path}, {"BOOK": request.book})
+    ending = job.request.subtitles
+    for path in (*job.paths, *([] if ending is None else [path.with_suffix(f".{ending}") for path in job.paths])):
+        job.made.check(path, force=force)
+        check_distinct({"the result": path}, {"BOOK": job.request.book})
 
 
-def labels_of(
-    book: Book, chapters: Sequence[Narration], layout: Layout, request: ReadRequest, number: int, count: int
-) -> Labels:
+def labels_of(job: Job, chapters: Sequence[Narration], layout: Layout, number: int, count: int) -> Labels:
     """Return the labels of a file: those of the book, with marks, or those of one of `count` chapters."""
+    book = job.book
     cover = None if book.document.cover is None else book.document.cover.data
     if cover is not None and cover_codec(cover) is None:
         cover = None
     known = Labels(title=book.title, author=book.author, album=book.title, genre=GENRE, cover=cover)
-    if request.out_dir is not None:
+    if not job.one_file:
         return replace(known, title=chapters[0].title, track=(number, count))
     bounds = [0, *layout.starts[1:], layout.track.samples]
     marks = [
@@ -256,66 +303,22 @@ def labels_of(
     return replace(known, chapters=tuple(marks))
 
 
-def native_rate(spoken: SpokenWork) -> int:
-    """Return the highest sample rate of the clips in Hz."""
-    return max(clip.sample_rate for clip in spoken.clips.values())
-
-
-def write_outputs(
-    outputs: Sequence[Output],
-    writer: Writer,
-    *,
-    loudness: float | None,
-    gain: float,
-    reporter: Reporter,
-    measured: Sequence[Track] | None = None,
-) -> Mapping[str, Any]:
-    """Write the files that are not as they should be, and return their loudness for --json. Raises OutputError.
-
-    `measured` are the tracks that have this loudness together, by default all.
-    """
-    name = writer.fingerprint(outputs, {"loudness": loudness, "gain": gain})
-    left = [output for output in outputs if not writer.made.is_current(output.path, name)]
-    if not left:
-        reporter.info("nothing has changed: the files are as they should be")
-        return {"loudness": None}
-    tracks = [output.track for output in outputs] if measured is None else measured
-    total = sum(track.seconds for track in tracks)
-    with work_run.stages(reporter) as begin:
-        level = find_level(
-            tracks,
-            loudness=loudness,
-            gain=gain,
-            on_progress=begin("measuring the loudness", total),
-        )
-        for output in left:
-            output.path.parent.mkdir(parents=True, exist_ok=True)
-            writer.write(output, level, name, begin(f"writing {output.path}", output.track.seconds))
-    if level.measured is not None and level.reached is not None:
-        limited = ", with its peaks limited" if level.limited else ""
-        reporter.detail(f"  the speech has {level.measured:.1f} LUFS, and is changed by {level.gain:+.1f} dB{limited}")
-        if loudness is not None and abs(level.reached - loudness - gain) > AUDIBLE:
-            reporter.info(f"the result has {level.reached:.1f} LUFS: its peaks do not allow more")
-    return {"loudness": None if level.reached is None else round(level.reached, 1)}
-
-
 def write_subtitles(
-    request: ReadRequest,
+    job: Job,
     outputs: Sequence[Output],
     layouts: Sequence[Layout],
     writer: Writer,
     words: WordTimes | None,
     spoken: SpokenWork,
-    book: Book,
     reporter: Reporter,
 ) -> list[Path]:
     """Write the subtitles of each file beside it, and return their paths. Raises OutputError."""
-    if request.subtitles is None:
+    if job.request.subtitles is None:
         return []
-    ending = f".{request.subtitles}"
+    ending = f".{job.request.subtitles}"
     heard = None
     if words is not None:
-        language = None if book.language == AUTO else book.language
+        language = None if job.book.language == AUTO else job.book.language
         used = {entry.sentence.id: spoken.clips[entry.sentence.id] for layout in layouts for entry in layout.read}
         with work_run.stages(reporter) as begin:
             heard = words.of(used, language=language, on_progress=begin("finding the words", len(used)))
@@ -336,26 +339,19 @@ def print_chapters(book: Book, *, as_json: bool) -> None:
         write_line(f"{chapter.number}\t{chapter.words}\t{printable(chapter.title)}")
 
 
-def print_estimate(
-    book: Book,
-    utterances: Sequence[Utterance],
-    pauses: Pauses,
-    batch: Any,
-    reporter: Reporter,
-    *,
-    one_file: bool,
-) -> None:
+def print_estimate(job: Job, reporter: Reporter) -> None:
     """Print the duration of each chapter, and of all, and the time that is left to compute."""
-    found = work_run.estimate(utterances, batch, reporter)
+    book, pauses = job.book, job.pauses
+    found = work_run.estimate(job.utterances, job.batch, reporter)
     chapters = [
         (chapter, sum(found.seconds.get(s.id, 0.0) for s in chapter.sentences) + silence_of([chapter], pauses))
         for chapter in book.chapters
     ]
     total = sum(seconds for _, seconds in chapters)
-    if one_file:  # silence is between chapters, and not around each
+    if job.one_file:  # silence is between chapters, and not around each
         each = sum(silence_of([chapter], pauses) for chapter in book.chapters)
         total += silence_of(book.chapters, pauses) - each
-    if batch.json:
+    if job.batch.json:
         entries = [{"chapter": c.number, "title": c.title, "seconds": round(s, 1)} for c, s in chapters]
         left = None if found.computing is None else round(found.computing, 1)
         counts = {"rows": found.rows, "todo": found.todo, "failed": found.refused}

@@ -20,7 +20,6 @@ from vallecli.audio.signing import check_signable
 from vallecli.cli import options, work_options, work_run
 from vallecli.cli.inputs import VOICE_FLAG
 from vallecli.cli.output import check_distinct
-from vallecli.cli.read_run import native_rate, write_outputs
 from vallecli.cli.reporter import Reporter, write_json, write_line
 from vallecli.cli.work_run import Output, Writer, clock
 from vallecli.errors import OutputNotWritable, UsageError
@@ -82,7 +81,7 @@ def run(context: typer.Context, request: ScriptRequest, reporter: Reporter) -> N
         turns,
         spoken.clips,
         cast,
-        sample_rate=output_rate(format, settings.sample_rate, native_rate(spoken)),
+        sample_rate=output_rate(format, settings.sample_rate, spoken.sample_rate),
         pause=PAUSE if settings.pause is None else settings.pause,
         opening=first,
     )
@@ -92,7 +91,7 @@ def run(context: typer.Context, request: ScriptRequest, reporter: Reporter) -> N
         outputs.append(Output(path, format, scene.stem(name), Labels(title=f"{title}: {name}")))
     loudness = None if given["keep_loudness"] else LOUDNESS if settings.loudness is None else settings.loudness
     writer = Writer(made, Provenance.of(settings.checkpoint), signer)
-    level = write_outputs(
+    level = work_run.write_outputs(
         outputs, writer, loudness=loudness, gain=settings.gain or 0.0, reporter=reporter, measured=[scene.track]
     )
     texts = write_subtitles(request, target, scene, writer)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from vallecli import atomic
 from vallecli.audio.labels import Labels
+from vallecli.audio.levels import Level
 from vallecli.audio.provenance import Provenance
 from vallecli.cli import batch_run, signals
 from vallecli.cli.batch_report import real_time_factor
@@ -23,26 +24,31 @@ from vallecli.jobs import fingerprint, ownership, results
 from vallecli.jobs.plan import Plan, Row, make_plan
 from vallecli.jobs.records import Record
 from vallecli.jobs.resume import plan_status
-from vallecli.longform.assemble import Clip
+from vallecli.longform.assemble import Clip, Track
 from vallecli.longform.made import Made
+from vallecli.longform.master import OnProgress, find_level, write_track
 from vallecli.longform.work import Utterance, lines_of
 
 if TYPE_CHECKING:
     from vallecli.audio.signing import Signer
-    from vallecli.longform.assemble import Track
-    from vallecli.longform.master import Level, OnProgress
 
 BLOCK_BYTES = 1 << 20
+AUDIBLE = 0.5  # LU, from which a wrong loudness is reported
 
 
 @dataclass(frozen=True)
 class SpokenWork:
-    """The clips of a work."""
+    """The clips of a work, at least one."""
 
     clips: Mapping[str, Clip]
     """Id of an utterance -> its clip; failed ones have none."""
     summary: Mapping[str, Any]
     """What was spoken, for --json."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Return the highest sample rate of the clips in Hz."""
+        return max(clip.sample_rate for clip in self.clips.values())
 
 
 def speak(
@@ -50,7 +56,7 @@ def speak(
 ) -> SpokenWork | None:
     """Speak what is left of a work, and return all clips; None for a part of several shards, which has only some.
 
-    Raises RowsFailed if any utterance failed, now or before, unless `skip_failed`.
+    Raises RowsFailed if any utterance failed, now or before; with `skip_failed`, only if all of them did.
     """
     out = Path(request.out_dir)
     spoken = batch_run.speak_lines(lines_of(utterances), request, reporter, skip_failed=skip_failed)
@@ -59,6 +65,8 @@ def speak(
         reporter.info("when all parts are there, run the same command without --shard: it writes the result")
         return None
     done = _done(spoken.plan, out)
+    if not done:
+        batch_run.conclude(request, spoken.plan, spoken.tally.failed)
     clips = {name: Clip.of(out / str(record.output), str(record.sha256)) for name, record in done.items()}
     _report_unused(utterances, out, reporter)
     return SpokenWork(clips, {"results": os.fspath(spoken.results), **spoken.tally.summary()})
@@ -171,7 +179,6 @@ class Writer:
 
     def write(self, output: Output, level: Level, fingerprint: str, on_progress: OnProgress) -> None:
         """Write an output. Raises OutputError."""
-        from vallecli.longform.master import write_track
 
         def finish(file: BinaryIO) -> None:
             if self.signer is not None:
@@ -229,6 +236,44 @@ def _content(output: Output) -> dict[str, Any]:
         "cover": None if labels.cover is None else fingerprint.digest({"cover": labels.cover.hex()}),
         "chapters": [[chapter.title, chapter.start, chapter.end] for chapter in labels.chapters],
     }
+
+
+def write_outputs(
+    outputs: Sequence[Output],
+    writer: Writer,
+    *,
+    loudness: float | None,
+    gain: float,
+    reporter: Reporter,
+    measured: Sequence[Track] | None = None,
+) -> Mapping[str, Any]:
+    """Write the files that are not as they should be, and return their loudness for --json. Raises OutputError.
+
+    `measured` are the tracks that have this loudness together, by default all.
+    """
+    name = writer.fingerprint(outputs, {"loudness": loudness, "gain": gain})
+    left = [output for output in outputs if not writer.made.is_current(output.path, name)]
+    if not left:
+        reporter.info("nothing has changed: the files are as they should be")
+        return {"loudness": None}
+    tracks = [output.track for output in outputs] if measured is None else measured
+    total = sum(track.seconds for track in tracks)
+    with stages(reporter) as begin:
+        level = find_level(
+            tracks,
+            loudness=loudness,
+            gain=gain,
+            on_progress=begin("measuring the loudness", total),
+        )
+        for output in left:
+            output.path.parent.mkdir(parents=True, exist_ok=True)
+            writer.write(output, level, name, begin(f"writing {output.path}", output.track.seconds))
+    if level.measured is not None and level.reached is not None:
+        limited = ", with its peaks limited" if level.limited else ""
+        reporter.detail(f"  the speech has {level.measured:.1f} LUFS, and is changed by {level.gain:+.1f} dB{limited}")
+        if loudness is not None and abs(level.reached - loudness - gain) > AUDIBLE:
+            reporter.info(f"the result has {level.reached:.1f} LUFS: its peaks do not allow more")
+    return {"loudness": None if level.reached is None else round(level.reached, 1)}
 
 
 @contextmanager

@@ -2,48 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-
+from vallecli.audio import levels
 from vallecli.audio.files import open_output
 from vallecli.audio.labels import Labels
-from vallecli.audio.limiter import limit
-from vallecli.audio.loudness import MAX_PEAK, Meter
+from vallecli.audio.levels import Level
 from vallecli.audio.pcm import Wav
 from vallecli.audio.provenance import Provenance
 from vallecli.longform.assemble import Track
 
 LOUDNESS = -18.0  # LUFS: that of most audiobooks and podcasts in mono
-TOLERANCE = 0.1  # LU
-MAX_PASSES = 3  # behind the limiter
-MIN_SLOPE = 0.3  # of the loudness against the gain
 
 OnProgress = Callable[[float], object]
 """Receives the seconds of audio that are done; it may raise, to stop."""
-
-
-@dataclass(frozen=True)
-class Level:
-    """How loud tracks are, and how they are changed."""
-
-    measured: float | None = None
-    """LUFS of all tracks together; None for silence, and if it was not measured."""
-    gain: float = 0.0
-    """dB."""
-    limited: bool = False
-    """Whether peaks are turned down to MAX_PEAK: else, the gain would let them clip."""
-    reached: float | None = None
-    """LUFS of the result, which the limiter keeps below the target if there are too many peaks."""
-
-    def apply(self, blocks: Iterable[Wav], sample_rate: int) -> Iterator[Wav]:
-        """Yield audio with the gain, in blocks (N,)."""
-        if self.gain:
-            blocks = (wav_N * np.float32(_factor(self.gain)) for wav_N in blocks)
-        yield from limit(blocks, sample_rate, MAX_PEAK) if self.limited else blocks
 
 
 def find_level(
@@ -53,43 +27,18 @@ def find_level(
     gain: float = 0.0,
     on_progress: OnProgress = lambda seconds: None,
 ) -> Level:
-    """Return the level of tracks that belong together, such as the chapters of a book.
+    """Return the level of tracks that belong together, such as the chapters of a book; see `audio.levels.find_level`.
 
-    `loudness` in LUFS is that of all of them together, before `gain` in dB is added; None leaves it as it is. As the
-    limiter makes speech softer, it is measured again behind it, until the loudness is within TOLERANCE, or MAX_PASSES.
+    `loudness` in LUFS is that of all of them together. Each of several passes reports its progress from 0.
     """
-    if loudness is None and not gain:
-        return Level()
-    measured, peak = _measure(tracks, Level(), on_progress)
-    change = 0.0 if loudness is None or measured is None else loudness - measured
-    level = Level(measured, change + gain, limited=peak * _factor(change + gain) > _factor(MAX_PEAK))
-    if loudness is None or measured is None or not level.limited:
-        return replace(level, reached=None if measured is None else measured + level.gain)
-    before, slope = Level(), 1.0  # LU that the result is louder for each dB of gain
-    for left in reversed(range(MAX_PASSES)):
-        reached, _ = _measure(tracks, level, on_progress)
-        level = replace(level, reached=reached)
-        missing = 0.0 if reached is None else loudness + gain - reached
-        if reached is None or abs(missing) <= TOLERANCE or not left:
-            break
-        if before.reached is not None and level.gain != before.gain:
-            slope = min(1.0, max(MIN_SLOPE, (reached - before.reached) / (level.gain - before.gain)))
-        before, level = level, replace(level, gain=level.gain + missing / slope)
-    return level
 
+    def blocks() -> Iterator[Wav]:
+        before = 0.0
+        for track in tracks:
+            yield from _counted(track, on_progress, before)
+            before += track.seconds
 
-def _measure(tracks: Sequence[Track], level: Level, on_progress: OnProgress) -> tuple[float | None, float]:
-    """Return the loudness in LUFS and the peak of tracks at a level."""
-    meter, before = Meter(tracks[0].sample_rate), 0.0
-    for track in tracks:
-        for wav_N in level.apply(_counted(track, on_progress, before), track.sample_rate):
-            meter.add(wav_N)
-        before += track.seconds
-    return meter.integrated(), meter.peak
-
-
-def _factor(decibels: float) -> float:
-    return float(10 ** (decibels / 20))
+    return levels.find_level(blocks, tracks[0].sample_rate, loudness=loudness, gain=gain)
 
 
 def write_track(
