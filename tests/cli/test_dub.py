@@ -200,7 +200,7 @@ GOOD = format_srt([Cue(1000, 2000, "One."), Cue(3000, 4000, "Two.")]).encode()
     ("files", "options", "code", "message", "hint"),
     [
         ({"film.srt": b""}, [], 3, "film.srt: it has no subtitles", "-->"),
-        ({"film.srt": GOOD.replace(b"00:00:03", b"00:00:01")}, [], 3, "line 6: this cue begins at", "at once"),
+        ({"film.srt": GOOD.replace(b"00:00:03", b"00:00:01")}, [], 3, "line 6: this cue begins at", "--allow-overlaps"),
         ({"film.srt": GOOD.replace(b"00:00:03", b"-00:00:03")}, [], 3, "film.srt, line 6: a time is negative", ""),
         ({"film.srt": GOOD.replace(b"00:00:03", b"00:00:09")}, [], 3, "line 6: this cue ends before it begins", ""),
         ({"film.srt": GOOD.replace(b"00:00:03", b"00:99:03")}, [], 3, "film.srt, line 6: invalid times", ""),
