@@ -22,6 +22,8 @@ HELP = [
     ["--help"],
     ["speak", "--help"],
     ["batch", "--help"],
+    ["script", "--help"],
+    ["dub", "--help"],
     ["detect", "--help"],
     ["eval", "--help"],
     ["text", "--help"],

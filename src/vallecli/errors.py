@@ -32,6 +32,7 @@ VallecliError                       1  a bug, or nothing more specific is known
 │   │   ├── UnknownColumn
 │   │   └── PromptColumnMissing
 │   ├── SubtitleError                  a file of subtitles, or a line of it
+│   │   └── OverlappingCues
 │   ├── ScriptError                    a dialogue, or a line of it
 │   ├── CastError                      the voices of its speakers
 │   ├── FilmError                      a film that a track cannot be added to
@@ -375,6 +376,10 @@ class SubtitleError(InputError):
 
     def __init__(self, source: Path, line: int | None, problem: str, hint: str = "") -> None:
         super().__init__(f"{_place(source, line)}: {problem}", hint)
+
+
+class OverlappingCues(SubtitleError):
+    """A cue that begins before the one before it ends."""
 
 
 class ScriptError(InputError):

@@ -44,7 +44,6 @@ class Film:
     path: Path
     seconds: float
     start: float
-    has_audio: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +59,7 @@ class NewTrack:
 
 
 def read_film(path: Path) -> Film:
-    """Return what is known of a film. Raises FilmError, and AudioNotFound for a file that cannot be opened."""
+    """Return what is known of a film. Raises FilmError."""
     with _opened(path) as container:
         ends = [
             stream.duration * stream.time_base + (stream.start_time or 0) * stream.time_base
@@ -69,12 +68,11 @@ def read_film(path: Path) -> Film:
         ]
         start = max(0.0, (container.start_time or 0) / 1e6)
         seconds = float(max(ends, default=0)) - start if container.duration is None else container.duration / 1e6
-        kinds = {stream.type for stream in container.streams}
-        if "video" not in kinds:
+        if not container.streams.video:
             raise FilmError(path, "it has no pictures")
         if not 0 < seconds <= MAX_HOURS * 3600:
             raise FilmError(path, "its length is not known" if seconds <= 0 else f"it has more than {MAX_HOURS} hours")
-        return Film(path, seconds, start, "audio" in kinds)
+        return Film(path, seconds, start)
 
 
 @contextmanager

@@ -354,6 +354,9 @@ def report(
         )
         return
     write_line(os.fspath(target))
+    late = [fit.late for fit in fits if fit.late]
+    if late:
+        reporter.info(f"{len(late)} cues begin up to {max(late):.2f} s late, because the one before is too long")
     reporter.info(
         f"{clock(track.seconds)}: {counts[FITS]} cues fit, {counts[STRETCHED]} were made faster, {counts[OVERFLOWS]} "
         f"end in the gap before the next one, {counts[TOO_LONG]} are too long"

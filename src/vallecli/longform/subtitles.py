@@ -17,7 +17,7 @@ from pathlib import Path
 
 from vallecli import inputs
 from vallecli.encoding import decode
-from vallecli.errors import InputError, SubtitleError, short
+from vallecli.errors import InputError, OverlappingCues, SubtitleError, short
 from vallecli.longform.remarks import without_remarks
 
 MAX_BYTES = 2**24  # of a file: a film has about 100 kB
@@ -95,10 +95,10 @@ def parse(text: str, source: str | PathLike[str]) -> list[Cue]:
 
 
 def check_overlaps(cues: Sequence[Cue], source: str | PathLike[str]) -> None:
-    """Check that each cue ends before the next one begins. Raises SubtitleError for the first that does not."""
+    """Check that each cue ends before the next one begins. Raises OverlappingCues for the first that does not."""
     for cue, following in itertools.pairwise(cues):
         if following.start < cue.end:
-            raise SubtitleError(
+            raise OverlappingCues(
                 source,
                 following.line,
                 f"this cue begins at {format_time(following.start)}, before the one of line {cue.line} ends at "
