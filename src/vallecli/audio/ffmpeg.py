@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from vallecli.audio import mp4
 from vallecli.audio.guard import Guard
-from vallecli.audio.labels import Chapter, Labels, cover_codec
+from vallecli.audio.labels import Chapter, Labels, chapter_comments, cover_codec
 from vallecli.audio.provenance import Provenance
 from vallecli.errors import DependencyMissing
 
@@ -272,8 +272,10 @@ class FfmpegEncoder:
         self.stream = self.container.add_stream(
             encoder, rate=sample_rate, layout="mono", bit_rate=bit_rate, options={"flags": "+bitexact"}
         )
+        if format == "opus":
+            tags |= chapter_comments(labels.chapters, sample_rate)
         self.container.metadata.update(tags)
-        if labels.chapters:
+        if labels.chapters and format != "opus":
             self.container.set_chapters(
                 [self._chapter(index, chapter) for index, chapter in enumerate(labels.chapters)]
             )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 MAX_COVER_BYTES = 1 << 23  # 8 MiB: some players load it whole, for each file of a list
+MAX_COMMENTS = 999  # chapters: their numbers have three digits
 COVERS = {b"\xff\xd8\xff": "mjpeg", b"\x89PNG\r\n\x1a\n": "png"}  # first bytes of an image -> FFmpeg's codec
 
 
@@ -47,6 +49,20 @@ class Labels:
             "genre": self.genre,
         }
         return {name: value for name, value in found.items() if value}
+
+
+def chapter_comments(chapters: Sequence[Chapter], sample_rate: int) -> dict[str, str]:
+    """Return the Vorbis comments of chapters (https://wiki.xiph.org/Chapter_Extension), at most MAX_COMMENTS of them.
+
+    They are written here because FFmpeg 8 rounds the seconds of its own to the nearest, so that 2.5 s becomes 3.5 s.
+    """
+    comments = {}
+    for number, chapter in enumerate(chapters[:MAX_COMMENTS], start=1):
+        seconds, milliseconds = divmod(round(1000 * chapter.start / sample_rate), 1000)
+        time = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{milliseconds:03d}"
+        comments[f"CHAPTER{number:03d}"] = time
+        comments[f"CHAPTER{number:03d}NAME"] = chapter.title
+    return comments
 
 
 def cover_codec(image: bytes) -> str | None:
