@@ -8,8 +8,10 @@ import numpy as np
 import pyloudnorm
 import pytest
 
-from vallecli.audio.levels import MAX_PEAK, Leveller
+from vallecli.audio.levels import Leveller
+from vallecli.audio.loudness import MAX_PEAK
 from vallecli.audio.pcm import Wav
+from vallecli.errors import NotFinite
 
 RATE = 24_000
 
@@ -93,3 +95,11 @@ def test_long_audio_is_the_same_as_short_audio(monkeypatch: pytest.MonkeyPatch) 
     expected, _ = levelled(speechlike(), loudness=-18)
     monkeypatch.setattr("vallecli.audio.levels.MAX_MEMORY", 1_000)  # in a file
     np.testing.assert_array_equal(levelled(speechlike(), loudness=-18)[0], expected)
+
+
+@pytest.mark.parametrize("options", [{"loudness": -18.0}, {"gain": 6.0}])
+def test_damaged_audio_is_not_hidden(options: dict[str, float]) -> None:
+    wav_N = speechlike()
+    wav_N[1000] = np.nan
+    with pytest.raises(NotFinite):
+        levelled(wav_N, **options)

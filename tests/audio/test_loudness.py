@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pyloudnorm
 import pytest
 
-from vallecli.audio.loudness import Meter, loudness_of
+from vallecli.audio.loudness import Meter
 from vallecli.audio.pcm import Wav
 
 RATES = [8_000, 16_000, 24_000, 44_100, 48_000]
@@ -18,6 +20,13 @@ def speechlike(rate: int, seconds: float, seed: int = 0) -> Wav:
     loud_N = np.sin(2 * np.pi * 2 * time_N) ** 2 * (np.sin(2 * np.pi * 0.3 * time_N) > -0.3)
     noise_N = np.random.default_rng(seed).normal(size=len(time_N))
     return (0.1 * loud_N * np.convolve(noise_N, np.ones(8) / 8, "same")).astype(np.float32)
+
+
+def loudness_of(pieces: Iterable[Wav], rate: int) -> tuple[float | None, float]:
+    meter = Meter(rate)
+    for wav_N in pieces:
+        meter.add(wav_N)
+    return meter.integrated(), meter.peak
 
 
 @pytest.mark.parametrize("rate", RATES)

@@ -20,10 +20,11 @@ import numpy as np
 import pytest
 
 from vallecli.audio.files import read_audio
-from vallecli.audio.loudness import loudness_of
+from vallecli.audio.loudness import Meter
 from vallecli.audio.transcribe import HeardWord
 from vallecli.checkpoints.local import sha256
 from vallecli.cli import work_run
+from vallecli.longform.documents import KINDS
 from vallecli.longform.subtitles import read_subtitles
 
 if TYPE_CHECKING:
@@ -72,6 +73,12 @@ def files_in(folder: str | Path) -> set[str]:
 
 def decoded(path: str) -> np.ndarray:
     return read_audio(path, sample_rate=RATE)
+
+
+def loudness_of(wav_N: np.ndarray) -> float | None:
+    meter = Meter(RATE)
+    meter.add(wav_N)
+    return meter.integrated()
 
 
 def test_a_book_becomes_one_file_with_chapters_labels_and_a_cover(read) -> None:
@@ -162,7 +169,7 @@ def test_other_pauses_and_loudness_speak_nothing(read) -> None:
     assert records("book.wav.work") == first
     wav_N = decoded("book.wav")
     assert len(wav_N) / RATE - seconds == pytest.approx(3 * 1 + 2 * 1 + 2 * 1, abs=0.001)
-    assert loudness_of([wav_N], RATE)[0] == pytest.approx(-26, abs=0.2)
+    assert loudness_of(wav_N) == pytest.approx(-26, abs=0.2)
     assert read("-o", "book.wav", "--speed", "2").code == 0
     assert len(records("book.wav.work")) == 2 * len(first)
 
@@ -187,7 +194,7 @@ def test_one_file_a_chapter(read, format: str) -> None:
             assert track == f"{number}/2"
             assert bool(file.streams.video) == (format == "mp3")
     together = np.concatenate([decoded(f"out/book/{name}") for name in names])
-    assert loudness_of([together], RATE)[0] == pytest.approx(-27, abs=0.2 if format in ("flac", "wav") else 1)
+    assert loudness_of(together) == pytest.approx(-27, abs=0.2 if format in ("flac", "wav") else 1)
 
 
 @pytest.mark.parametrize("name", ["book.mp3", "book.opus"])
@@ -233,7 +240,7 @@ def test_the_json_summary(read) -> None:
     assert (file["path"], found["subtitles"], found["made"]) == ("book.m4b", ["book.srt"], DIFFERENT)
     assert [chapter["title"] for chapter in file["chapters"]] == [title for title, _ in CHAPTERS]
     assert file["chapters"][0]["start"] == 0
-    assert loudness_of([decoded("book.m4b")], RATE)[0] == pytest.approx(found["loudness"], abs=1)
+    assert loudness_of(decoded("book.m4b")) == pytest.approx(found["loudness"], abs=1)
     assert found["results"] == "book.m4b.work/results.jsonl"
 
 
@@ -359,6 +366,11 @@ def test_wrong_options_are_one_error_and_nothing_is_written(
     assert (ran.code, ran.out) == (code, b""), ran.err
     assert message in ran.err
     assert files_in(".") == {"book.epub"}
+
+
+def test_the_help_names_all_that_can_be_kept(valle: Valle) -> None:
+    text = " ".join(valle("read", "--help").out.decode().split())
+    assert all(re.search(rf"\b{kind}\b", text) for kind in KINDS)
 
 
 def test_a_voice_and_a_book_are_needed(valle: Valle, read) -> None:

@@ -83,7 +83,7 @@ MARKDOWN = (
 PLAIN = (
     "Title: T\nAuthor: A\nLanguage: English\n\n*** START OF THE PROJECT GUTENBERG EBOOK T ***\n\nCONTENTS\n\n"
     " CHAPTER I. A\n CHAPTER II. B\n\n\nCHAPTER I.\nA\n\nA paragraph of words until the line is full,\n"
-    "and then goes on with a word that is divi-\nded.[1]\n\n  A line of verse,\n  Another line.\n\n[Footnote 1: Note]\n\n"
+    "with a word that is divi-\nded.[1]\n\n  A line of verse,\n  Another line.\n\n[Footnote 1: Note]\n\n"
     "12\n\n* * *\n\nCHAPTER II\n\nB\n\n*** END OF THE PROJECT GUTENBERG EBOOK T ***\n",
     "One line.\nAnother line.\n\n    Indented\nparagraph.\n",
 )
@@ -173,7 +173,9 @@ SAMPLES = st.one_of(
     ),
     st.tuples(st.just("whole"), st.sampled_from(("epub", "docx", "html", "md", "txt")), PARAGRAPHS, st.just([])),
 )
-FOUND: tuple[Any, ...] = ()
+FOUND: tuple[Any, ...] = (
+    ("entry", ("epub", "OEBPS/nav.xhtml"), NAV.replace(b"xhtml", b"x{html", 1), []),  # a namespace without a tree
+)
 
 
 def warm_up() -> None:

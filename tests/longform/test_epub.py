@@ -209,3 +209,26 @@ def test_obfuscated_fonts_do_not_matter() -> None:
     )
     epubs.book(BOOK, {"a.xhtml": page("<p>Text.</p>")}, more={"META-INF/encryption.xml": encryption})
     assert read_document(BOOK).chapters[0].blocks[0].text == "Text."
+
+
+def test_the_kinds_of_project_gutenberg() -> None:
+    first = (
+        '<section class="pg-boilerplate pgheader" id="pg-header"><h2>The Project Gutenberg eBook</h2></section>'
+        '<h1 id="t">The Time Machine</h1><h2>CONTENTS</h2><table><tr><td><a href="#c1">I</a></td></tr></table>'
+        '<div class="chapter"><h2 id="c1"><a></a>I.<br/>Introduction</h2><p>The Time Traveller.</p></div>'
+    )
+    last = (
+        '<div class="chapter"><h2 id="c2">II.<br/>The Machine</h2><p>The thing.</p></div>'
+        '<section class="pg-boilerplate" id="pg-footer"><p>Licence</p></section>'
+    )
+    points = point("I. Introduction", "0.xhtml#c1") + point("II. The Machine", "1.xhtml#c2")
+    files = {"0.xhtml": page(first), "1.xhtml": page(last)}
+    toc = ncx(point("The Time Machine", "0.xhtml#t", points))
+    epubs.book(BOOK, files, version="2.0", manifest=NCX_ITEM, more={"toc.ncx": toc})
+    book = read_document(BOOK)
+    assert contents(book) == [
+        ("The Time Machine", 1, ["The Time Machine"]),
+        ("I. Introduction", 2, ["I: Introduction", "The Time Traveller."]),
+        ("II. The Machine", 2, ["II: The Machine", "The thing."]),
+    ]
+    assert book.left_out == {"front": 1, "licence": 1, "tables": 1}

@@ -11,10 +11,9 @@ import numpy as np
 
 from vallecli.audio.filters import BLOCK_SAMPLES
 from vallecli.audio.limiter import limit
-from vallecli.audio.loudness import Meter
+from vallecli.audio.loudness import MAX_PEAK, Meter
 from vallecli.audio.pcm import Wav
 
-MAX_PEAK = -1.0  # dBFS that audio at a level keeps below; lossy encoders overshoot
 TOLERANCE = 0.1  # LU
 MAX_PASSES = 3  # behind the limiter
 MIN_SLOPE = 0.3  # of the loudness against the gain

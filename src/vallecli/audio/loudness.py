@@ -14,6 +14,7 @@ from vallecli.audio.pcm import Wav
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
 
+MAX_PEAK = -1.0  # dBFS that audio at a given loudness keeps below; lossy encoders overshoot
 BLOCK_SECONDS = 0.4  # the standard's block: shorter audio has no loudness by the standard
 INTEGRATED = "lavfi.r128.I"  # FFmpeg's name of the value
 SILENCE = -70.0  # LUFS; FFmpeg's value for audio of which no block passes the gate
@@ -61,11 +62,3 @@ class Meter:
             if written is not None:  # FFmpeg measures every 0.1 s, and leaves an incomplete end out
                 value = float(written)
                 self._integrated = value if math.isfinite(value) and value > SILENCE else None
-
-
-def loudness_of(wavs: Iterable[Wav], sample_rate: int) -> tuple[float | None, float]:
-    """Return the integrated loudness in LUFS, see Meter, and the peak of pieces of audio, each (N,)."""
-    meter = Meter(sample_rate)
-    for wav_N in wavs:
-        meter.add(wav_N)
-    return meter.integrated(), meter.peak

@@ -17,8 +17,8 @@ Examples:
   valle read notes.md --prompt ref.wav --out-dir notes --format mp3
   valle read emma.epub --voice anna --chapters 3-5 -o part.m4b
 
-BOOK is EPUB, DOCX, Markdown, HTML or plain text (vallecli[books] for all but the last). Its chapters become marks in one
-file, or with --out-dir files. M4B, M4A, MP3 and Opus have chapter marks, M4B and MP3 a cover.
+BOOK is EPUB, DOCX, Markdown, HTML or plain text (vallecli[books] for all but the last). Its chapters become marks of
+one file, or with --out-dir files. M4B, M4A, MP3 and Opus have chapter marks, M4B and MP3 a cover.
 
 Each sentence is spoken once, into the work folder (emma.m4b.work), as a row of valle batch. The same command again
 speaks only sentences that are missing or have changed, and builds the files again. Ctrl-C finishes the sentences in

@@ -103,6 +103,7 @@ def arrange(
     if len({entry.at for entry in entries}) < 2:
         found = headings(read.pieces) or by_rule(read.pieces)
         entries = otherwise if len(found) < 2 <= len(otherwise) else found or entries
+    _mark_headings(read.pieces)
     notes = list(about.notes)
     chapters: list[Chapter] = []
     for first, after in pairwise([*_starts(read.pieces, entries), Entry(len(read.pieces), "", 1)]):
@@ -254,6 +255,13 @@ def _only_title(pieces: Sequence[Piece]) -> str:
     if len(found) > 1 and found[0].level < min(piece.level for piece in found[1:]):
         return clean_name(found[0].text)
     return ""
+
+
+def _mark_headings(pieces: Sequence[Piece]) -> None:
+    """Mark headings of front matter of which nothing is read, such as "Contents" above a table."""
+    for piece, after in pairwise(pieces):
+        if piece.kind == "heading" and FRONT.fullmatch(piece.text) and (after.left_out or after.kind == "heading"):
+            piece.left_out = piece.left_out or "front"
 
 
 def _mark_by_name(pieces: Sequence[Piece], name: str, group: int, *, front: bool) -> None:

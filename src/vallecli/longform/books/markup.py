@@ -475,7 +475,7 @@ def _split(text: str, context: Context) -> Iterator[tuple[Kind, str]]:
     if context.kind == "heading":
         first, _, rest = text.strip().partition("\n")
         numbered = rest and (NUMBERED.fullmatch(first) or ROMAN.fullmatch(first) or first.isdigit())
-        yield context.kind, f"{first}: {rest}".replace("\n", " ") if numbered else text.replace("\n", " ")
+        yield context.kind, f"{first.rstrip(' .:')}: {rest}".replace("\n", " ") if numbered else text.replace("\n", " ")
         return
     for part in re.split(r"\n{2,}", text.strip("\n")):
         lines = part.split("\n")

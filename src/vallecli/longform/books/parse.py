@@ -139,7 +139,7 @@ def feed_xml(data: bytes, source: str | PathLike[str], name: str, target: Any) -
         return _feed(
             etree.XMLParser(target=target, **_safe()), prepare(decode_markup(data, name, fallback="cp1252"), source)
         )
-    except etree.XMLSyntaxError as error:
+    except (etree.XMLSyntaxError, ValueError) as error:  # the second for names that lxml accepts in no tree
         raise DamagedDocument(source, f"{name}: {_reason(error)}") from error
 
 
