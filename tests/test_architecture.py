@@ -50,6 +50,7 @@ ALLOWED = {
     "__init__.py": "nano is the default checkpoint",
     "cli/options.py": "help",
     "cli/speak.py": "help",
+    "cli/dub.py": "help",
     "cli/text.py": "help",
     "cli/bench.py": "help",
     "cli/checkpoints.py": "help",
