@@ -31,6 +31,18 @@ VallecliError                       1  a bug, or nothing more specific is known
 │   ├── TableError                     a CSV or JSONL file as a whole
 │   │   ├── UnknownColumn
 │   │   └── PromptColumnMissing
+│   ├── SubtitleError                  a file of subtitles, or a line of it
+│   │   └── OverlappingCues
+│   ├── ScriptError                    a dialogue, or a line of it
+│   ├── CastError                      the voices of its speakers
+│   ├── FilmError                      a film that a track cannot be added to
+│   ├── DocumentError                  books
+│   │   ├── DocumentNotFound
+│   │   ├── UnknownDocument                of a format that is not read
+│   │   ├── EncryptedDocument
+│   │   ├── DamagedDocument
+│   │   ├── DocumentTooLarge
+│   │   └── EmptyDocument
 │   ├── SigningError                   certificates and keys
 │   ├── RowError                       one row of it
 │   │   ├── DuplicateRow
@@ -218,6 +230,13 @@ class EmptyText(TextError):
         super().__init__("the text has no words", "Give a text with letters or numbers.")
 
 
+class MarkupError(TextError):
+    """Marks in a text, or SSML, that mean nothing; lines and columns are counted from 1."""
+
+    def __init__(self, problem: str, line: int, column: int, hint: str = "Correct the text.") -> None:
+        super().__init__(f"the markup of the text is wrong in line {line}, column {column}: {problem}", hint)
+
+
 class NoContinuation(TextError):
     """A text that does not begin with the words of the prompt, from which it should go on."""
 
@@ -359,6 +378,91 @@ class UnsafeName(RowError):
     def __init__(self, output: str, reason: str) -> None:
         super().__init__(
             f"{output!r} cannot be an output: {reason}", "Use letters, digits, dots, - and _, and / for a subfolder."
+        )
+
+
+class SubtitleError(InputError):
+    """A file of subtitles that cannot be used; `line` is None for the file as a whole."""
+
+    def __init__(self, source: Path, line: int | None, problem: str, hint: str = "") -> None:
+        super().__init__(f"{_place(source, line)}: {problem}", hint)
+
+
+class OverlappingCues(SubtitleError):
+    """A cue that begins before the one before it ends."""
+
+
+class ScriptError(InputError):
+    """A dialogue that cannot be spoken; `line` is None for the file as a whole."""
+
+    def __init__(self, source: Path, line: int | None, problem: str, hint: str = "") -> None:
+        super().__init__(f"{_place(source, line)}: {problem}", hint)
+
+
+def _place(source: Path, line: int | None) -> str:
+    return os.fspath(source) if line is None else f"{os.fspath(source)}, line {line}"
+
+
+class CastError(InputError):
+    """A file with the voices of speakers that cannot be used."""
+
+    def __init__(self, source: Path, problem: str, hint: str = "") -> None:
+        super().__init__(f"{os.fspath(source)} {problem}", hint)
+
+
+class FilmError(InputError):
+    """A film that cannot be read, or that a track cannot be added to."""
+
+    def __init__(self, path: Path, problem: str, hint: str = "") -> None:
+        super().__init__(f"{os.fspath(path)}: {problem}", hint or "Give a film in MP4, MOV, MKV or WebM.")
+
+
+class DocumentError(InputError):
+    """A book that cannot be read."""
+
+
+class DocumentNotFound(DocumentError):
+    """A book that does not exist or cannot be opened."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"cannot open {path}: {reason}", "Check the name of the book and its permissions.")
+
+
+class UnknownDocument(DocumentError):
+    """A file of a format that is not read; `kind` is what it is."""
+
+    def __init__(self, path: Path, kind: str, hint: str) -> None:
+        super().__init__(f"{path} is {kind}, which is not read", hint)
+
+
+class EncryptedDocument(DocumentError):
+    """A book whose text is encrypted."""
+
+    def __init__(self, path: Path, by: str) -> None:
+        super().__init__(f"{path} is encrypted ({by})", "Use an edition without copy protection or password.")
+
+
+class DamagedDocument(DocumentError):
+    """A book whose file is incomplete, damaged or malicious."""
+
+    def __init__(self, path: Path, reason: str, hint: str = "Download or export it again.") -> None:
+        super().__init__(f"{path} is damaged: {reason}", hint)
+
+
+class DocumentTooLarge(DocumentError):
+    """A book that has, or claims to have, more than any book has."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} is too large: {reason}", "Divide it into several books.")
+
+
+class EmptyDocument(DocumentError):
+    """A book without any text to read."""
+
+    def __init__(self, path: Path, left_out: str = "") -> None:
+        super().__init__(
+            f"{path} has no text to read{f', except what is left out: {left_out}' if left_out else ''}",
+            "Keep some of that." if left_out else "If its pages are images, convert it with text recognition (OCR).",
         )
 
 

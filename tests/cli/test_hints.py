@@ -27,6 +27,8 @@ OWNERS = {  # file of cli/ -> its command; text of other files may name the opti
     "bench": ("bench",),
     "text": ("text",),
     "text_run": ("text",),
+    "read": ("read",),
+    "read_run": ("read",),
     "inputs": ("speak", "text"),
     "output": ("speak",),
 }

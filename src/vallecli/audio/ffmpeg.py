@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from vallecli.audio import mp4
 from vallecli.audio.guard import Guard
+from vallecli.audio.labels import Chapter, Labels, chapter_comments, cover_codec
 from vallecli.audio.provenance import Provenance
 from vallecli.errors import DependencyMissing
 
@@ -49,11 +50,21 @@ ENCODERS: dict[str, tuple[str, str, dict[str, str]]] = {
     "mp3": ("mp3", "libmp3lame", {}),
     "opus": ("ogg", "libopus", {}),
     "m4a": ("ipod", "aac", {"movflags": "+faststart"}),  # the index first: a pipe cannot be rewound
+    "m4b": ("mp4", "aac", {"movflags": "+faststart", "brand": "M4B "}),  # in PyAV, ipod has no covers
 }
+MP4 = ("m4a", "m4b")
+WITH_COVER = ("mp3", "m4b")
+PIXEL_FORMATS = {
+    "mjpeg": "yuvj420p",
+    "png": "rgb24",
+}  # codec of a cover -> what its encoder needs, though it is not used
+COVER_SIZE = 16  # pixels: players read the size from the image itself
+AUDIOBOOK = "2"  # in the field stik of MP4, FFmpeg's tag media_type
 # format -> bits per second for sample rates up to a limit in Hz. Speech in mono is transparent or nearly so.
 BIT_RATES = {
     "mp3": {12_000: 32_000, 24_000: 64_000, 48_000: 96_000},
     "m4a": {12_000: 32_000, 24_000: 64_000, 48_000: 96_000},
+    "m4b": {12_000: 32_000, 24_000: 64_000, 48_000: 96_000},
     "opus": {12_000: 24_000, 16_000: 32_000, 48_000: 48_000},
 }
 
@@ -96,6 +107,38 @@ def _refuse(url: str, flags: int, options: Any) -> Any:
     raise PermissionError(f"a recording must not open other files: {url}")
 
 
+@contextmanager
+def open_media(file: BinaryIO, codecs: Sequence[str]) -> Iterator[tuple[Any, type[Exception]]]:
+    """Yield the container in an open file, and the class of FFmpeg's errors; only `codecs` are used.
+
+    Raises Unreadable.
+    """
+    try:
+        av = import_av()
+    except DependencyMissing as error:
+        raise Unreadable(error.message) from error
+    is_mp4 = mp4.is_mp4(file)
+    if is_mp4 and not mp4.index_fits(file):
+        raise Unreadable("its index is damaged")
+    demuxers = [name for name in DEMUXERS if is_mp4 or name != "mov"]  # no index that was not checked
+    file.seek(0)
+    try:
+        container = av.open(
+            _Input(file),
+            container_options={
+                "format_whitelist": ",".join(demuxers),
+                "codec_whitelist": ",".join(codecs),
+                "protocol_whitelist": NO_PROTOCOL,
+            },
+            metadata_errors="replace",
+            io_open=_refuse,
+        )
+    except av.error.FFmpegError as error:
+        raise Unreadable("it is damaged or incomplete", known=is_mp4) from error
+    with closing(container):
+        yield container, av.error.FFmpegError
+
+
 class FfmpegSource:
     """The audio of an open file that FFmpeg can decode."""
 
@@ -106,43 +149,15 @@ class FfmpegSource:
 
     def blocks(self) -> Blocks:
         """Yield (sample rate in Hz, samples (N, channels)) of the first audio stream. Raises Unreadable."""
-        with self._opened() as (container, decoding_error):
+        with open_media(self.file, DECODERS) as (container, decoding_error):
             yield from self._decode(container, decoding_error)
 
     def tags(self) -> dict[str, str]:
         """Return the tags of the file and of its first audio stream, names in lower case. Raises Unreadable."""
-        with self._opened() as (container, _):
+        with open_media(self.file, DECODERS) as (container, _):
             stream = container.streams.best("audio")
             found = {**container.metadata, **({} if stream is None else stream.metadata)}
         return {name.lower(): value for name, value in found.items()}
-
-    @contextmanager
-    def _opened(self) -> Iterator[tuple[Any, type[Exception]]]:
-        """Yield the container, and the class of decoding errors. Raises Unreadable."""
-        try:
-            av = import_av()
-        except DependencyMissing as error:
-            raise Unreadable(error.message) from error
-        is_mp4 = mp4.is_mp4(self.file)
-        if is_mp4 and not mp4.index_fits(self.file):
-            raise Unreadable("its index is damaged")
-        demuxers = [name for name in DEMUXERS if is_mp4 or name != "mov"]  # no index that was not checked
-        self.file.seek(0)
-        try:
-            container = av.open(
-                _Input(self.file),
-                container_options={
-                    "format_whitelist": ",".join(demuxers),
-                    "codec_whitelist": ",".join(DECODERS),
-                    "protocol_whitelist": NO_PROTOCOL,
-                },
-                metadata_errors="replace",
-                io_open=_refuse,
-            )
-        except av.error.FFmpegError as error:
-            raise Unreadable("it is damaged or incomplete", known=is_mp4) from error
-        with closing(container):
-            yield container, av.error.FFmpegError
 
     def _decode(self, container: Any, decoding_error: type[Exception]) -> Blocks:
         stream = container.streams.best("audio")
@@ -187,7 +202,7 @@ def _samples(frame: AudioFrame) -> Samples:
     return ((samples_NC.astype(np.float64) - offset) / full_scale).astype(np.float32)
 
 
-class _Output:
+class SeekableOutput:
     """A view of an output file with its own position: to move the index to the front, a file is read and written."""
 
     def __init__(self, file: Guard) -> None:
@@ -196,26 +211,31 @@ class _Output:
 
     @property
     def closed(self) -> bool:
+        """Return whether the file is closed."""
         return self.file.closed
 
     def read(self, size: int) -> bytes:
+        """Return up to `size` bytes."""
         self.file.seek(self.position, os.SEEK_SET)
         data = self.file.read(size)
         self.position += len(data)
         return data
 
     def write(self, data: bytes) -> int:
+        """Return the number of bytes, which are written or lost to an error of the file."""
         self.file.seek(self.position, os.SEEK_SET)
         self.file.write(data)
         self.position += len(data)
         return len(data)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Return the new position."""
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self.position}.get(whence)
         self.position = offset + (self.file.seek(0, os.SEEK_END) if start is None else start)
         return self.position
 
     def tell(self) -> int:
+        """Return the position."""
         return self.position
 
 
@@ -225,31 +245,76 @@ class FfmpegEncoder:
     Equal samples give equal bytes: the containers have no random numbers, and no date except for that of `provenance`.
     """
 
-    def __init__(self, file: BinaryIO, format: str, sample_rate: int, provenance: Provenance | None) -> None:
+    def __init__(
+        self, file: BinaryIO, format: str, sample_rate: int, provenance: Provenance | None, labels: Labels | None
+    ) -> None:
         av = import_av()
+        labels = labels or Labels()
         self.encoding_error = av.error.FFmpegError
         self.guard = Guard(file)
         container, encoder, options = ENCODERS[format]
         self.sample_rate = sample_rate
         self.time_base = Fraction(1, sample_rate)
         self.samples = 0
-        if format == "m4a":
+        if format in MP4:
             options = {**options, "movie_timescale": str(sample_rate)}  # else the duration is rounded to milliseconds
         self.container = av.open(
-            _Output(self.guard),
+            SeekableOutput(self.guard),
             "w",
             format=container,
             container_options={"fflags": "+bitexact", **options},
-            io_open=lambda url, flags, options: _Output(self.guard),
+            io_open=lambda url, flags, options: SeekableOutput(self.guard),
         )
-        if provenance is not None:
-            self.container.metadata.update(provenance.tags)
+        tags = {**({} if provenance is None else provenance.tags), **labels.tags}
+        if format == "m4b":
+            tags["media_type"] = AUDIOBOOK
         bit_rate = next(rate for limit, rate in BIT_RATES[format].items() if sample_rate <= limit)
         self.stream = self.container.add_stream(
             encoder, rate=sample_rate, layout="mono", bit_rate=bit_rate, options={"flags": "+bitexact"}
         )
+        if format == "opus":
+            tags |= chapter_comments(labels.chapters, sample_rate)
+        self.container.metadata.update(tags)
+        if labels.chapters and format != "opus":
+            self.container.set_chapters(
+                [self._chapter(index, chapter) for index, chapter in enumerate(labels.chapters)]
+            )
+        image = labels.cover if format in WITH_COVER else None
+        cover = None if image is None else self._cover_stream(image)
         self.container.start_encoding()  # also for audio without samples
+        if image is not None and cover is not None:
+            self._write_cover(cover, image)
         self.guard.check()
+
+    def _chapter(self, index: int, chapter: Chapter) -> dict[str, Any]:
+        return {
+            "id": index,
+            "start": chapter.start,
+            "end": chapter.end,
+            "time_base": self.time_base,
+            "metadata": {"title": chapter.title},
+        }
+
+    def _cover_stream(self, image: bytes) -> Any:
+        """Add a stream of one image, which players show as the cover; None for an image of another kind."""
+        from av.stream import Disposition
+
+        codec = cover_codec(image)
+        if codec is None:
+            return None
+        stream = self.container.add_stream(codec, rate=1)
+        stream.width = stream.height = COVER_SIZE
+        stream.pix_fmt = PIXEL_FORMATS[codec]
+        stream.disposition = Disposition.attached_pic.value
+        return stream
+
+    def _write_cover(self, stream: Any, image: bytes) -> None:
+        from av.packet import Packet
+
+        packet = Packet(image)
+        packet.stream, packet.time_base, packet.pts, packet.dts, packet.is_keyframe = stream, self.time_base, 0, 0, True
+        with self._errors():
+            self.container.mux(packet)
 
     def write(self, samples_N: npt.NDArray[np.int16]) -> None:
         """Encode samples (N,); the last ones may be written by `finish`."""

@@ -20,6 +20,7 @@ from vallecli.audio.effects import resample
 from vallecli.audio.encoders import new_encoder
 from vallecli.audio.ffmpeg import Unreadable
 from vallecli.audio.formats import check_rate, format_of, has_header
+from vallecli.audio.labels import Labels
 from vallecli.audio.pcm import Encoder, Wav, Writer
 from vallecli.audio.provenance import Provenance
 from vallecli.errors import AudioNotFound, DamagedAudio, NotAudio, OutputExists, OutputNotWritable
@@ -122,15 +123,16 @@ def open_output(
     force: bool = False,
     follow_links: bool = True,
     provenance: Provenance | None = None,
+    labels: Labels | None = None,
     finish: Callable[[BinaryIO], object] | None = None,
 ) -> Iterator[Writer]:
     """Yield a writer to a file that appears when the body has succeeded; see `atomic.replace_file`, also for links.
 
     `sample_rate` is in Hz. The format is `format` (a name in formats.FORMATS) or that of the file's ending; ulaw and
-    alaw have a WAV header in a file that ends in .wav. `provenance` becomes tags. The finished file is decoded, and
-    `finish` may change it, before it appears. Raises OutputExists without `force`, also for a file that appeared during
-    the body; OutputNotWritable; and UsageError for an unknown ending or a sample rate that the format does not have.
-    Errors of the body are passed on as they are.
+    alaw have a WAV header in a file that ends in .wav. `provenance` and `labels` become tags. The finished file is
+    decoded, and `finish` may change it, before it appears. Raises OutputExists without `force`, also for a file that
+    appeared during the body; OutputNotWritable; and UsageError for an unknown ending or a sample rate that the format
+    does not have. Errors of the body are passed on as they are.
     """
     path = Path(path)
     format = format or format_of(path)
@@ -140,7 +142,9 @@ def open_output(
     try:
         with replace_file(path, overwrite=force, follow_links=follow_links) as file:
             header = has_header(format, path)
-            encoder = new_encoder(file, format, sample_rate=sample_rate, header=header, provenance=provenance)
+            encoder = new_encoder(
+                file, format, sample_rate=sample_rate, header=header, provenance=provenance, labels=labels
+            )
             try:
                 yield _NamedWriter(encoder, path)
             except BaseException as error:

@@ -35,6 +35,7 @@ FORMATS = {
     "mp3": Format("MP3", ".mp3", MPEG_RATES, extra_frames=1_152),
     "opus": Format("Opus", ".opus", OPUS_RATES),
     "m4a": Format("AAC", ".m4a", MPEG_RATES, extra_frames=1_024),
+    "m4b": Format("AAC", ".m4b", MPEG_RATES, extra_frames=1_024),  # an audiobook: m4a with chapters and a cover
     "raw": Format("raw PCM", ".raw"),
     "ulaw": Format("mu-law", ".wav", default_rate=TELEPHONE_RATE),
     "alaw": Format("A-law", ".wav", default_rate=TELEPHONE_RATE),
@@ -47,7 +48,7 @@ ENDINGS = {entry.ending: name for name, entry in FORMATS.items() if name not in 
 
 
 def format_of(path: PurePath) -> str:
-    """Return the format for a file's ending: wav, flac, ogg, mp3, opus, m4a or raw. Raises UsageError for another."""
+    """Return the format for a file's ending; ulaw and alaw have none. Raises UsageError for an unknown ending."""
     format = ENDINGS.get(path.suffix.lower())
     if format is None:
         raise UsageError(

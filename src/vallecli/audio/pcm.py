@@ -14,7 +14,8 @@ import numpy.typing as npt
 import soundfile
 
 from vallecli.audio.formats import G711, TELEPHONE_RATE
-from vallecli.audio.provenance import Provenance
+from vallecli.audio.labels import Labels
+from vallecli.audio.provenance import Provenance, riff_chunks
 from vallecli.errors import NotFinite
 
 Wav = npt.NDArray[np.float32]
@@ -102,10 +103,11 @@ class PcmEncoder:
         *,
         header: bool,
         provenance: Provenance | None = None,
+        labels: Labels | None = None,
     ) -> None:
         self.file, self.format, self.sample_rate = file, format, sample_rate
         self.header = header
-        self.chunks = b"" if provenance is None else provenance.riff_chunks()
+        self.chunks = riff_chunks(provenance, labels)
         self.header_bytes = 0
         self.data_bytes = 0
         if header:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import PurePath
 
 from vallecli import __version__
+from vallecli.audio.labels import Labels
 from vallecli.errors import UsageError
 from vallecli.printable import printable
 
@@ -23,6 +24,7 @@ SOURCE_TYPE = "trainedAlgorithmicMedia"
 SOURCE_TYPE_URI = f"http://cv.iptc.org/newscodes/digitalsourcetype/{SOURCE_TYPE}"
 EPOCH = "SOURCE_DATE_EPOCH"  # https://reproducible-builds.org/specs/source-date-epoch/
 MAX_NAME = 80  # characters of a checkpoint's name
+INFO_FIELDS = {"title": b"INAM", "artist": b"IART", "album": b"IPRD", "track": b"IPRT", "genre": b"IGNR"}
 # Layout of a bext chunk, version 1: description, originator, reference, date, time, samples since midnight, version,
 # UMID, reserved. It has no coding history.
 BEXT = "<256s32s32s10s8sQH64s190s"
@@ -60,13 +62,18 @@ class Provenance:
         """Return the fields of Vorbis comments, ID3 and MP4, by FFmpeg's names for them."""
         return {"comment": self.statement, "encoded_by": SOFTWARE, "date": self.date}
 
-    def riff_chunks(self) -> bytes:
-        """Return a bext and a LIST INFO chunk."""
-        texts = (self.statement, SOFTWARE, "", self.date, "00:00:00")
-        bext = struct.pack(BEXT, *(_latin(text) for text in texts), 0, 1, b"", b"")
-        fields = ((b"ICMT", self.statement), (b"ICRD", self.date), (b"ISFT", SOFTWARE))
-        info = b"INFO" + b"".join(_chunk(name, text.encode() + b"\0") for name, text in fields)
-        return _chunk(b"bext", bext) + _chunk(b"LIST", info)
+
+def riff_chunks(provenance: Provenance | None, labels: Labels | None = None) -> bytes:
+    """Return the chunks of a WAV file: bext, if there is a provenance, and LIST INFO, if there are fields."""
+    bext, fields = b"", {}
+    if provenance is not None:
+        texts = (provenance.statement, SOFTWARE, "", provenance.date, "00:00:00")
+        bext = _chunk(b"bext", struct.pack(BEXT, *(_latin(text) for text in texts), 0, 1, b"", b""))
+        fields = {b"ICMT": provenance.statement, b"ICRD": provenance.date, b"ISFT": SOFTWARE}
+    for name, value in ({} if labels is None else labels.tags).items():
+        fields[INFO_FIELDS[name]] = value
+    info = b"".join(_chunk(name, text.encode() + b"\0") for name, text in fields.items())
+    return bext + (_chunk(b"LIST", b"INFO" + info) if info else b"")
 
 
 def _today() -> str:

@@ -15,7 +15,13 @@ from vallecli.audio.provenance import SOURCE_TYPE, SOURCE_TYPE_URI, Provenance
 from vallecli.errors import SigningError, UsageError
 from vallecli.extras import extra
 
-MIME_TYPES = {"wav": "audio/wav", "flac": "audio/flac", "mp3": "audio/mpeg", "m4a": "audio/mp4"}  # format -> type
+MIME_TYPES = {  # format -> type
+    "wav": "audio/wav",
+    "flac": "audio/flac",
+    "mp3": "audio/mpeg",
+    "m4a": "audio/mp4",
+    "m4b": "audio/mp4",
+}
 PURPOSE = "a C2PA manifest"
 OFFLINE = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}
 UNTRUSTED = "signingCredential.untrusted"  # there is no list of trusted certificates

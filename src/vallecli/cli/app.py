@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from vallecli import __version__, errors
-from vallecli.cli import batch, bench, checkpoints, detect, evaluate, signals, speak, text, voices
+from vallecli.cli import batch, bench, checkpoints, detect, dub, evaluate, read, script, signals, speak, text, voices
 from vallecli.cli.hints import hint_for
 from vallecli.cli.options import with_optional_values
 from vallecli.cli.reporter import Reporter
@@ -36,6 +36,9 @@ app = typer.Typer(
 )
 app.command("speak", epilog=speak.EPILOG)(speak.speak)
 app.command("batch", epilog=batch.EPILOG)(batch.batch)
+app.command("read", epilog=read.EPILOG)(read.read)
+app.command("dub", epilog=dub.EPILOG)(dub.dub)
+app.command("script", epilog=script.EPILOG)(script.script)
 app.command("eval", epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command("detect", epilog=detect.EPILOG)(detect.detect)
 app.command("text", epilog=text.EPILOG)(text.text)

@@ -145,7 +145,7 @@ def print_plan(plan: Plan, status: PlanStatus, records: Sequence[Record], report
         entries.append({"row": refused.number, "state": "refused", "id": refused.id, "error": vars(error)})
     entries.sort(key=lambda entry: entry["row"])
     seconds = sum(row.seconds for row in status.todo)
-    factor = _factor(records)
+    factor = real_time_factor(records)
     estimate = {"audio_seconds": round(seconds, 1), "seconds": None if factor is None else round(seconds * factor, 1)}
     if as_json:
         write_json({"rows": entries, "estimate": estimate})
@@ -164,7 +164,7 @@ def print_plan(plan: Plan, status: PlanStatus, records: Sequence[Record], report
     reporter.info(f"{len(status.todo)} of {len(entries)} rows to speak, about {seconds:.0f} s of audio: {time_}")
 
 
-def _factor(records: Sequence[Record]) -> float | None:
+def real_time_factor(records: Sequence[Record]) -> float | None:
     """Return the real-time factor over all records, None without any."""
     known = [(r.seconds, r.seconds * r.real_time_factor) for r in records if r.seconds and r.real_time_factor]
     seconds, elapsed = (sum(column) for column in zip(*known, strict=True)) if known else (0.0, 0.0)

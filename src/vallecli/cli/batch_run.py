@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -30,7 +30,7 @@ from vallecli.jobs.plan import Defaults, Plan, make_plan
 from vallecli.jobs.records import FAILED, Record
 from vallecli.jobs.resume import PlanStatus
 from vallecli.jobs.run import Run
-from vallecli.jobs.table import Columns, read_table
+from vallecli.jobs.table import Columns, Line, read_table
 from vallecli.quality import report
 from vallecli.settings import suggest
 from vallecli.voices import policy
@@ -40,19 +40,20 @@ MAX_TABLE_BYTES = 2**28  # a million rows of 256 bytes
 
 @dataclass(frozen=True, kw_only=True)
 class BatchRequest:
-    """The command line."""
+    """The command line of a batch, or of another command that speaks the rows of its own."""
 
-    jobs: str
     out_dir: str
     defaults: Defaults
-    sources: Mapping[str, str]
+    jobs: str = ""
+    """The table, "" for the rows of a command."""
+    sources: Mapping[str, str] = field(default_factory=dict)
     """Column -> its name in the table, where that is another one."""
-    force: bool
-    dry_run: bool
-    retry_failed: bool
-    verify: bool
-    fail_fast: bool
-    page: bool
+    force: bool = False
+    dry_run: bool = False
+    retry_failed: bool = False
+    verify: bool = False
+    fail_fast: bool = False
+    page: bool = False
     slots: int
     signer: Signer | None
     cluster: Cluster | None
@@ -123,6 +124,24 @@ def speak_plan(request: BatchRequest, planned: Plan, out: Path, reporter: Report
             speak(request, found, file, out, tally, reporter)
         page = batch_page.write(found.plan, out, reporter, force=request.force) if request.page else None
     return Spoken(found.plan, tally, file.path, page)
+
+
+def speak_lines(
+    lines: Sequence[Line], request: BatchRequest, reporter: Reporter, *, skip_failed: bool = False
+) -> Spoken:
+    """Speak rows that do not come from a table, as those of a table; recordings are relative to the current folder.
+
+    Raises RowsFailed if any row failed, now or before, unless `skip_failed`.
+    """
+    out = Path(request.out_dir)
+    fresh = not ownership.results_files(out)
+    planned = make_plan(lines, request.defaults, base=Path(), out=out)
+    check_plan(request, planned, out, reporter, fresh=fresh)
+    spoken = speak_plan(request, planned, out, reporter, fresh=fresh)
+    spoken.tally.conclude()
+    if not skip_failed:
+        conclude(request, spoken.plan, spoken.tally.failed)
+    return spoken
 
 
 def read_plan(request: BatchRequest, out: Path, reporter: Reporter) -> Plan:

@@ -19,6 +19,7 @@ HINTS: dict[type[VallecliError], tuple[str, ...]] = {
         "Use --prompt FILE or --voice NAME for all rows without one, or --map prompt=NAME for another column.",
     ),
     errors.UnknownColumn: ("Use --map COLUMN=NAME for columns of other names, for example --map text=sentence.",),
+    errors.OverlappingCues: ("Or use --allow-overlaps, to speak them one after the other.",),
     errors.PlayerMissing: ("Or leave out --play.",),
     errors.FolderInUse: ("Another folder is chosen by --out-dir.",),
     errors.OutOfMemory: ("Try --device cpu.", "Try a lower --max-seconds.", "Try fewer --slots."),

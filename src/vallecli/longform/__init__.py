@@ -1,0 +1,1 @@
+"""Finished works from many sentences: books, dialogues and dubbed tracks, spoken by the engine of a batch."""

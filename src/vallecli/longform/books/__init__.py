@@ -1,0 +1,1 @@
+"""Readers of books, one module a format."""

@@ -1,0 +1,325 @@
+"""From the pieces of a book to chapters: where they begin, how they are called, and what is left out by rule."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from vallecli.errors import DocumentTooLarge, EmptyDocument
+from vallecli.longform.books.model import Block, Chapter, Collector, Cover, Document, Piece, clean_name
+
+SHORT_PART = 400  # characters: a part has less text of its own before its first chapter, a chapter usually has more
+MAX_TITLE = 120  # characters of a paragraph that may be a heading
+PAGE_CHARACTERS = 5_000  # of text between numbers on lines of their own: pages have fewer on average, chapters more
+FIRST_PIECES = 4  # of a chapter, in which its heading is searched
+MAX_CHAPTERS = 10_000
+
+NUMBER = (
+    r"(?:\d{1,4}|[IVXLCDM]{1,8}|[ivxlcdm]{1,8}|[A-Z]|the\s+(?:first|second|third|fourth|fifth|last)|"
+    r"(?:(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)[ -]?)?"
+    r"(?:one|two|three|four|five|six|seven|eight|nine|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|"
+    r"ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|"
+    r"sixty|seventy|eighty|ninety|tenth|eleventh|twelfth|last))"
+)
+PART_WORDS = r"part|book|volume|section|teil|buch|band|partie|livre|tome|parte|libro|tomo"
+CHAPTER_WORDS = (
+    r"chapter|chap\.|stave|canto|letter|act|scene|kapitel|brief|akt|chapitre|lettre|acte|scène|cap[ií]tulo|capitolo|"
+    r"lettera|carta|hoofdstuk|глава"
+)
+ALONE = (
+    r"prologue|epilogue|preface|foreword|introduction|afterword|conclusion|interlude|postscript|appendix(?: [a-z\d])?|"
+    r"prolog|epilog|vorwort|einleitung|nachwort|préface|avant-propos|prólogo|epílogo|prefacio|introducción"
+)
+NUMBERED = re.compile(
+    rf"(?:the\s+)?(?:{PART_WORDS}|{CHAPTER_WORDS})\s+{NUMBER}\b(?P<rest>.*)|第[\d零〇一二三四五六七八九十百千]+[章回節节話话部](?P<cjk>.*)",
+    re.IGNORECASE | re.DOTALL,
+)
+UNNUMBERED = re.compile(rf"(?:{ALONE})[.:]?", re.IGNORECASE)
+BARE_NUMBER = re.compile(r"\d{1,4}")
+ROMAN = re.compile(r"(?=[IVXLC])(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})\.?")
+PART = re.compile(rf"(?:the\s+)?(?:{PART_WORDS})\b|第.+[部]", re.IGNORECASE)
+CHAPTER = re.compile(
+    rf"(?:the\s+)?(?:{CHAPTER_WORDS})\s+{NUMBER}\b|第.+[章回節节話话]|\d+\b|{ROMAN.pattern}$", re.IGNORECASE
+)
+FRONT = re.compile(
+    r"(?:front |back )?(?:cover|title[ -]?page|half[ -]?title(?:[ -]?page)?|(?:un)?copyright(?: (?:page|notice))?|"
+    r"legal(?: notice)?|imprint|colophon|dedication|(?:table of |brief |detailed )?contents|toc|index|"
+    r"(?:general |subject |name )?index|list of (?:illustrations|figures|tables|plates|maps)|"
+    r"(?:selected |select )?bibliography|references|works cited|landmarks|guide|"
+    r"(?:also|other (?:books|works|titles)|more|books) by\b.*|about the (?:authors?|publisher|typeface|type)|"
+    r"praise(?: for\b.*)?|newsletter(?: sign-?up)?|transcriber[’']s notes?|"
+    r"cover|titelseite|titelblatt|impressum|widmung|inhalt(?:sverzeichnis)?|register|literaturverzeichnis|"
+    r"couverture|page de titre|dédicace|table des matières|sommaire|"
+    r"portada|cubierta|dedicatoria|créditos|índice|contenido|indice|copertina|dedica|"
+    r"目录|目次|版权(?:页)?|封面|奥付|表紙)[.:]?",
+    re.IGNORECASE,
+)
+NOTES = re.compile(
+    r"(?:end|foot)?notes?(?: and references)?|anmerkungen|fußnoten|notas|note|注释|脚注|註", re.IGNORECASE
+)
+BEGIN_OF_TEXT = re.compile(r"\*{2,}\s*START\s*OF\s*(?:THE|THIS)\s*PROJECT\s*GUTENBERG|\*END\*\s*THE SMALL PRINT", re.I)
+END_OF_TEXT = re.compile(
+    r"\*{2,}\s*END\s*OF\s*(?:THE|THIS)\s*PROJECT\s*GUTENBERG|End of (?:the |this )?Project Gutenberg", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a chapter, a part or a section begins: an entry in a table of contents, or a heading."""
+
+    at: int
+    """Index of its first piece."""
+    title: str
+    level: int
+    front: bool = False
+    """Whether the book marks it as front matter."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What a book says about itself, as it is written there."""
+
+    title: str = ""
+    authors: Sequence[str] = ()
+    language: str = ""
+    cover: Cover | None = None
+    notes: Sequence[str] = ()
+
+
+def arrange(
+    read: Collector, about: About, entries: Sequence[Entry] = (), *, otherwise: Sequence[Entry] = ()
+) -> Document:
+    """Return the document of what was read.
+
+    Chapters begin at the `entries`; without at least two of them, at headings; without these, where a paragraph reads
+    like "Chapter 1"; else at the entries `otherwise`. Raises EmptyDocument, and DocumentTooLarge for too many chapters.
+    """
+    mark_licence(read.pieces)
+    title = clean_name(about.title) or _only_title(read.pieces)
+    if len({entry.at for entry in entries}) < 2:
+        found = headings(read.pieces) or by_rule(read.pieces)
+        entries = otherwise if len(found) < 2 <= len(otherwise) else found or entries
+    _mark_headings(read.pieces)
+    notes = list(about.notes)
+    chapters: list[Chapter] = []
+    for first, after in pairwise([*_starts(read.pieces, entries), Entry(len(read.pieces), "", 1)]):
+        pieces = read.pieces[first.at : after.at]
+        name = clean_name(first.title) or _heading(pieces)
+        _mark_by_name(pieces, name, read.new_group(), front=first.front)
+        blocks = _blocks(pieces, name, read.keep, read.counts)
+        if len(chapters) >= MAX_CHAPTERS:
+            raise DocumentTooLarge(read.source, f"it has more than {MAX_CHAPTERS:,} chapters")
+        if blocks:
+            chapters.append(Chapter(name or (not chapters and title) or str(len(chapters) + 1), blocks, first.level))
+        elif not pieces:
+            notes.append(f"the chapter {name!r} is empty")
+    if not chapters:
+        raise EmptyDocument(read.source, describe(read.counts))
+    return Document(
+        title=title,
+        authors=tuple(name for name in map(clean_name, about.authors) if name),
+        language=_language(about.language),
+        cover=about.cover,
+        chapters=tuple(chapters),
+        left_out=dict(sorted(read.counts.items())),
+        notes=tuple(notes),
+    )
+
+
+def describe(left_out: Counter[str] | dict[str, int]) -> str:
+    """Return what was left out, for messages: "3 front, 12 notes"."""
+    return ", ".join(f"{count} {kind}" for kind, count in left_out.items() if count)
+
+
+def mark_licence(pieces: Sequence[Piece]) -> None:
+    """Mark what is outside of the text in files of Project Gutenberg, which they say themselves."""
+    marked = [index for index, piece in enumerate(pieces) if BEGIN_OF_TEXT.search(piece.text)]
+    begin = marked[-1] + 1 if marked else 0
+    end = next((at for at in range(begin, len(pieces)) if END_OF_TEXT.match(pieces[at].text)), len(pieces))
+    for piece in (*pieces[:begin], *pieces[end:]):
+        piece.left_out = "licence"
+
+
+def headings(pieces: Sequence[Piece]) -> list[Entry]:
+    """Return the headings; one that follows another of the same level at once continues it."""
+    found: list[Entry] = []
+    last = -2
+    for at, piece in enumerate(pieces):
+        if piece.kind != "heading" or piece.left_out == "licence":
+            continue
+        if found and last == at - 1 and pieces[last].level == piece.level and found[-1].at != at:
+            found[-1] = replace(found[-1], title=f"{found[-1].title}: {piece.text}")
+        else:
+            found.append(Entry(at, piece.text, piece.level))
+        last = at
+    return found
+
+
+def by_rule(pieces: Sequence[Piece]) -> list[Entry]:
+    """Return where paragraphs read like headings of chapters, and make them headings.
+
+    Numbers alone are those of pages if there are many, else of chapters.
+    """
+    found = []
+    parts = False
+    plain = [
+        (at, piece) for at, piece in enumerate(pieces) if piece.kind in ("paragraph", "verse") and not piece.left_out
+    ]
+    numbers = [piece for _, piece in plain if BARE_NUMBER.fullmatch(piece.text)]
+    if sum(len(piece.text) for _, piece in plain) < PAGE_CHARACTERS * len(numbers):
+        for piece in numbers:
+            piece.left_out = "pages"
+    for at, piece in plain:
+        if not piece.left_out and (is_title(piece.text) or BARE_NUMBER.fullmatch(piece.text)):
+            is_part = PART.match(piece.text) is not None
+            parts = parts or is_part
+            piece.kind, piece.level = "heading", 1 if is_part or not parts else 2
+            found.append(Entry(at, " ".join(piece.text.split()), piece.level))
+    return found
+
+
+def is_title(text: str) -> bool:
+    """Return whether a paragraph is the heading of a chapter: "CHAPTER I. The Hall", "Prologue", "IV."."""
+    if len(text) > MAX_TITLE:
+        return False
+    if UNNUMBERED.fullmatch(text) or ROMAN.fullmatch(text):
+        return True
+    match = NUMBERED.fullmatch(text)
+    if not match:
+        return False
+    if match["cjk"]:
+        return not match["cjk"].endswith("。")
+    rest = (match["rest"] or "").strip()
+    return not rest or rest[0] in ".:—–-\n[(" or (rest[0].isupper() and not rest.endswith((".", ",", ";")))
+
+
+def _starts(pieces: Sequence[Piece], entries: Sequence[Entry]) -> list[Entry]:
+    """Return the entries that begin chapters, with levels from 1, and one for what is before the first."""
+    ordered = sorted(entries, key=lambda entry: entry.at)  # stable: a part is before its first chapter
+    levels = sorted({entry.level for entry in ordered})
+    used = levels[:1]
+    for level, deeper in pairwise(levels):
+        at_level = [entry for entry in ordered if entry.level in used]
+        if len(at_level) > 1 and not _are_parts(pieces, ordered, level, deeper):
+            break
+        used.append(deeper)
+    starts: list[Entry] = []
+    for entry in ordered:
+        if entry.level not in used:
+            continue
+        level = used.index(entry.level) + 1
+        same = starts and starts[-1].at == entry.at
+        if same and (level > starts[-1].level or starts[-1].title == entry.title):
+            starts[-1] = replace(starts[-1], title=_joined(starts[-1].title, entry.title))
+        else:
+            starts.append(replace(entry, level=level))
+    if not starts or starts[0].at > 0:
+        starts.insert(0, Entry(0, "", 1))
+    return starts
+
+
+def _joined(title: str, inner: str) -> str:
+    """Return a title for a part and its first chapter, which begin at the same place."""
+    return title if inner.casefold() in title.casefold() else f"{title}: {inner}"
+
+
+def _are_parts(pieces: Sequence[Piece], entries: Sequence[Entry], level: int, deeper: int) -> bool:
+    """Return whether most entries of a level are parts, with chapters below them, rather than chapters with sections.
+
+    A part has its name, or little text of its own; what is called a chapter is one.
+    """
+    lengths = []
+    for entry, after in pairwise(entries):
+        if entry.level != level or after.level != deeper:
+            continue
+        if PART.match(entry.title):
+            lengths.append(0)
+        elif CHAPTER.match(entry.title):
+            lengths.append(SHORT_PART)
+        else:
+            lengths.append(sum(len(piece.text) for piece in pieces[entry.at : after.at] if not piece.left_out))
+    return bool(lengths) and statistics.median(lengths) < SHORT_PART
+
+
+def _heading(pieces: Sequence[Piece]) -> str:
+    return next((clean_name(piece.text) for piece in pieces if piece.kind == "heading" and not piece.left_out), "")
+
+
+def _only_title(pieces: Sequence[Piece]) -> str:
+    """Return the heading of the highest level, if it is the first and there are others, all of lower levels."""
+    found = [piece for piece in pieces if piece.kind == "heading" and not piece.left_out]
+    if len(found) > 1 and found[0].level < min(piece.level for piece in found[1:]):
+        return clean_name(found[0].text)
+    return ""
+
+
+def _mark_headings(pieces: Sequence[Piece]) -> None:
+    """Mark headings of front matter of which nothing is read, such as "Contents" above a table."""
+    for piece, after in pairwise(pieces):
+        if piece.kind == "heading" and FRONT.fullmatch(piece.text) and (after.left_out or after.kind == "heading"):
+            piece.left_out = piece.left_out or "front"
+
+
+def _mark_by_name(pieces: Sequence[Piece], name: str, group: int, *, front: bool) -> None:
+    """Mark a chapter that is front matter, as one, or a list of notes."""
+    if front or FRONT.fullmatch(name):
+        for piece in pieces:
+            if not piece.left_out:
+                piece.left_out, piece.group = "front", group
+    elif NOTES.fullmatch(name):
+        for piece in pieces:
+            piece.left_out = piece.left_out or "notes"
+
+
+def _blocks(pieces: Sequence[Piece], title: str, keep: Collection[str], counts: Counter[str]) -> tuple[Block, ...]:
+    """Return the blocks that are read, and count the others: pieces of a group, and the licence, once."""
+    found = []
+    groups = set()
+    for piece in pieces:
+        if not piece.left_out or piece.left_out in keep:
+            found.append(Block(piece.kind, piece.text))
+        elif piece.left_out == "licence":
+            counts["licence"] = 1
+        elif not piece.group or (piece.left_out, piece.group) not in groups:
+            groups.add((piece.left_out, piece.group))
+            counts[piece.left_out] += 1
+    return _with_heading(tuple(found), title)
+
+
+def _with_heading(blocks: tuple[Block, ...], title: str) -> tuple[Block, ...]:
+    """Return a chapter's blocks with its title as heading: paragraphs that have it become that, else it is added."""
+    if not title or not blocks or any(block.kind == "heading" for block in blocks[:FIRST_PIECES]):
+        return blocks
+    wanted = _letters(title)
+    found = [_is_named(block, wanted) for block in blocks[:FIRST_PIECES]]
+    if not any(found):
+        return (Block("heading", title), *blocks)
+    begin = tuple(
+        replace(block, kind="heading") if is_heading else block
+        for block, is_heading in zip(blocks, found, strict=False)
+    )
+    return begin + blocks[FIRST_PIECES:]
+
+
+def _is_named(block: Block, title: str) -> bool:
+    """Return whether a paragraph is the title of its chapter, or a part of it such as "Chapter 1"."""
+    if block.kind not in ("paragraph", "verse") or len(block.text) > MAX_TITLE:
+        return False
+    words = _letters(block.text)
+    if words == title or (len(words) > 2 and (title.startswith(words) or title.endswith(words))):
+        return bool(words)
+    return bool(title) and words.endswith(title) and NUMBERED.fullmatch(block.text) is not None
+
+
+def _letters(text: str) -> str:
+    return "".join(char for char in text.casefold() if char.isalnum())
+
+
+def _language(tag: str) -> str | None:
+    """Return a language tag in its usual form; None if it is not one."""
+    tag = tag.strip().replace("_", "-")
+    return tag if re.fullmatch(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8}){0,5}", tag) and tag.lower() != "und" else None

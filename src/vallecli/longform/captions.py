@@ -1,0 +1,122 @@
+"""Captions of a spoken text: one for each sentence, by the samples of its clip, or with the times of its words."""
+
+from __future__ import annotations
+
+import difflib
+import html
+import textwrap
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from vallecli.audio.transcribe import HeardWord
+from vallecli.longform.narration import Read
+from vallecli.longform.subtitles import ARROW, FORMATS, VTT, Cue, format_time
+
+LINE = 42  # characters, of subtitles on television
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word as it is written, and when it is spoken, in seconds from the begin of its clip."""
+
+    text: str
+    start: float
+    end: float
+
+
+def captions(
+    read: Sequence[Read], sample_rate: int, ending: str, words: Mapping[str, Sequence[HeardWord]] | None = None
+) -> str:
+    """Return the subtitles of sentences on a track, in the format of a file's ending.
+
+    `words` are those that were heard in the clip of each sentence, by its id. Then SRT has a cue for each word, and
+    WebVTT has the time of each word within the cue of its sentence.
+    """
+    if words is None:
+        return FORMATS[ending](Cue(*_times(entry, sample_rate), _wrapped(entry.sentence.text)) for entry in read)
+    timed = [
+        (entry, align(entry.sentence.text, words.get(entry.sentence.id, ()), (entry.end - entry.start) / sample_rate))
+        for entry in read
+    ]
+    if ending == VTT:
+        return "WEBVTT\n" + "".join(_vtt_cue(entry, spoken, sample_rate) for entry, spoken in timed)
+    return FORMATS[ending](cue for entry, spoken in timed for cue in _word_cues(entry, spoken, sample_rate))
+
+
+def align(text: str, heard: Sequence[HeardWord], seconds: float) -> list[Word]:
+    """Return the words of a text with the times of those that were heard in a clip of so many seconds.
+
+    A recognizer may hear other words than were written. Words that were not heard share the time between their
+    neighbours, by their letters.
+    """
+    written = text.split()
+    matcher = difflib.SequenceMatcher(None, [_plain(w) for w in written], [_plain(w.text) for w in heard], False)
+    times: dict[int, tuple[float, float]] = {}
+    for block in matcher.get_matching_blocks():
+        for offset in range(block.size):
+            word = heard[block.b + offset]
+            times[block.a + offset] = word.start, word.end
+    words: list[Word] = []
+    place = 0
+    while place < len(written):
+        if place in times:
+            start = min(max(times[place][0], words[-1].end if words else 0.0), seconds)
+            words.append(Word(written[place], start, min(max(times[place][1], start), seconds)))
+            place += 1
+            continue
+        following = next((known for known in range(place, len(written)) if known in times), len(written))
+        start = words[-1].end if words else 0.0
+        end = max(start, min(times[following][0], seconds)) if following in times else seconds
+        words += _shared(written[place:following], start, end)
+        place = following
+    return words
+
+
+def _shared(words: Sequence[str], start: float, end: float) -> Iterator[Word]:
+    total = sum(map(len, words))
+    for word in words:
+        length = (end - start) * len(word) / total
+        yield Word(word, start, start + length)
+        start, total = start + length, total - len(word)
+
+
+def _plain(word: str) -> str:
+    """Return a word without marks and the difference of small and capital letters."""
+    return "".join(char for char in unicodedata.normalize("NFKC", word).casefold() if char.isalnum())
+
+
+def _times(entry: Read, sample_rate: int) -> tuple[int, int]:
+    """Return the begin and the end of a sentence in milliseconds, the end not before the begin."""
+    start = _milliseconds(entry.start / sample_rate)
+    return start, max(start + 1, _milliseconds(entry.end / sample_rate))
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(1000 * seconds)
+
+
+def _wrapped(text: str) -> str:
+    return "\n".join(textwrap.wrap(text, LINE)) or text
+
+
+def _word_cues(entry: Read, words: Iterable[Word], sample_rate: int) -> Iterator[Cue]:
+    begin = entry.start / sample_rate
+    for word in words:
+        start = _milliseconds(begin + word.start)
+        yield Cue(start, max(start + 1, _milliseconds(begin + word.end)), word.text)
+
+
+def _vtt_cue(entry: Read, words: Sequence[Word], sample_rate: int) -> str:
+    """Return a cue in which each word but the first has the time at which it begins."""
+    start, end = _times(entry, sample_rate)
+    begin, last = entry.start / sample_rate, start
+    parts: list[str] = []
+    for word in words:
+        at = _milliseconds(begin + word.start)
+        mark = ""
+        if parts and last < at < end:  # times in a cue have to increase
+            mark, last = f"<{format_time(at, point='.')}>", at
+        parts.append(mark + html.escape(word.text.replace(ARROW, "->"), quote=False))
+    text = " ".join(parts)
+    return f"\n{format_time(start, point='.')} --> {format_time(end, point='.')}\n{text}\n"
