@@ -43,19 +43,6 @@ def test_scripts_are_valid_and_executable(script: Path) -> None:
     assert os.access(script, os.X_OK)
 
 
-def test_audiobook(shell: Shell) -> None:
-    Path("book.txt").write_text('The "first", with commas.\r\n\r\nThe second,\r\nof two lines.\r\n')
-    shell(EXAMPLES / "audiobook.sh", "book.txt", "ref.wav", "a book")
-    assert Path("a book/book.m3u").read_text() == "00001.wav\n00002.wav\n"
-    Path("book.txt").write_text('The "first", with commas.\n\nAnother second.\n\nThe third.\n')
-    summary = json.loads(shell(EXAMPLES / "audiobook.sh", "book.txt", "ref.wav", "a book", "--json"))
-    assert (summary["made"], summary["done_before"]) == (2, 1)
-    assert Path("a book/book.m3u").read_text() == "00001.wav\n00002.wav\n00003.wav\n"
-    Path("book.txt").write_text("Only this is left.\n")
-    shell(EXAMPLES / "audiobook.sh", "book.txt", "ref.wav", "a book")
-    assert Path("a book/book.m3u").read_text() == "00001.wav\n"
-
-
 @pytest.mark.skipif(shutil.which("sqlite3") is None, reason="there is no sqlite3")
 def test_query(shell: Shell) -> None:
     Path("the cast").mkdir()
