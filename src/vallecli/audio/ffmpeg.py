@@ -50,6 +50,13 @@ ENCODERS: dict[str, tuple[str, str, dict[str, str]]] = {
     "opus": ("ogg", "libopus", {}),
     "m4a": ("ipod", "aac", {"movflags": "+faststart"}),  # the index first: a pipe cannot be rewound
 }
+# The same for a stream that cannot seek. AAC is then in ADTS frames, without MP4; FLAC states no length.
+STREAM_ENCODERS: dict[str, tuple[str, str, dict[str, str]]] = {
+    "mp3": ("mp3", "libmp3lame", {}),
+    "opus": ("ogg", "libopus", {"page_duration": "200000"}),  # microseconds that are sent at once
+    "m4a": ("adts", "aac", {"write_id3v2": "1"}),  # for the tags
+    "flac": ("flac", "flac", {}),
+}
 # format -> bits per second for sample rates up to a limit in Hz. Speech in mono is transparent or nearly so.
 BIT_RATES = {
     "mp3": {12_000: 32_000, 24_000: 64_000, 48_000: 96_000},
@@ -219,24 +226,44 @@ class _Output:
         return self.position
 
 
+class _Stream:
+    """An output that FFmpeg can only write to."""
+
+    def __init__(self, file: Guard) -> None:
+        self._file = file
+        self.write = file.write
+
+    @property
+    def closed(self) -> bool:
+        return self._file.closed
+
+
+def bit_rate(format: str, sample_rate: int) -> int:
+    """Return the bits per second of a format in BIT_RATES at a sample rate in Hz."""
+    return next(rate for limit, rate in BIT_RATES[format].items() if sample_rate <= limit)
+
+
 class FfmpegEncoder:
-    """MP3, Opus or AAC from 16-bit samples, to a file that is open for reading, writing and seeking.
+    """MP3, Opus, AAC or FLAC from 16-bit samples, to a file that is open for reading, writing and seeking, or a stream.
 
     Equal samples give equal bytes: the containers have no random numbers, and no date except for that of `provenance`.
     """
 
-    def __init__(self, file: BinaryIO, format: str, sample_rate: int, provenance: Provenance | None) -> None:
+    def __init__(
+        self, file: BinaryIO, format: str, sample_rate: int, provenance: Provenance | None, *, stream: bool = False
+    ) -> None:
+        """Begin a file of ENCODERS or, with `stream`, one of STREAM_ENCODERS: then `file` needs only to be writable."""
         av = import_av()
         self.encoding_error = av.error.FFmpegError
         self.guard = Guard(file)
-        container, encoder, options = ENCODERS[format]
+        container, encoder, options = (STREAM_ENCODERS if stream else ENCODERS)[format]
         self.sample_rate = sample_rate
         self.time_base = Fraction(1, sample_rate)
         self.samples = 0
-        if format == "m4a":
+        if container == "ipod":
             options = {**options, "movie_timescale": str(sample_rate)}  # else the duration is rounded to milliseconds
         self.container = av.open(
-            _Output(self.guard),
+            _Stream(self.guard) if stream else _Output(self.guard),
             "w",
             format=container,
             container_options={"fflags": "+bitexact", **options},
@@ -244,9 +271,9 @@ class FfmpegEncoder:
         )
         if provenance is not None:
             self.container.metadata.update(provenance.tags)
-        bit_rate = next(rate for limit, rate in BIT_RATES[format].items() if sample_rate <= limit)
+        lossy = {"bit_rate": bit_rate(format, sample_rate)} if format in BIT_RATES else {}
         self.stream = self.container.add_stream(
-            encoder, rate=sample_rate, layout="mono", bit_rate=bit_rate, options={"flags": "+bitexact"}
+            encoder, rate=sample_rate, layout="mono", options={"flags": "+bitexact"}, **lossy
         )
         self.container.start_encoding()  # also for audio without samples
         self.guard.check()
