@@ -208,6 +208,13 @@ class EmptyText(TextError):
         super().__init__("the text has no words", "Give a text with letters or numbers.")
 
 
+class MarkupError(TextError):
+    """Marks in a text, or SSML, that mean nothing; lines and columns are counted from 1."""
+
+    def __init__(self, problem: str, line: int, column: int, hint: str = "Correct the text.") -> None:
+        super().__init__(f"the markup of the text is wrong in line {line}, column {column}: {problem}", hint)
+
+
 class NoContinuation(TextError):
     """A text that does not begin with the words of the prompt, from which it should go on."""
 

@@ -30,6 +30,11 @@ DEFAULT = "default"
 MAX_CANDIDATES, MAX_RETRIES = 64, 64  # of a sentence
 MAX_WINDOW = 4096  # codes of repetition-aware sampling: nearly a minute of speech
 MAX_FRAMES = 2**31  # of speech: more than any model makes
+MIN_SPEED, MAX_SPEED = 0.5, 2.0  # of FFmpeg's atempo, which would leave samples out above
+MAX_PAUSE = 60.0  # seconds of silence between two sentences
+MAX_GAIN = 60.0  # dB, up or down
+# LUFS: silence by the standard, and nearly full scale.
+MIN_LOUDNESS, MAX_LOUDNESS = -70.0, -5.0
 
 SamplingT = TypeVar("SamplingT", bound="DataclassInstance")  # decoding.sampling.Sampling; its import needs torch
 ChoiceT = TypeVar("ChoiceT", bound="DataclassInstance")  # candidates.Choice
@@ -59,6 +64,12 @@ class Settings:
     seconds: float | None = None
     max_seconds: float | None = None
     sample_rate: int | None = None
+    ssml: bool | None = None
+    speed: float | None = None
+    pause: float | None = None
+    paragraph_pause: float | None = None
+    gain: float | None = None
+    loudness: float | None = None
     lexicon: str | None = None
     offline: bool = False
     watermark: bool = True
@@ -207,6 +218,15 @@ def _fraction(raw: Any) -> float:
     return value
 
 
+def _between(minimum: float, maximum: float) -> Callable[[Any], Any]:
+    def check(raw: Any) -> Any:
+        if isinstance(raw, bool) or not minimum <= (value := float(raw)) <= maximum:
+            raise ValueError(raw)
+        return value
+
+    return check
+
+
 def _at_most(kind: Callable[[Any], Any], maximum: float) -> Callable[[Any], Any]:
     def check(raw: Any) -> Any:
         value = _at_least(kind, 0)(raw)
@@ -288,6 +308,15 @@ CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {  # name -> (parser, desc
     "seconds": (_at_least(float, 0, exclusive=True), "a number of seconds above 0"),
     "max_seconds": (_at_least(float, 0, exclusive=True), "a number of seconds above 0"),
     "sample_rate": (_sample_rate, f"a whole number of Hz from {MIN_RATE} to {MAX_RATE}"),
+    "ssml": (_boolean, "true or false"),
+    "speed": (_between(MIN_SPEED, MAX_SPEED), f"a number from {MIN_SPEED:g} to {MAX_SPEED:g}"),
+    "pause": (_between(0, MAX_PAUSE), f"a number of seconds from 0 to {MAX_PAUSE:g}"),
+    "paragraph_pause": (_between(0, MAX_PAUSE), f"a number of seconds from 0 to {MAX_PAUSE:g}"),
+    "gain": (_between(-MAX_GAIN, MAX_GAIN), f"a number of dB from {-MAX_GAIN:g} to {MAX_GAIN:g}"),
+    "loudness": (
+        _between(MIN_LOUDNESS, MAX_LOUDNESS),
+        f"a number of LUFS from {MIN_LOUDNESS:g} to {MAX_LOUDNESS:g}, such as -18",
+    ),
     "lexicon": (_word, "the path of a file"),
     "offline": (_boolean, "true or false"),
     "watermark": (_boolean, "true or false"),

@@ -28,18 +28,19 @@ from vallecli.codec.select import Codecs, CodecWeights
 from vallecli.decoding.sampling import Sampling
 from vallecli.errors import PromptTooLong, TranscriptMissing, UsageError, explain
 from vallecli.families import detect
-from vallecli.families.base import Backend, Preset, Request, Tag, Voice
+from vallecli.families.base import Backend, Preset, Request, Tag, Voice, sentence_seed
 from vallecli.families.catalog import is_preset, read_preset
 from vallecli.families.causal import codes_to_int16
 from vallecli.marking import UNMARKED_NOTE, perth
 from vallecli.quality import candidates
 from vallecli.quality.candidates import Choice, Spoken, Tried
 from vallecli.quality.judges import judge_for
-from vallecli.settings import MAX_FRAMES
+from vallecli.settings import MAX_FRAMES, MAX_SPEED, MIN_SPEED, value_of
 from vallecli.text.base import AUTO
-from vallecli.text.continuation import rest_of
-from vallecli.text.lexicon import Lexicon, read_lexicon
+from vallecli.text.lexicon import Lexicon, Marked, read_lexicon
+from vallecli.text.markup import Placed, place, read_markup
 from vallecli.text.pace import letters_of
+from vallecli.text.parts import Markup
 from vallecli.voices import codes
 from vallecli.voices.library import StoredVoice
 
@@ -53,7 +54,7 @@ Progress = Callable[[int, int, float], None]  # (sentence, sentences, seconds of
 
 @dataclass(frozen=True)
 class Piece:
-    """One spoken sentence. Pieces can be concatenated: all but the first begin with a pause."""
+    """One spoken sentence. Pieces can be concatenated: they have the pauses between sentences."""
 
     text: str
     audio: npt.NDArray[np.float32]  # (N,)
@@ -71,12 +72,12 @@ class Piece:
 
     @property
     def frames(self) -> int:
-        """Return the number of generated frames; the pause is not included."""
+        """Return the number of generated frames, of which neither pauses nor the speed are a part."""
         return len(self.codes_TQ)
 
     @property
     def seconds(self) -> float:
-        """Return the duration, including the pause."""
+        """Return the duration, including pauses."""
         return len(self.audio) / self.sample_rate
 
 
@@ -98,6 +99,14 @@ class Job:
     """The duration of the whole, without the notice: each sentence has its share, by its letters, up to TOLERANCE."""
     goes_on: bool = False
     """Whether the text begins with the words of the prompt, and only the rest of it is spoken."""
+    ssml: bool = False
+    """Whether the text is SSML, see text.ssml; plain texts can have pauses, see text.markup."""
+    speed: float = 1.0
+    """Of the finished speech, 0.5 to 2 at the same pitch."""
+    pause: float | None = None
+    """Seconds of silence between sentences, PAUSE_SECONDS by default; marks in the text override it."""
+    paragraph_pause: float | None = None
+    """Seconds of silence between paragraphs, `pause` by default."""
 
 
 @dataclass(frozen=True)
@@ -292,12 +301,16 @@ class Synthesizer:
         notice: str | None = None,
         seconds: float | None = None,
         goes_on: bool = False,
+        ssml: bool = False,
+        speed: float = 1.0,
+        pause: float | None = None,
+        paragraph_pause: float | None = None,
         on_progress: Progress | None = None,
     ) -> Iterator[Piece]:
         """Yield the sentences of a text as they are done. Raises TextError, and UsageError for an unknown language.
 
-        `accent` is a language whose accent the speech gets; `notice` is a text that is spoken first; `seconds` and
-        `goes_on` are those of Job. Each sentence has a random generator seeded by `sampling.seed` and its number, so
+        `accent` is a language whose accent the speech gets; `notice` is a text that is spoken first; the others are
+        those of Job. Each sentence has a random generator seeded by `sampling.seed` and its number, so
         its audio does not depend on the sentences before it.
         """
         job = Job(
@@ -311,6 +324,10 @@ class Synthesizer:
             notice=notice,
             seconds=seconds,
             goes_on=goes_on,
+            ssml=ssml,
+            speed=speed,
+            pause=pause,
+            paragraph_pause=paragraph_pause,
         )
         requests = ((request, request, choice) for request, choice in self.requests(job))
 
@@ -394,51 +411,85 @@ class Synthesizer:
         sampling, choice = job.sampling or self.sampling, job.choice or self.choice
         choice.check(sampling, independent=self.backend.independent)
 
-        def requests(text: str) -> Iterator[Request]:
+        _check(job)
+
+        def read(text: str | Marked) -> Iterator[Request]:
             return self.backend.requests(text, job.voice, sampling, language=job.language, accent=job.accent)
 
-        spoken = requests(self._text(job))
+        spoken = self._placed(job, place(self._markup(job), read), sampling.seed)
         if job.seconds is not None:
             spoken = self._bounded(list(spoken), job.seconds)
         if job.notice is None:
             yield from ((request, choice) for request in spoken)
             return
         all_spoken = list(spoken)  # its errors come first
-        notices = list(requests(job.notice))
+        notices = list(read(job.notice))
         sentences = len(notices) + len(all_spoken)
         for index, request in enumerate([*notices, *all_spoken]):
-            yield replace(request, index=index, sentences=sentences, first=index == 0), choice
+            pause = job.pause if request.pause is None and index > 0 else request.pause
+            yield replace(request, index=index, sentences=sentences, first=index == 0, pause=pause), choice
 
-    def _text(self, job: Job) -> str:
-        """Return what is to be spoken. Raises UsageError, and NoContinuation."""
+    def _markup(self, job: Job) -> Markup:
+        """Return the parts of what is to be spoken. Raises MarkupError, UsageError and NoContinuation."""
+        paragraphs = job.paragraph_pause is not None
+        markup = read_markup(job.text, ssml=job.ssml, language=job.language, paragraphs=paragraphs)
         if not job.goes_on:
-            return job.text
+            return markup
         if not self.backend.needs_transcript or job.voice.transcript is None:
             raise UsageError(
                 f"{self.name} cannot go on from a prompt: it does not read the words of the prompt",
                 "Use a checkpoint that does, or give only the text that is to be spoken.",
             )
-        return rest_of(job.text, job.voice.transcript)
+        return markup.after(job.voice.transcript)
+
+    def _placed(self, job: Job, sentences: Iterable[Placed[Request]], seed: int) -> Iterator[Request]:
+        """Yield the sentences of all parts of a text, with its pauses and speeds, numbered and seeded as one text."""
+        first = True
+        for placed in sentences:
+            request, pause = placed.sentence, placed.pause
+            if pause is None and not first:
+                pause = job.paragraph_pause if placed.paragraph and job.paragraph_pause is not None else job.pause
+            speed = job.speed * placed.part.speed
+            limited = min(MAX_SPEED, max(MIN_SPEED, speed))
+            notes = (*placed.notes, *request.tokens.notes)
+            if placed.begins and limited != speed:
+                notes = (f"its speed of {speed:.2f} is limited to {limited:g}", *notes)
+            yield replace(
+                request,
+                tokens=replace(request.tokens, notes=notes),
+                sampling=replace(request.sampling, seed=sentence_seed(seed, placed.index)),
+                index=placed.index,
+                sentences=placed.sentences,
+                first=first,
+                pause=pause,
+                after=placed.after,
+                speed=limited,
+            )
+            first = False
 
     def _bounded(self, requests: list[Request], seconds: float) -> Iterator[Request]:
         """Yield the requests with the least and the most frames of their share of a duration."""
         rate, letters = self.backend.step_rate, [max(1.0, letters_of(request.text)) for request in requests]
-        pauses = PAUSE_SECONDS * sum(not request.first for request in requests)
+        pauses = sum(_silence(request) + request.after for request in requests)
+        whole = sum(count / request.speed for request, count in zip(requests, letters, strict=True))
         for request, count in zip(requests, letters, strict=True):
-            share = max(MIN_SECONDS, (seconds - pauses) * count / sum(letters))
+            share = max(MIN_SECONDS, (seconds - pauses) * count / whole)
             most = max(1, round(min(MAX_FRAMES, share * (1 + TOLERANCE) * rate)))
             least = min(most, max(request.sampling.min_frames, int(min(MAX_FRAMES, share * (1 - TOLERANCE) * rate))))
             yield replace(request, seconds=share, sampling=replace(request.sampling, min_frames=least, max_frames=most))
 
     def _piece(self, spoken: Spoken) -> Piece:
-        request, wav_N, marked, notes = spoken.request, spoken.wav_N, False, spoken.request.tokens.notes
+        request, marked, notes = spoken.request, False, spoken.request.tokens.notes
+        wav_N = effects.stretch(spoken.wav_N, self.sample_rate, request.speed)
         if self.marker is not None:
             wav_N, marked = self.marker.mark(wav_N, self.sample_rate)
             notes = notes if marked else (*notes, f"{UNMARKED_NOTE}: {request.text}")
-        pause_N = np.zeros(0 if request.first else int(PAUSE_SECONDS * self.sample_rate), np.float32)
+        before_N, after_N = (
+            np.zeros(round(seconds * self.sample_rate), np.float32) for seconds in (_silence(request), request.after)
+        )
         return Piece(
             text=request.text,
-            audio=np.concatenate([pause_N, wav_N]),
+            audio=np.concatenate([before_N, wav_N, after_N]),
             sample_rate=self.sample_rate,
             codes_TQ=codes_to_int16(spoken.generated.codes_TQ),
             stop_reason=spoken.generated.stop_reason,
@@ -446,3 +497,20 @@ class Synthesizer:
             watermarked=marked,
             tried=spoken.tried,
         )
+
+
+def _silence(request: Request) -> float:
+    """Return the seconds of silence before a sentence."""
+    if request.pause is not None:
+        return request.pause
+    return 0.0 if request.first else PAUSE_SECONDS
+
+
+def _check(job: Job) -> None:
+    """Raise UsageError for values that are out of range."""
+    for name in ("speed", "pause", "paragraph_pause"):
+        value = getattr(job, name)
+        try:
+            _ = value is None or value_of(name, value)
+        except ValueError as error:
+            raise UsageError(f"{name} is {value!r}", str(error)) from error

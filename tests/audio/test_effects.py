@@ -1,12 +1,13 @@
-"""Resampling keeps duration, pitch and level, and changes nothing at equal rates."""
+"""Resampling keeps duration, pitch and level; stretching keeps pitch and level; neither changes what has no need."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from vallecli.audio.effects import resample
+from vallecli.audio.effects import amplify, resample, stretch
 from vallecli.audio.stream import Wav
+from vallecli.errors import NotFinite
 
 
 def tone(rate: int, hertz: float = 440.0, seconds: float = 0.5) -> Wav:
@@ -48,3 +49,75 @@ def test_empty_audio_stays_empty(rate: int) -> None:
 def test_impossible_rates_are_refused(rates: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="cannot resample"):
         resample(tone(24_000), *rates)
+
+
+def hertz_of(wav_N: Wav, rate: int) -> float:
+    spectrum = np.abs(np.fft.rfft(wav_N * np.hanning(len(wav_N)), 8 * len(wav_N)))
+    return float(np.argmax(spectrum)) * rate / (8 * len(wav_N))
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 24_000, 48_000])
+@pytest.mark.parametrize("speed", [0.5, 0.8, 1.25, 2.0])
+def test_speed_changes_the_duration_and_neither_pitch_nor_level(rate: int, speed: float) -> None:
+    wav_N = stretch(tone(rate, seconds=2), rate, speed)
+    assert wav_N.dtype == np.float32
+    assert len(wav_N) == round(2 * rate / speed)
+    middle = wav_N[rate // 10 : -rate // 10]
+    assert hertz_of(middle, rate) == pytest.approx(440, rel=0.005)
+    assert np.sqrt(np.mean(np.square(middle))) == pytest.approx(0.5 / np.sqrt(2), rel=0.03)
+
+
+@pytest.mark.parametrize("speed", [0.5, 0.8, 1.25, 2.0])
+def test_words_keep_their_places(speed: float) -> None:
+    rate = 24_000
+    wav_N, places = np.zeros(4 * rate, np.float32), [0.1, 1.0, 2.2, 3.7]  # seconds
+    for place in places:
+        wav_N[int(place * rate) : int((place + 0.2) * rate)] = tone(rate, seconds=0.2)
+    loud_N = np.convolve(np.abs(stretch(wav_N, rate, speed)), np.ones(240) / 240, "same") > 0.1
+    begins = np.flatnonzero(np.diff(loud_N.astype(int)) == 1) / rate
+    np.testing.assert_allclose(begins, np.array(places) / speed, atol=0.06)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 10, 999, 5_000])
+@pytest.mark.parametrize("speed", [0.5, 0.77, 2.0])
+def test_short_audio_has_its_exact_length_too(samples: int, speed: float) -> None:
+    assert len(stretch(np.ones(samples, np.float32), 24_000, speed)) == max(1, round(samples / speed))
+
+
+def test_equal_inputs_are_stretched_equally_and_stay_as_they_were() -> None:
+    wav_N = np.random.default_rng(0).normal(size=200_000).astype(np.float32)  # more than a block of the filter
+    before_N = wav_N.copy()
+    np.testing.assert_array_equal(stretch(wav_N, 24_000, 0.9), stretch(wav_N, 24_000, 0.9))
+    np.testing.assert_array_equal(wav_N, before_N)
+
+
+def test_no_change_returns_the_input_itself() -> None:
+    wav_N = tone(24_000)
+    assert stretch(wav_N, 24_000, 1) is wav_N
+    assert amplify(wav_N, 0) is wav_N
+    assert stretch(wav_N[:0], 24_000, 2).shape == (0,)
+
+
+@pytest.mark.parametrize("speed", [0.0, 0.49, 2.01, -1.0, float("nan"), float("inf")])
+def test_impossible_speeds_are_refused(speed: float) -> None:
+    with pytest.raises(ValueError, match="cannot change the speed"):
+        stretch(tone(24_000), 24_000, speed)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_damaged_audio_is_not_hidden_by_stretching(bad: float) -> None:
+    wav_N = tone(24_000)
+    wav_N[100] = bad
+    with pytest.raises(NotFinite):
+        stretch(wav_N, 24_000, 1.5)
+
+
+@pytest.mark.parametrize(("decibels", "factor"), [(6.0206, 2.0), (-20.0, 0.1)])
+def test_gain_is_in_decibels(decibels: float, factor: float) -> None:
+    np.testing.assert_allclose(amplify(tone(24_000), decibels), factor * tone(24_000), rtol=1e-5)
+
+
+@pytest.mark.parametrize("decibels", [61.0, -61.0, float("nan")])
+def test_impossible_gains_are_refused(decibels: float) -> None:
+    with pytest.raises(ValueError, match="cannot amplify"):
+        amplify(tone(24_000), decibels)

@@ -43,8 +43,28 @@ def test_json_has_the_same(valle: Valle) -> None:
         "spoken": "Go!",
         "phonemes": "G OW1 !",
         "tokens": 3,
+        "pause": None,
+        "pause_after": None,
+        "paragraph": False,
+        "speed": 1.0,
         "notes": [],
     }
+
+
+def test_marks_of_a_text_are_in_a_fourth_column(valle: Valle) -> None:
+    text = '<speak><p>Go. <prosody rate="80%">Stop!</prosody></p><break time="1s"/><p><sub alias="now">N</sub></p><p>Go'
+    ran = valle("text", "--ssml", "--text", f'{text}<emphasis>.</emphasis></p><break time="2s"/></speak>')
+    assert ran.err == "sentence 1: without effect in SSML, only the text is read: <emphasis>\n"
+    assert lines_of(ran.out) == [
+        ["1", "Go.", "G OW1 ."],
+        ["2", "Stop!", "S T AA1 P !", "speed 0.8"],
+        ["3", "now.", "N AW1 .", "pause 1 s"],
+        ["4", "Go.", "G OW1 .", "paragraph, pause 2 s after it"],
+    ]
+    assert lines_of(valle("text", "--text", "Go. [pause:0.5s] Stop!").out)[1][3] == "pause 0.5 s"
+    broken = valle("text", "--ssml", "--text", "<speak>\n<p>Hi</speak>")
+    assert broken.code == 3
+    assert broken.err.startswith("error: the markup of the text is wrong in line 2, column 8: mismatched tag\n")
 
 
 def test_all_sources_of_the_text_give_the_same(valle: Valle) -> None:

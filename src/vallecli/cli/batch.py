@@ -23,12 +23,12 @@ Examples:
 JOBS is CSV under a header, in any dialect, JSONL or a JSON array, in UTF-8 or (with a byte order mark) UTF-16. The
 columns text and prompt (a recording, relative to JOBS) or voice (a name of the library) are required; id, prompt_text,
 output, language, accent, checkpoint, seed, greedy, temperature, top_k, top_p, top_n_sigma, repetition_window,
-repetition_ratio, best_of, pick, retries, seconds, max_seconds and sample_rate are optional, and override the
-options below; with continue, a text begins with the words of its prompt, and only the rest is spoken. With --prompt or
---voice, prompt is optional, too, and JOBS can be a list without a header: each line is a text, or id|text|normalized
-text as in LJSpeech. A row without an id gets its number (00001); one without an output is written to ID.wav. A row
-without a seed gets one derived from its content: the same row gives the same audio in any order, run or shard, and
-valle speak --seed gives it, too, except for rounding.
+repetition_ratio, best_of, pick, retries, seconds, max_seconds, sample_rate, ssml, speed, pause, paragraph_pause, gain
+and loudness are optional, and override the options below; with continue, a text begins with the words of its prompt,
+and only the rest is spoken. With --prompt or --voice, prompt is optional, too, and JOBS can be a list without a header:
+each line is a text, or id|text|normalized text as in LJSpeech. A row without an id gets its number (00001); one without
+an output is written to ID.wav. A row without a seed gets one derived from its content: the same row gives the same
+audio in any order, run or shard, and valle speak --seed gives it, too, except for rounding.
 
 The result of each row is appended to results.jsonl in the folder. The same command again makes only what is missing
 or has changed. Ctrl-C finishes the rows in progress; a second one stops at once. Neither a crash nor a full disk loses
@@ -131,6 +131,12 @@ def batch(
     seconds: options.Seconds = None,
     max_seconds: options.MaxSeconds = None,
     sample_rate: options.SampleRate = None,
+    ssml: options.Ssml = None,
+    speed: options.Speed = None,
+    pause: options.Pause = None,
+    paragraph_pause: options.ParagraphPause = None,
+    gain: options.Gain = None,
+    loudness: options.Loudness = None,
     watermark: options.Watermark = None,
     disclose: options.Disclose = None,
     sign: options.Sign = None,

@@ -226,8 +226,8 @@ def _spoken_item(row: Row, record: Record | None, out: Path) -> Item:
     return Item(
         row=row.number,
         id=row.id,
-        text=row.text,
-        language=language_of(row.text, row.language),
+        text=row.words,
+        language=language_of(row.words, row.language),
         speaker=_speaker(row.prompt),
         prompt=row.prompt,
         output=out / row.output if done else None,

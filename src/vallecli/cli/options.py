@@ -130,6 +130,35 @@ MaxSeconds = Annotated[
 SampleRate = Annotated[
     int | None, typer.Option(metavar="HZ", help="Sample rate of the output; by default that of the checkpoint.")
 ]
+Ssml = Annotated[
+    bool | None,
+    typer.Option(
+        "--ssml/--no-ssml",
+        help="The text is SSML: <speak>, <p>, <s>, <break>, <sub>, <say-as>, <phoneme>, <prosody rate>.",
+        show_default=False,
+    ),
+]
+Speed = Annotated[
+    float | None, typer.Option(metavar="X", help="Speed of the finished speech, 0.5 to 2, at the same pitch.")
+]
+Pause = Annotated[
+    float | None,
+    typer.Option(metavar="S", help="Silence between sentences; 0.25 by default. In a text: [pause:0.5s]."),
+]
+ParagraphPause = Annotated[
+    float | None, typer.Option(metavar="S", help="Silence between paragraphs; by default that between sentences.")
+]
+Gain = Annotated[
+    float | None, typer.Option(metavar="DB", help="Make the speech louder or softer; what exceeds full scale is cut.")
+]
+Loudness = Annotated[
+    float | None,
+    typer.Option(
+        metavar="LUFS",
+        help="Loudness of each output, such as -18, with peaks below -1 dBFS. It is known at the end of the speech: "
+        "nothing is written, piped or played before.",
+    ),
+]
 Lexicon = Annotated[
     str | None,
     typer.Option(

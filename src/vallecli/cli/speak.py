@@ -14,6 +14,7 @@ Examples:
   valle speak --prompt reference.wav --text "Hello, this is my voice." -o hello.wav
   valle speak --prompt reference.wav --text-file story.txt --seed 7 -o story.flac
   echo "Good morning." | valle speak --prompt reference.wav -o - | ffplay -nodisp -autoexit -
+  valle speak --prompt reference.wav --text "One. [pause:1s] Two." --speed 0.9 --loudness -18 -o two.wav
   valle speak --prompt reference.wav --text "Once more." --json | jq .real_time_factor
   valle voices add anna reference.wav && valle speak --voice anna --text "Hello."
 
@@ -21,9 +22,9 @@ Record 3 to 10 seconds of one speaker who has consented. The same seed gives the
 is different.
 
 Each of --voice, --checkpoint, --device, --dtype, --seed, --greedy, --temperature, --top-k, --top-p, --top-n-sigma,
---max-seconds, --sample-rate, --lexicon, --watermark and --offline can also be set in the environment (VALLE_DEVICE=cpu)
-or in valle.toml (device = "cpu"), in the current folder or in your configuration folder. A flag overrides the
-environment, which overrides a file.
+--max-seconds, --sample-rate, --ssml, --speed, --pause, --paragraph-pause, --gain, --loudness, --lexicon, --watermark
+and --offline can also be set in the environment (VALLE_DEVICE=cpu) or in valle.toml (device = "cpu"), in the current
+folder or in your configuration folder. A flag overrides the environment, which overrides a file.
 
 \b
 Exit codes: 0 success, 1 bug, 2 usage, 3 bad input, 4 checkpoint, 5 device or memory, 7 missing optional package,
@@ -75,6 +76,12 @@ def speak(
         ),
     ] = None,
     sample_rate: options.SampleRate = None,
+    ssml: options.Ssml = None,
+    speed: options.Speed = None,
+    pause: options.Pause = None,
+    paragraph_pause: options.ParagraphPause = None,
+    gain: options.Gain = None,
+    loudness: options.Loudness = None,
     watermark: options.Watermark = None,
     disclose: options.Disclose = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,

@@ -7,12 +7,14 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vallecli import atomic
 from vallecli.audio import effects, files, play, prompt, signing
 from vallecli.audio.formats import SIGNAL, SPOKEN_NOTICE
+from vallecli.audio.loudness import Levels
 from vallecli.audio.notice import signal
 from vallecli.audio.pcm import Wav
 from vallecli.audio.prompt import PreparedPrompt
@@ -28,6 +30,7 @@ from vallecli.errors import OutputNotWritable, UsageError
 from vallecli.jobs.prompts import read_prompt
 from vallecli.settings import NAMES, Settings
 from vallecli.text.lexicon import Lexicon, read_lexicon
+from vallecli.text.markup import read_markup
 from vallecli.text.normalize import check_words
 from vallecli.text.notice import notice_for
 from vallecli.voices import policy
@@ -78,8 +81,8 @@ def run(request: SpeakRequest, reporter: Reporter) -> None:
     path = lookup.find(settings.checkpoint, offline=settings.offline)
     source = voice_source(request, reporter)
     text = read_text(request.text, request.text_file)
-    check_words(text)
-    where = output_of(request, _name(source), text)
+    words = words_of(text, request)
+    where = output_of(request, _name(source), words)
     provenance = Provenance.of(settings.checkpoint)
     signer = signer_of(request, where)
     player = play.find_player() if request.play else None
@@ -106,10 +109,14 @@ def run(request: SpeakRequest, reporter: Reporter) -> None:
     report_voice(request, recording, str(source), voice, synthesizer.frame_rate, reporter)
     played: list[Wav] = []  # for a player only: a long text makes hours of audio
     with reporter.progress() as show, where.open(spoken.sample_rate, provenance, signer) as out:
-        for wav_N in audio(request, text, voice, spoken, reporter, show):
+        levels = Levels(spoken.sample_rate, loudness=settings.loudness, gain=settings.gain)
+        speech = levels.apply(audio(request, text, voice, spoken, reporter, show))
+        for wav_N in chain(disclosure(request, spoken), speech):
             out.write(wav_N)
             if player is not None:
                 played.append(wav_N)
+    for note in levels.notes:
+        reporter.info(note)
     save_codes(request, spoken)
     report(request, where, spoken)
     if player is not None:
@@ -195,18 +202,31 @@ def report_voice(
         reporter.info(f"transcript of the prompt: {voice.transcript}")
 
 
+def words_of(text: str, request: SpeakRequest) -> str:
+    """Return the text without its marks. Raises UsageError, MarkupError and EmptyText."""
+    if request.settings.ssml and request.goes_on:
+        raise UsageError("--ssml and --continue do not fit together", "Leave one of them out.")
+    words = read_markup(text, ssml=bool(request.settings.ssml), language=request.language).words
+    check_words(words)
+    return words
+
+
+def disclosure(request: SpeakRequest, spoken: SpokenText) -> Iterator[Wav]:
+    """Yield the signal (N,) that the speech begins with, if it does; `spoken` counts it."""
+    if request.disclose == SIGNAL:
+        yield (signal_N := signal(spoken.sample_rate))
+        spoken.samples += len(signal_N)
+
+
 def audio(
     request: SpeakRequest, text: str, voice: Voice, spoken: SpokenText, reporter: Reporter, show: Progress
 ) -> Iterator[Wav]:
-    """Yield the audio (N,) of the disclosure and of each sentence; `spoken` counts it before the next one."""
+    """Yield the audio (N,) of each sentence; `spoken` counts it before the next one."""
 
     def report_progress(sentence: int, sentences: int, seconds: float) -> None:
         signals.check()
         show(sentence, sentences, seconds)
 
-    if request.disclose == SIGNAL:
-        yield (signal_N := signal(spoken.sample_rate))
-        spoken.samples += len(signal_N)
     synthesizer, settings = spoken.synthesizer, request.settings
     for piece in synthesizer.speak(
         text,
@@ -214,9 +234,13 @@ def audio(
         settings.sampling(synthesizer.sampling, seed=spoken.seed, frame_rate=synthesizer.frame_rate),
         seconds=settings.seconds,
         goes_on=request.goes_on,
+        ssml=bool(settings.ssml),
+        speed=settings.speed or 1.0,
+        pause=settings.pause,
+        paragraph_pause=settings.paragraph_pause,
         language=request.language,
         accent=request.accent,
-        notice=notice_for(text, request.language) if request.disclose == SPOKEN_NOTICE else None,
+        notice=notice_for(words_of(text, request), request.language) if request.disclose == SPOKEN_NOTICE else None,
         on_progress=report_progress,
     ):
         yield (wav_N := effects.resample(piece.audio, piece.sample_rate, spoken.sample_rate))

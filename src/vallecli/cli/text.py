@@ -14,10 +14,11 @@ Examples:
   valle text --text "Dr. Jones paid $5 on May 3."
   valle text --text-file story.txt | cut -f 2
   valle text --checkpoint vallex --language zh --text "你好。"
+  valle text --text "One. [pause:1s] Two." | cut -f 4
   valle text --lexicon names.txt --text "VALL-E speaks." --json | jq -r '.sentences[].phonemes'
 
-Each line is the number of a sentence, its spoken words and its phonemes, with tabs between. Phonemes are ARPAbet with
-| between words, or IPA, as the checkpoint reads it.
+Each line is the number of a sentence, its spoken words and its phonemes, with tabs between. Phonemes are ARPAbet with |
+between words, or IPA, as the checkpoint reads it. Pauses and speeds that are marked in the text are in a fourth column.
 
 \b
 A lexicon has lines of a word or phrase, a tab and a pronunciation:
@@ -34,6 +35,7 @@ def text(
     text_file: Annotated[
         str | None, typer.Option(metavar="FILE", help="File with the text; - or neither option: stdin.")
     ] = None,
+    ssml: options.Ssml = None,
     language: options.Language = "auto",
     lexicon: options.Lexicon = None,
     checkpoint: options.Checkpoint = None,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from vallecli.codec.base import AudioGrid
     from vallecli.codec.select import Codecs
     from vallecli.decoding.sampling import Sampling
-    from vallecli.text.lexicon import Lexicon
+    from vallecli.text.lexicon import Lexicon, Marked
     from vallecli.text.pace import Pace
     from vallecli.text.reader import TextReader
 
@@ -143,7 +143,13 @@ class Request:
     first: bool
     """Whether no sentence with words comes before it: the others begin with a pause."""
     seconds: float | None = None
-    """The duration that it should have, if the user has one in mind."""
+    """The duration that it should have before its speed is changed, if the user has one in mind."""
+    speed: float = 1.0
+    """Of the finished speech, at the same pitch."""
+    pause: float | None = None
+    """Seconds of silence before it; None: synthesizer.PAUSE_SECONDS, unless it is the first."""
+    after: float = 0.0
+    """Seconds of silence behind it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,7 +284,7 @@ class Backend(Protocol):
         """
 
     def requests(
-        self, text: str, voice: Voice, sampling: Sampling, *, language: str = AUTO, accent: str | None = None
+        self, text: str | Marked, voice: Voice, sampling: Sampling, *, language: str = AUTO, accent: str | None = None
     ) -> Iterator[Request]:
         """Yield the sentences of a text. Raises TextError, and UsageError for an unknown language."""
 

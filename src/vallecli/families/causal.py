@@ -35,7 +35,7 @@ from vallecli.errors import ForeignPreset, UsageError
 from vallecli.families.base import Generated, Preset, Request, Tag, Voice, sentence_seed
 from vallecli.families.base import Limits as Limits
 from vallecli.text.base import AUTO, FrontEnd, Tokens
-from vallecli.text.lexicon import Lexicon
+from vallecli.text.lexicon import Lexicon, Marked
 from vallecli.text.pace import Pace
 from vallecli.text.reader import TextReader
 
@@ -184,7 +184,7 @@ class CausalBackend(ABC):
         raise ForeignPreset(preset.family)
 
     def requests(
-        self, text: str, voice: Voice, sampling: Sampling, *, language: str = AUTO, accent: str | None = None
+        self, text: str | Marked, voice: Voice, sampling: Sampling, *, language: str = AUTO, accent: str | None = None
     ) -> Iterator[Request]:
         """Yield the sentences of a text, each with a seed derived from its position; see Backend.requests."""
         prompt_words = (voice.phonemes or voice.transcript or "") if self.needs_transcript else None

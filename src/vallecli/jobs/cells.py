@@ -7,9 +7,11 @@ from typing import Any
 
 from vallecli.settings import value_of
 
-# greedy may be 1 or 0
-WHOLE = ("seed", "greedy", "top_k", "sample_rate", "repetition_window", "best_of", "retries")
-NUMBERS = (*WHOLE, "temperature", "top_p", "top_n_sigma", "repetition_ratio", "seconds", "max_seconds")
+# greedy and ssml may be 1 or 0
+# Of finished speech: in fingerprints only if they are set, and not in seeds.
+EFFECTS = ("speed", "pause", "paragraph_pause", "gain", "loudness")
+WHOLE = ("seed", "greedy", "top_k", "sample_rate", "repetition_window", "best_of", "retries", "ssml")
+NUMBERS = (*WHOLE, "temperature", "top_p", "top_n_sigma", "repetition_ratio", "seconds", "max_seconds", *EFFECTS)
 LARGEST_EXACT = 2**53  # up to which a float can be any whole number
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+", re.ASCII)  # or three decimals

@@ -22,7 +22,7 @@ class Piece(Protocol):
 
     @property
     def audio(self) -> Wav:
-        """Return the samples (N,), including the pause before the sentence."""
+        """Return the samples (N,), including the pauses around the sentence."""
 
     @property
     def sample_rate(self) -> int:
@@ -70,6 +70,12 @@ class Job:
     """The duration of the whole."""
     goes_on: bool = False
     """Whether the text begins with the words of the prompt, and only the rest of it is spoken."""
+    ssml: bool = False
+    """Whether the text is SSML."""
+    speed: float = 1.0
+    pause: float | None = None
+    """Seconds of silence between sentences, and between paragraphs; None: see synthesizer.Job."""
+    paragraph_pause: float | None = None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from vallecli.audio.signing import check_signable
 from vallecli.checkpoints.local import sha256
 from vallecli.errors import RowError, UnsafeName, UsageError, short
 from vallecli.families.catalog import known_accents, known_languages, known_options
-from vallecli.jobs.cells import boolean_of, setting_of
+from vallecli.jobs.cells import EFFECTS, boolean_of, setting_of
 from vallecli.jobs.fingerprint import derive_seed, digest, in_shard, revision
 from vallecli.jobs.names import UsedNames
 from vallecli.jobs.prompts import Prompt, PromptChecker
@@ -22,6 +22,8 @@ from vallecli.jobs.table import Line
 from vallecli.settings import ASR, Settings, suggest
 from vallecli.text.base import AUTO
 from vallecli.text.lexicon import Lexicon, read_lexicon
+from vallecli.text.markup import VERSION as MARKS
+from vallecli.text.markup import has_pauses, read_markup
 from vallecli.text.normalize import check_words
 from vallecli.voices import policy
 from vallecli.voices.library import StoredVoice
@@ -35,8 +37,10 @@ LATER_KNOBS = (
     *("top_n_sigma", "sample_rate", "repetition_window", "repetition_ratio"),
     *("best_of", "pick", "retries", "seconds"),
 )
+SSML = "ssml"
+ROW_SETTINGS = (*KNOBS, *LATER_KNOBS, *EFFECTS, SSML)
 COLUMNS = (
-    *("id", *REQUIRED, "voice", "prompt_text", "output", "language", "accent", "checkpoint", *KNOBS, *LATER_KNOBS),
+    *("id", *REQUIRED, "voice", "prompt_text", "output", "language", "accent", "checkpoint", *ROW_SETTINGS),
     CONTINUE,
 )
 ACCENTS = known_accents()
@@ -71,9 +75,19 @@ class Row:
         return bool(self.content.get(CONTINUE))
 
     @property
+    def ssml(self) -> bool:
+        """Return whether the text is SSML."""
+        return bool(self.settings.ssml)
+
+    @cached_property
+    def words(self) -> str:
+        """Return the text without marks."""
+        return read_markup(self.text, ssml=self.ssml, language=self.language).words
+
+    @property
     def seconds(self) -> float:
-        """Return the estimated duration of the audio."""
-        return len(self.text) / CHARACTERS_PER_SECOND
+        """Return the estimated duration of the audio, without pauses that are longer than usual."""
+        return len(self.words) / CHARACTERS_PER_SECOND / (self.settings.speed or 1.0)
 
     @property
     def prompt_sha256(self) -> str:
@@ -93,6 +107,7 @@ class Row:
             **({"watermark": True} if self.settings.watermark else {}),
             **({} if self.disclose is None else {"disclose": self.disclose}),
             **({} if self.signed is None else {"signed": self.signed}),
+            **{name: value for name in EFFECTS if (value := getattr(self.settings, name)) is not None},
         }
         return digest({**self.content, "seed": self.seed, **output})
 
@@ -296,12 +311,14 @@ class _Planner:
         if text is None or prompt is None:
             needed = "Each row needs a text, and a prompt or a voice."
             raise RowError(f"it has no {'prompt' if text else 'text'}", needed)
-        check_words(text)
         language = _text(line, "language") or self.defaults.language
         accent = _text(line, "accent") or self.defaults.accent
         _check_column("language", language, LANGUAGES)
         if accent is not None:
             _check_column("accent", accent, ACCENTS)
+        check_words(read_markup(text, ssml=bool(settings.ssml), language=language).words)
+        if settings.ssml and goes_on(line):
+            raise RowError(f"it has {SSML} and {CONTINUE}", "Give the text without SSML, or only what is to be spoken.")
         format = self._format(output)
         check_rate(format, settings.sample_rate)
         if self.defaults.signed is not None:
@@ -327,6 +344,7 @@ class _Planner:
             **{knob: value for knob in LATER_KNOBS if (value := getattr(settings, knob)) is not None},
             **({"asr": settings.asr} if settings.pick == ASR and settings.asr is not None else {}),
             **({CONTINUE: True} if goes_on(line) else {}),
+            **({SSML: True} if settings.ssml else {"marks": MARKS} if has_pauses(text) else {}),
             **({} if self.lexicon is None else {"lexicon": self.lexicon}),
             # The precision that auto chooses on a machine does not count, like its device: shards may run on several.
             **({} if settings.dtype == "auto" else {"dtype": settings.dtype}),
@@ -369,7 +387,7 @@ class _Planner:
 
     def _settings(self, line: Line) -> Settings:
         values: dict[str, Any] = {}
-        for name in ("checkpoint", *KNOBS, *LATER_KNOBS):
+        for name in ("checkpoint", *ROW_SETTINGS):
             if name in line.values:
                 try:
                     values[name] = setting_of(name, line.values[name])

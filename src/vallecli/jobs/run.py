@@ -19,6 +19,7 @@ from typing import Any
 from vallecli.audio import effects
 from vallecli.audio.files import open_output
 from vallecli.audio.formats import SIGNAL, SPOKEN_NOTICE, output_rate
+from vallecli.audio.loudness import Levels
 from vallecli.audio.notice import signal
 from vallecli.audio.provenance import Provenance
 from vallecli.audio.signing import Signer
@@ -136,7 +137,11 @@ class Run:
                 accent=row.accent,
                 seconds=row.settings.seconds,
                 goes_on=row.goes_on,
-                notice=notice_for(row.text, row.language) if row.disclose == SPOKEN_NOTICE else None,
+                ssml=row.ssml,
+                speed=row.settings.speed or 1.0,
+                pause=row.settings.pause,
+                paragraph_pause=row.settings.paragraph_pause,
+                notice=notice_for(row.words, row.language) if row.disclose == SPOKEN_NOTICE else None,
             )
 
     def _submit(self, row: Row, result: JobResult, seconds: float) -> None:
@@ -214,8 +219,10 @@ class Run:
             if row.disclose == SIGNAL:
                 file.write(signal_N := signal(rate))
                 samples += len(signal_N)
-            for piece in result.pieces:
-                wav_N = effects.resample(piece.audio, piece.sample_rate, rate)
+            levels = Levels(rate, loudness=row.settings.loudness, gain=row.settings.gain)
+            for wav_N in levels.apply(
+                effects.resample(piece.audio, piece.sample_rate, rate) for piece in result.pieces
+            ):
                 file.write(wav_N)
                 samples += len(wav_N)
         duration = samples / rate
@@ -228,7 +235,10 @@ class Run:
             "frames": sum(piece.frames for piece in result.pieces),
             "stop_reason": CUT_OFF if CUT_OFF in reasons else reasons[0],
             "watermark": all(piece.watermarked for piece in result.pieces),
-            "notes": tuple(note for number, piece in enumerate(result.pieces, 1) for note in notes_on(piece, number)),
+            "notes": (
+                *(note for number, piece in enumerate(result.pieces, 1) for note in notes_on(piece, number)),
+                *levels.notes,
+            ),
             "tried": tuple(
                 {"sentence": number, **asdict(tried)}
                 for number, piece in enumerate(result.pieces, 1)

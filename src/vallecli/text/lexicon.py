@@ -118,7 +118,7 @@ class Lexicon:
             else:
                 if match["ending"]:
                     pronunciation = pronunciation.with_s()
-                inserted = _placeholder(prefix, len(done.pronunciations), len(match[0]))
+                inserted = placeholder(prefix, len(done.pronunciations), len(match[0]))
                 done.written[inserted], done.pronunciations[inserted] = " ".join(match[0].split()), pronunciation
             parts.append(inserted[0].upper() + inserted[1:] if match[0][0].isupper() else inserted)
         done.text = "".join([*parts, text[at:]])
@@ -208,7 +208,7 @@ def _pattern(written: str) -> re.Pattern[str]:
     return re.compile(rf"{before}{body}(?P<ending>['’]s{plural})?{after}", 0 if cased else re.IGNORECASE)
 
 
-def _placeholder(prefix: str, number: int, length: int) -> str:
+def placeholder(prefix: str, number: int, length: int) -> str:
     """Return the placeholder with a number, about as long as the text that it stands for."""
     syllables: list[str] = []
     while number or len(prefix) + 2 * len(syllables) < length or not syllables:

@@ -41,23 +41,25 @@ class TextReader:
 
     def read(
         self,
-        text: str,
+        text: str | Marked,
         *,
         language: str = AUTO,
         prompt_words: PromptWords | None = None,
         accent: str | None = None,
     ) -> Iterator[Reading]:
-        """Yield the sentences of a text that have words. Raises TextError, and UsageError for an unknown language."""
+        """Yield the sentences of a text that have words. Raises TextError, and UsageError for an unknown language.
+
+        A pronunciation of a Marked text with a sound that the checkpoint does not have is ignored, with a note.
+        """
         front_end = self.front_end
         prompt = self._mark(prompt_words) if isinstance(prompt_words, str) else Marked("")
-        whole = (
-            self._mark(text, prompt) if front_end.normalizes else Marked(text, prompt.written, prompt.pronunciations)
-        )
+        given, left_out = self._pronounceable(text if isinstance(text, Marked) else Marked(text))
+        known = Marked("", prompt.written | given.written, prompt.pronunciations | given.pronunciations)
+        whole = self._mark(given.text, known) if front_end.normalizes else replace(known, text=given.text)
         sentences = front_end.sentences(whole.text, self.max_chars, language=language)
-        left_out: list[str] = []  # notes
         last = None  # it gets the notes on sentences after it
         for index, sentence in enumerate(sentences):
-            marked = replace(whole, text=sentence.text) if front_end.normalizes else self._mark(sentence.text, prompt)
+            marked = replace(whole, text=sentence.text) if front_end.normalizes else self._mark(sentence.text, known)
             try:
                 tokens = front_end.encode(
                     marked.text,
@@ -85,6 +87,22 @@ class TextReader:
         if last is None:
             raise EmptyText
         yield replace(last, tokens=replace(last.tokens, notes=(*last.tokens.notes, *left_out)))
+
+    def _pronounceable(self, given: Marked) -> tuple[Marked, list[str]]:
+        """Return a text with words in place of pronunciations that the checkpoint does not have, and notes on them."""
+        notes, left = [], Marked(given.text)
+        for key, pronunciation in given.pronunciations.items():
+            try:
+                self.front_end.check_pronunciation(pronunciation)
+            except ValueError as error:
+                notes.append(f"{given.written[key]!r} is read as it is written: {error}")
+                left.written[key], left.pronunciations[key] = given.written[key], pronunciation
+        kept = [key for key in given.pronunciations if key not in left.pronunciations]
+        return Marked(
+            left.unmark(given.text),
+            {key: given.written[key] for key in kept},
+            {key: given.pronunciations[key] for key in kept},
+        ), notes
 
     def _mark(self, text: str, before: Marked | None = None) -> Marked:
         if self.lexicon is None:

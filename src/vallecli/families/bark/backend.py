@@ -73,6 +73,7 @@ from vallecli.families.base import Generated, Options, Preset, Request, Tag, Voi
 from vallecli.families.causal import CausalBackend, Ids, Limits, codes_to_int16
 from vallecli.families.inference import fill, random_tensors
 from vallecli.text.base import AUTO, Tokens
+from vallecli.text.lexicon import Marked
 from vallecli.text.reader import TextReader
 from vallecli.text.wordpiece import WordPieceFrontEnd
 
@@ -226,7 +227,7 @@ class BarkBackend(CausalBackend):
     # Speaking
 
     def requests(
-        self, text: str, voice: Voice, sampling: Sampling, *, language: str = AUTO, accent: str | None = None
+        self, text: str | Marked, voice: Voice, sampling: Sampling, *, language: str = AUTO, accent: str | None = None
     ) -> Iterator[Request]:
         """Yield the sentences of a text; lengths in frames become semantic tokens. See Backend.requests."""
         most = sampling.max_frames
