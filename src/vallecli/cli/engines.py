@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vallecli.cli.reporter import Reporter
 from vallecli.families.catalog import known_options
@@ -16,6 +16,9 @@ from vallecli.jobs.engine import Engine, LocalEngine
 from vallecli.jobs.plan import Defaults
 from vallecli.settings import Settings
 from vallecli.text.lexicon import Lexicon
+
+if TYPE_CHECKING:
+    from vallecli.synthesizer import Synthesizer
 
 # On a CPU, torch caches what oneDNN compiles for each shape, a third of a megabyte each, and a thousand of them by
 # default: rows differ in length, so the memory of a batch would grow for a long time. It reads these at its start.
@@ -67,6 +70,20 @@ def limit_shape_caches() -> None:
 def load(
     checkpoint: str, settings: Settings, options: Mapping[str, Any], decoder: str | None, lexicon: Lexicon | None
 ) -> LocalEngine:
+    """Return the engine of a checkpoint; see `load_synthesizer`."""
+    synthesizer = load_synthesizer(checkpoint, settings, options, decoder, lexicon)
+    return LocalEngine(synthesizer, describe(synthesizer))
+
+
+def describe(synthesizer: Synthesizer) -> str:
+    """Return the checkpoint, the device and the precision, for messages."""
+    dtype = str(synthesizer.dtype).removeprefix("torch.")
+    return f"{synthesizer.name} on {synthesizer.device} in {dtype}"
+
+
+def load_synthesizer(
+    checkpoint: str, settings: Settings, options: Mapping[str, Any], decoder: str | None, lexicon: Lexicon | None
+) -> Synthesizer:
     """Return a checkpoint that is ready to speak. Raises CheckpointError, DeviceError and UsageError."""
     limit_shape_caches()
     from vallecli.quality.candidates import Choice
@@ -83,8 +100,7 @@ def load(
         watermark=settings.watermark,
     )
     synthesizer.backend.prepare()  # a missing part is no row's fault
-    dtype = str(synthesizer.dtype).removeprefix("torch.")
-    return LocalEngine(synthesizer, f"{synthesizer.name} on {synthesizer.device} in {dtype}")
+    return synthesizer
 
 
 def _absolute(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -14,6 +15,7 @@ FORMATS = {"wav": "wav", "mp3": "mp3", "opus": "opus", "aac": "m4a", "flac": "fl
 """response_format -> a format of audio.chunks."""
 PCM_RATE = 24_000  # Hz, of response_format pcm in the protocol
 NAME = 200  # characters
+FIELD = re.compile(r"[A-Za-z0-9_.-]{1,64}")  # names of unknown fields that answers list
 TRANSCRIPT = 10_000  # characters
 
 
@@ -27,7 +29,7 @@ class VoiceId(BaseModel):
 class SpeechRequest(BaseModel):
     """The body of POST /v1/audio/speech."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="allow", strict=True)
 
     input: str
     model: Annotated[str, Field(max_length=NAME)] | None = None
@@ -66,6 +68,12 @@ class SpeechRequest(BaseModel):
     def format(self) -> str:
         """Return the format of audio.chunks."""
         return FORMATS[self.response_format]
+
+    @property
+    def ignored(self) -> list[str]:
+        """Return the names of the fields that have no effect."""
+        unknown = sorted(name for name in self.model_extra or () if FIELD.fullmatch(name))
+        return unknown if self.instructions is None else ["instructions", *unknown]
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -110,7 +110,8 @@ class ServerVoices:
         """
         if self.consent == policy.REQUIRE:
             raise ConsentMissing(
-                f"{UPLOAD} is not spoken: {ALLOWED}", "Name a voice of GET /v1/voices.",
+                f"{UPLOAD} is not spoken: {ALLOWED}",
+                "Name a voice of GET /v1/voices.",
             )
         if self.synthesizer.backend.needs_transcript and transcript is None:
             raise TranscriptMissing(UPLOAD, None)
