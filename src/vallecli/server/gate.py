@@ -26,6 +26,7 @@ LARGE_BODIES = 4
 BODY_SECONDS = 30.0  # in which a body has to arrive
 PUBLIC = ("/", "/page.js", "/page.css", "/health", "/ready")  # need no key
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+POLLED = ("/health", "/ready", "/metrics")  # by other programs, all the time: not logged
 MODIFYING = ("POST", "PUT", "PATCH", "DELETE")
 
 
@@ -126,6 +127,8 @@ class Gate:
             self.metrics.errors.labels(code=code).inc()
         for name in ("id", "started"):
             facts.pop(name, None)
+        if path in POLLED and status < 500:
+            return
         level = "error" if status >= 500 else "info"
         self.log.write(
             "request",

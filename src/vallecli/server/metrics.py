@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -12,15 +14,40 @@ from prometheus_client import (
     generate_latest,
 )
 
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
 from vallecli.server.engine import Engine
 from vallecli.server.scheduler import Scheduler
 
 SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120)
-BATCH = (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+class _EngineCollector(Collector):
+    """The metrics of the engine, read when they are collected."""
+
+    def __init__(self, engine: Engine, scheduler: Scheduler) -> None:
+        self._work, self._scheduler = engine.work, scheduler
+
+    def collect(self) -> Iterator[Metric]:
+        work, scheduler = self._work, self._scheduler
+        factor = work.busy_seconds / work.audio_seconds if work.audio_seconds else 0.0
+        for name, text, value in (
+            ("valle_queue_requests", "Requests of which no sentence was begun", scheduler.waiting),
+            ("valle_batch_sentences", "Sentences in the engine", scheduler.decoding),
+            ("valle_real_time_factor", "Seconds of computing for a second of audio, since the start", factor),
+        ):
+            yield GaugeMetricFamily(name, text, value)
+        for name, text, value in (
+            ("valle_audio_seconds", "Seconds of audio that were made", work.audio_seconds),
+            ("valle_busy_seconds", "Seconds in which the engine was busy", work.busy_seconds),
+            ("valle_sentences", "Sentences that were spoken", work.sentences),
+        ):
+            yield CounterMetricFamily(name, text, value)
 
 
 class Metrics:
-    """The metrics; those of the engine are read when they are asked for."""
+    """The metrics."""
 
     def __init__(self, engine: Engine, scheduler: Scheduler) -> None:
         self.registry = CollectorRegistry()
@@ -37,20 +64,7 @@ class Metrics:
             "valle_speech_seconds", "From a request to its last audio", registry=registry, buckets=SECONDS
         )
         self.accepted = Gauge("valle_requests_accepted", "Requests that are not yet answered", registry=registry)
-        work = engine.work
-        for name, text, read in (
-            ("valle_queue_requests", "Requests of which no sentence was begun", lambda: scheduler.waiting),
-            ("valle_batch_sentences", "Sentences in the engine", lambda: scheduler.decoding),
-            ("valle_audio_seconds_total", "Seconds of audio that were made", lambda: work.audio_seconds),
-            ("valle_busy_seconds_total", "Seconds in which the engine was busy", lambda: work.busy_seconds),
-            ("valle_sentences_total", "Sentences that were spoken", lambda: work.sentences),
-            (
-                "valle_real_time_factor",
-                "Seconds of computing for a second of audio, since the start",
-                lambda: work.busy_seconds / work.audio_seconds if work.audio_seconds else 0.0,
-            ),
-        ):
-            Gauge(name, text, registry=registry).set_function(read)
+        registry.register(_EngineCollector(engine, scheduler))
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
