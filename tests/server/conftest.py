@@ -54,7 +54,10 @@ class Server:
         """End the process and return its exit code."""
         if self.process.poll() is None:
             self.process.terminate()
-        return self.process.wait(START_SECONDS)
+        code = self.process.wait(START_SECONDS)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        return code
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -79,6 +82,7 @@ def start_server(folder: Path, *arguments: str | Path, key: str = "") -> Server:
     assert process.stdout is not None
     url = process.stdout.readline().decode().strip()
     if not url:
+        process.stdout.close()
         process.wait(TIMEOUT)
         raise RuntimeError((folder / "err.txt").read_text(encoding="utf-8"))
     return Server(process, url, folder)

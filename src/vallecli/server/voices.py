@@ -71,7 +71,8 @@ class ServerVoices:
         self._presets = {preset.name for preset in presets.of_checkpoint(checkpoint)}
         self._made: OrderedDict[Hashable, Voice] = OrderedDict()
         for target in aliases.values():
-            self._check(self._find(target))
+            if target != DEFAULT or default is None:
+                self._check(self._find(target))
         self._spoken_default = None if default is None else self._make(default, name=str(default))
 
     @property
@@ -96,12 +97,13 @@ class ServerVoices:
 
         Raises UnknownVoice, InvalidVoiceName, ConsentMissing, and the errors of Synthesizer.voice.
         """
-        if name is None or (name == DEFAULT and self._default is not None):
-            if self._default is None or self._spoken_default is None:
-                raise UsageError("there is no voice", "Name one of GET /v1/voices.")
-            self._check(self._default)
-            return self._spoken_default
-        return self._voice_of(self._find(self.aliases.get(name, name)))
+        name = DEFAULT if name is None else self.aliases.get(name, name)
+        if name != DEFAULT:
+            return self._voice_of(self._find(name))
+        if self._default is None or self._spoken_default is None:
+            raise UsageError("there is no default voice", "Name one of GET /v1/voices.")
+        self._check(self._default)
+        return self._spoken_default
 
     def uploaded(self, recording: bytes, transcript: str | None) -> Voice:
         """Return the voice of a recording in memory, which is not stored.
