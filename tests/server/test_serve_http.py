@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import TIMEOUT, Server, Start, environment  # type: ignore[attr-defined]
+from serving import TIMEOUT, Server, Start, environment
 
 from vallecli.audio.decode import decode
 

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from conftest import TIMEOUT, Server, Start, httpx  # type: ignore[attr-defined]
+from serving import TIMEOUT, Server, Start, httpx
 
 pytestmark = pytest.mark.loopback
 
