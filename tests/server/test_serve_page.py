@@ -1,4 +1,4 @@
-"""The page in Chromium: typing, hearing, downloading, keys, the width of a phone, accessibility, no outside resources."""
+"""The page in Chromium: typing, hearing, downloading, keys, a phone, accessibility, and no outside resources."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ async function loadVoices() {
   $("key-field").hidden = true;
   const voices = (await response.json()).data;
   $("voice").replaceChildren(...voices.map((voice) => {
-    const option = make("option", voice.kind === "library" ? voice.name : `${voice.name} (${voice.kind})`);
+    const option = make("option", ["library", "default"].includes(voice.kind) ? voice.name : `${voice.name} (${voice.kind})`);
     option.value = voice.id;
     return option;
   }));
