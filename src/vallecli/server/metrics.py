@@ -13,7 +13,6 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
