@@ -41,7 +41,7 @@ def flac_of_hours() -> bytes:
 def wav_header_of(frames: int, channels: int, rate: int) -> bytes:
     """Return a WAV file whose header promises samples that are not there."""
     size = min(2**32 - 100, frames * channels * 2)
-    fields = (b"fmt ", 16, 1, channels, rate, min(2**32 - 1, rate * channels * 2), channels * 2, 16)
+    fields = (b"fmt ", 16, 1, channels, rate, min(2**32 - 1, rate * channels * 2), min(65_535, channels * 2), 16)
     chunks = struct.pack("<4sIHHIIHH", *fields) + struct.pack("<4sI", b"data", size) + bytes(4000)
     return struct.pack("<4sI4s", b"RIFF", size + 36, b"WAVE") + chunks
 
