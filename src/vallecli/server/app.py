@@ -10,7 +10,6 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
-from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
@@ -19,6 +18,7 @@ from starlette.types import ASGIApp
 from vallecli import __version__
 from vallecli.errors import VallecliError
 from vallecli.server.answers import SpeechResponse
+from vallecli.server.forms import file_in, read_form, text_fields
 from vallecli.server.gate import Gate, Limits
 from vallecli.server.problems import Problem, invalid, problem_of
 from vallecli.server.schemas import (
@@ -35,7 +35,6 @@ from vallecli.server.service import Service
 from vallecli.voices.library import StoredVoice
 
 JSON, FORM = "application/json", "multipart/form-data"
-MAX_FIELDS = 40  # of a form
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; media-src blob:; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
@@ -139,9 +138,9 @@ async def _read_speech(http: Request, service: Service) -> tuple[SpeechRequest, 
         if kind == JSON:
             request = SpeechRequest.model_validate_json(await http.body())
         else:
-            async with http.form(max_files=1, max_fields=MAX_FIELDS, max_part_size=2**20) as form:
-                recording = await _file(form, "reference_audio")
-                request = SpeechRequest.model_validate(_fields(form), strict=False)
+            async with read_form(http) as form:
+                recording = await file_in(form, "reference_audio")
+                request = SpeechRequest.model_validate(text_fields(form), strict=False)
     except ValidationError as error:
         raise invalid(error.errors(include_url=False, include_input=False, include_context=False)) from error
     if request.reference_audio is not None:
@@ -166,27 +165,6 @@ def _content_type(http: Request, allowed: tuple[str, ...]) -> str:
     if kind not in allowed:
         raise Problem(415, f"The Content-Type should be {' or '.join(allowed)}.", code="unsupported_content_type")
     return kind
-
-
-def _fields(form: FormData) -> dict[str, Any]:
-    """Return the text fields of a form; one that is given twice is an error of its value."""
-    fields: dict[str, Any] = {}
-    for name, value in form.multi_items():
-        if isinstance(value, str):
-            if name in fields:
-                raise Problem(400, f"{name[:NAME]} is given twice.", code="invalid_value", param=name[:NAME])
-            fields[name] = value
-    return fields
-
-
-async def _file(form: FormData, name: str) -> bytes | None:
-    """Return the content of a file in a form."""
-    for field, value in form.multi_items():
-        if isinstance(value, UploadFile):
-            if field != name:
-                raise Problem(400, f"The file should be in the field {name}.", code="invalid_value", param=name)
-            return await value.read()
-    return None
 
 
 def _check_uploads(service: Service) -> None:
@@ -241,9 +219,9 @@ def _add_voices(app: FastAPI, service: Service) -> None:
         admission = service.admit()
         try:
             _content_type(http, (FORM,))
-            async with http.form(max_files=1, max_fields=MAX_FIELDS, max_part_size=2**20) as form:
-                recording = await _file(form, "file")
-                fields = _fields(form)
+            async with read_form(http) as form:
+                recording = await file_in(form, "file")
+                fields = text_fields(form)
             stored, notes = await _add_voice(service, fields, recording)
         finally:
             admission.release()
