@@ -26,6 +26,7 @@ HELP = [
     ["eval", "--help"],
     ["text", "--help"],
     ["bench", "--help"],
+    ["serve", "--help"],
     ["checkpoints", "--help"],
     ["voices", "add", "--help"],
 ]
