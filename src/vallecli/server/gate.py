@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -82,12 +82,15 @@ class Gate:
         large = length is None or length > SMALL_BODY
         if large and self._large >= LARGE_BODIES:
             raise Problem(429, "Too many large bodies at the same time.", code="busy", headers={"Retry-After": "2"})
-        body = _Body(receive, self.limits.max_body)
+        body = _Body(receive, self.limits.max_body, self._read if large else None)
         self._large += large
         try:
             await self.app(scope, body.receive, record.send)
         finally:
-            self._large -= large
+            body.close()
+
+    def _read(self) -> None:
+        self._large -= 1
 
     def _check_site(self, scope: Scope, headers: Headers) -> None:
         """Refuse requests that a page of another site makes."""
@@ -164,9 +167,10 @@ class _Record:
 
 
 class _Body:
-    """A body that raises Problem once it is too large or too slow."""
+    """A body that raises Problem once it is too large or too slow; `on_end` is called once it is read, or given up."""
 
-    def __init__(self, receive: Receive, most: int) -> None:
+    def __init__(self, receive: Receive, most: int, on_end: Callable[[], None] | None) -> None:
+        self._on_end = on_end
         self._receive, self._most, self._left = receive, most, most
         self._deadline = asyncio.get_running_loop().time() + BODY_SECONDS
         self._complete = False
@@ -184,7 +188,14 @@ class _Body:
             if self._left < 0:
                 raise _too_large(self._most)
             self._complete = not message.get("more_body", False)
+        if self._complete:
+            self.close()
         return message
+
+    def close(self) -> None:
+        if self._on_end is not None:
+            self._on_end()
+            self._on_end = None
 
 
 def _too_large(most: int) -> Problem:
