@@ -1,11 +1,11 @@
-"""Resampling keeps duration, pitch and level; stretching keeps pitch and level; neither changes what has no need."""
+"""Resampling keeps duration, pitch and level; stretching keeps pitch and level."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from vallecli.audio.effects import amplify, resample, stretch
+from vallecli.audio.effects import resample, stretch
 from vallecli.audio.stream import Wav
 from vallecli.errors import NotFinite
 
@@ -94,7 +94,6 @@ def test_equal_inputs_are_stretched_equally_and_stay_as_they_were() -> None:
 def test_no_change_returns_the_input_itself() -> None:
     wav_N = tone(24_000)
     assert stretch(wav_N, 24_000, 1) is wav_N
-    assert amplify(wav_N, 0) is wav_N
     assert stretch(wav_N[:0], 24_000, 2).shape == (0,)
 
 
@@ -110,14 +109,3 @@ def test_damaged_audio_is_not_hidden_by_stretching(bad: float) -> None:
     wav_N[100] = bad
     with pytest.raises(NotFinite):
         stretch(wav_N, 24_000, 1.5)
-
-
-@pytest.mark.parametrize(("decibels", "factor"), [(6.0206, 2.0), (-20.0, 0.1)])
-def test_gain_is_in_decibels(decibels: float, factor: float) -> None:
-    np.testing.assert_allclose(amplify(tone(24_000), decibels), factor * tone(24_000), rtol=1e-5)
-
-
-@pytest.mark.parametrize("decibels", [61.0, -61.0, float("nan")])
-def test_impossible_gains_are_refused(decibels: float) -> None:
-    with pytest.raises(ValueError, match="cannot amplify"):
-        amplify(tone(24_000), decibels)

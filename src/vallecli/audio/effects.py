@@ -9,8 +9,7 @@ import soxr
 
 from vallecli.audio.filters import Filter
 from vallecli.audio.pcm import Wav
-from vallecli.errors import NotFinite
-from vallecli.settings import MAX_GAIN, MAX_SPEED, MIN_SPEED
+from vallecli.settings import MAX_SPEED, MIN_SPEED
 
 QUALITY = "HQ"  # soxr's name for 20 bits of precision, more than the 16 bits that are written
 FLUSH_SECONDS = 0.5  # of silence that let atempo finish: more than its longest window at half speed
@@ -41,21 +40,9 @@ def stretch(wav_N: Wav, sample_rate: int, speed: float) -> Wav:
         raise ValueError(f"cannot change the speed by {speed}")
     if speed == 1 or not len(wav_N):
         return wav_N
-    if not np.isfinite(wav_N).all():
-        raise NotFinite("the generated audio")
     samples = max(1, round(len(wav_N) / speed))
     atempo = Filter("atempo", f"tempo={speed!r}", sample_rate)
     flush_N = np.zeros(int(FLUSH_SECONDS * sample_rate), np.float32)
     frames = chain(atempo.push(wav_N), atempo.push(flush_N), atempo.finish())
     stretched: Wav = np.concatenate([frame.to_ndarray().reshape(-1) for frame in frames])
     return stretched[:samples]
-
-
-def amplify(wav_N: Wav, decibels: float) -> Wav:
-    """Return mono float32 audio (N,) louder or softer by a number of dB; at 0 dB the input itself.
-
-    Samples can exceed full scale, where a file clips them. Raises ValueError for more than MAX_GAIN.
-    """
-    if not abs(decibels) <= MAX_GAIN:
-        raise ValueError(f"cannot amplify by {decibels} dB")
-    return wav_N if decibels == 0 else wav_N * np.float32(10 ** (decibels / 20))

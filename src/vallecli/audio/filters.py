@@ -11,6 +11,7 @@ import numpy as np
 
 from vallecli.audio.ffmpeg import import_av
 from vallecli.audio.pcm import Wav
+from vallecli.errors import NotFinite
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -35,9 +36,11 @@ class Filter:
         self.graph.configure()
 
     def push(self, wav_N: Wav) -> Iterator[AudioFrame]:
-        """Yield what comes out after some samples (N,)."""
+        """Yield what comes out after some samples (N,). Raises NotFinite for NaN and infinite ones."""
         from av import AudioFrame
 
+        if not np.isfinite(wav_N).all():  # a filter may turn them into others
+            raise NotFinite("the generated audio")
         for start in range(0, len(wav_N), BLOCK_SAMPLES):
             block_N = np.ascontiguousarray(wav_N[start : start + BLOCK_SAMPLES], np.float32)
             frame = AudioFrame.from_ndarray(block_N[None], format="fltp", layout="mono")

@@ -149,7 +149,7 @@ ParagraphPause = Annotated[
     float | None, typer.Option(metavar="S", help="Silence between paragraphs; by default that between sentences.")
 ]
 Gain = Annotated[
-    float | None, typer.Option(metavar="DB", help="Make the speech louder or softer; what exceeds full scale is cut.")
+    float | None, typer.Option(metavar="DB", help="Make the speech louder or softer; peaks stay below -1 dBFS.")
 ]
 Loudness = Annotated[
     float | None,

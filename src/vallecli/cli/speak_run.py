@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from vallecli import atomic
 from vallecli.audio import effects, files, play, prompt, signing
 from vallecli.audio.formats import SIGNAL, SPOKEN_NOTICE
-from vallecli.audio.loudness import Levels
+from vallecli.audio.levels import Leveller
 from vallecli.audio.notice import signal
 from vallecli.audio.pcm import Wav
 from vallecli.audio.prompt import PreparedPrompt
@@ -109,13 +109,13 @@ def run(request: SpeakRequest, reporter: Reporter) -> None:
     report_voice(request, recording, str(source), voice, synthesizer.frame_rate, reporter)
     played: list[Wav] = []  # for a player only: a long text makes hours of audio
     with reporter.progress() as show, where.open(spoken.sample_rate, provenance, signer) as out:
-        levels = Levels(spoken.sample_rate, loudness=settings.loudness, gain=settings.gain)
-        speech = levels.apply(audio(request, text, voice, spoken, reporter, show))
+        leveller = Leveller(spoken.sample_rate, loudness=settings.loudness, gain=settings.gain)
+        speech = leveller.apply(audio(request, text, voice, spoken, reporter, show))
         for wav_N in chain(disclosure(request, spoken), speech):
             out.write(wav_N)
             if player is not None:
                 played.append(wav_N)
-    for note in levels.notes:
+    for note in leveller.notes:
         reporter.info(note)
     save_codes(request, spoken)
     report(request, where, spoken)

@@ -19,7 +19,7 @@ from typing import Any
 from vallecli.audio import effects
 from vallecli.audio.files import open_output
 from vallecli.audio.formats import SIGNAL, SPOKEN_NOTICE, output_rate
-from vallecli.audio.loudness import Levels
+from vallecli.audio.levels import Leveller
 from vallecli.audio.notice import signal
 from vallecli.audio.provenance import Provenance
 from vallecli.audio.signing import Signer
@@ -219,8 +219,8 @@ class Run:
             if row.disclose == SIGNAL:
                 file.write(signal_N := signal(rate))
                 samples += len(signal_N)
-            levels = Levels(rate, loudness=row.settings.loudness, gain=row.settings.gain)
-            for wav_N in levels.apply(
+            leveller = Leveller(rate, loudness=row.settings.loudness, gain=row.settings.gain)
+            for wav_N in leveller.apply(
                 effects.resample(piece.audio, piece.sample_rate, rate) for piece in result.pieces
             ):
                 file.write(wav_N)
@@ -237,7 +237,7 @@ class Run:
             "watermark": all(piece.watermarked for piece in result.pieces),
             "notes": (
                 *(note for number, piece in enumerate(result.pieces, 1) for note in notes_on(piece, number)),
-                *levels.notes,
+                *leveller.notes,
             ),
             "tried": tuple(
                 {"sentence": number, **asdict(tried)}
