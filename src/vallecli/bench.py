@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from vallecli import device as devices
 from vallecli.decoding.batcher import ContinuousBatcher
+from vallecli.decoding.linear import weight_bytes
 from vallecli.decoding.request import CausalOutput, StopReason
 from vallecli.errors import UsageError
 from vallecli.families.base import Backend, Generated, Request
@@ -116,11 +116,11 @@ def measure(subject: Subject, work: Work, *, baseline: bool, report: Report) -> 
         "bandwidth_share": _rounded(read / (times.step_ms / 1000) / bandwidth),
     }
     if baseline:
-        if backend.dtype != torch.float32:
-            del bench, backend
+        del bench, backend
+        with torch_products():
             backend = load(replace(subject, dtype="float32"))
-        plain = Bench(backend, replace(work, batch=1), report)
-        result["baseline"] = plain.summary(plain.run_baseline())
+            plain = Bench(backend, replace(work, batch=1), report)
+            result["baseline"] = plain.summary(plain.run_baseline())
         result["speedup"] = _rounded(result["baseline"]["real_time_factor"] / result["real_time_factor"])
     return result
 
@@ -196,12 +196,11 @@ class Bench:
         def step(length: int) -> None:
             self.backend.uncached_logits(request, codes_T[:length])
 
-        with torch_products():
-            step(0)
-            middles = [frames * (2 * part + 1) // (2 * LENGTHS) for part in range(LENGTHS)]
-            step_ms = sum(self._timed(partial(step, length)) for length in middles) / LENGTHS
-            at_end_ms = self._timed(partial(step, frames))
-            finish_ms = self._finish([request])
+        step(0)
+        middles = [frames * (2 * part + 1) // (2 * LENGTHS) for part in range(LENGTHS)]
+        step_ms = sum(self._timed(partial(step, length)) for length in middles) / LENGTHS
+        at_end_ms = self._timed(partial(step, frames))
+        finish_ms = self._finish([request])
         return Times(
             prefill_ms=0.0,
             step_ms=step_ms,
@@ -325,7 +324,7 @@ class Bench:
     def bytes_per_step(self) -> int:
         """Return the bytes that a decode step reads: its weights, and the cache as it is halfway through the steps."""
         work = self.work
-        weights = sum(_bytes(module) for module in self.backend.step_modules)
+        weights = sum(weight_bytes(module) for module in self.backend.step_modules)
         positions = work.phonemes + work.prompt_frames + work.steps // 2
         cache = self.backend.causal.new_cache(0, block=1)
         position = 2 * cache.shape.heads * cache.shape.head_width * cache.layers[0].entries.element_size()
@@ -371,7 +370,3 @@ def peak_memory(device: torch.device) -> int | None:
 
 def _rounded(value: float) -> float:
     return float(f"{value:.4g}")  # significant digits, not decimals: GPUs are fast
-
-
-def _bytes(module: nn.Module) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in (*module.parameters(), *module.buffers()))

@@ -9,6 +9,7 @@ import torch
 from vallecli.errors import DeviceError, UsageError
 
 FULL_SIZE = 100_000_000  # parameters; nano has 12 million, the published checkpoints 220 to 370 million
+FBGEMM = "fbgemm" in torch.backends.quantized.supported_engines  # on x86
 DTYPES = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
@@ -44,18 +45,21 @@ def _cuda_count() -> int:
 
 
 def pick_dtype(name: str, device: torch.device, parameters: int) -> torch.dtype:
-    """Return the precision of language models with that many parameters; torch.int8 means weights in 8 bits.
+    """Return the precision of language models with that many parameters.
 
-    auto is bfloat16 for full-size models on a CUDA device that supports it, where half the bytes take half the time,
-    and float32 otherwise: small models gain nothing, and on a CPU less precision is used on request only. Raises
-    UsageError for an unknown name, and for int8 on other devices than a CPU.
+    On a CPU, int8 and float16 are those of the weights; see decoding.linear. auto is for full-size models, where half
+    the bytes take half the time: bfloat16 on a CUDA device that supports it, and float16 on a CPU with FBGEMM, where it
+    rounds the weights alone, to 11 bits. Otherwise it is float32: small models gain nothing. Raises UsageError for an
+    unknown name, and for int8 on other devices than a CPU.
     """
     if name not in ("auto", *DTYPES):
         raise UsageError(f"there is no precision called {name!r}", f"Give one of auto, {', '.join(DTYPES)}.")
     if name == "int8" and device.type != "cpu":
         raise UsageError(f"int8 needs a CPU, not {device}", "Use bfloat16 or auto.")
     if name == "auto":
-        return torch.bfloat16 if parameters >= FULL_SIZE and _computes_in_bfloat16(device) else torch.float32
+        if parameters >= FULL_SIZE and _computes_in_bfloat16(device):
+            return torch.bfloat16
+        return torch.float16 if parameters >= FULL_SIZE and device.type == "cpu" and FBGEMM else torch.float32
     return DTYPES[name]
 
 

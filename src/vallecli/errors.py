@@ -118,6 +118,16 @@ class UsageError(VallecliError):
     exit_code = 2
 
 
+class CannotContinue(UsageError):
+    """A checkpoint that does not read the words of a prompt, and so cannot speak the rest of a text."""
+
+    def __init__(self, checkpoint: str) -> None:
+        super().__init__(
+            f"{checkpoint} cannot go on from a prompt: it does not read the words of the prompt",
+            "Use a checkpoint that does, or give only the text that is to be spoken.",
+        )
+
+
 class RegistryError(UsageError):
     """An invalid entry in a list of checkpoints."""
 

@@ -26,7 +26,7 @@ from vallecli.audio.prompt import PreparedPrompt
 from vallecli.checkpoints import lookup
 from vallecli.codec.select import Codecs, CodecWeights
 from vallecli.decoding.sampling import Sampling
-from vallecli.errors import PromptTooLong, TranscriptMissing, UsageError, explain
+from vallecli.errors import CannotContinue, PromptTooLong, TranscriptMissing, UsageError, explain
 from vallecli.families import detect
 from vallecli.families.base import Backend, Preset, Request, Tag, Voice, sentence_seed
 from vallecli.families.catalog import is_preset, read_preset
@@ -430,16 +430,13 @@ class Synthesizer:
             yield replace(request, index=index, sentences=sentences, first=index == 0, pause=pause), choice
 
     def _markup(self, job: Job) -> Markup:
-        """Return the parts of what is to be spoken. Raises MarkupError, UsageError and NoContinuation."""
+        """Return the parts of what is to be spoken. Raises MarkupError, CannotContinue and NoContinuation."""
         paragraphs = job.paragraph_pause is not None
         markup = read_markup(job.text, ssml=job.ssml, language=job.language, paragraphs=paragraphs)
         if not job.goes_on:
             return markup
         if not self.backend.needs_transcript or job.voice.transcript is None:
-            raise UsageError(
-                f"{self.name} cannot go on from a prompt: it does not read the words of the prompt",
-                "Use a checkpoint that does, or give only the text that is to be spoken.",
-            )
+            raise CannotContinue(self.name)
         return markup.after(job.voice.transcript)
 
     def _placed(self, job: Job, sentences: Iterable[Placed[Request]], seed: int) -> Iterator[Request]:

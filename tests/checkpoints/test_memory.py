@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vallecli.checkpoints.weights import MappedFiles, read_pt
-from vallecli.decoding.linear import quantize
+from vallecli.decoding.linear import pack, packer
 from vallecli.families.valle import native
 from vallecli.families.valle.checkpoint import Checkpoint, build, build_for_inference
 from vallecli.families.valle.random import random_checkpoint
@@ -46,8 +46,8 @@ def outputs(checkpoint: Checkpoint, dtype: torch.dtype, *, inference: bool) -> T
         ar, nar = build_for_inference(checkpoint, device=CPU, dtype=dtype)
     else:
         ar, nar = build(checkpoint)
-        for model in (ar, nar) if dtype == torch.int8 else ():
-            quantize(model.layers, replaced=lambda linear: None)
+        for model in (ar, nar):
+            pack(model.layers, packer(dtype, CPU, short=True), replaced=lambda linear: None)
     text_S, prompt_PQ = torch.arange(9), torch.arange(80).view(10, 8)
     with torch.inference_mode():
         logits = ar(text_S[None], torch.tensor([9]), prompt_PQ[None, :, 0], torch.tensor([10]))

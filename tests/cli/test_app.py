@@ -15,6 +15,7 @@ import torch
 
 import vallecli
 from vallecli import __version__
+from vallecli.__main__ import bound_spinning
 from vallecli.cli import speak_run
 from vallecli.cli.app import explain
 from vallecli.errors import DeviceError, EmptyText, EspeakMissing, ExtraMissing, InputError, OutputError, PlayerMissing
@@ -175,3 +176,20 @@ def test_the_help_lists_the_options_of_completion(valle: Valle) -> None:
     shown = valle("--help").out.decode()
     assert "--install-completion" in shown
     assert "--show-completion" in shown
+
+
+@pytest.mark.parametrize(
+    ("given", "spins"),
+    [({}, "2000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)],
+    ids=["default", "count", "policy"],
+)
+def test_threads_spin_for_a_bounded_time_unless_the_user_says_how_long(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], spins: str | None
+) -> None:
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    bound_spinning()
+    assert os.environ.get("GOMP_SPINCOUNT") == spins
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)

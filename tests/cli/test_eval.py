@@ -299,6 +299,9 @@ def test_protocols_write_their_list_and_are_rerun_from_it(
     protocol = ["--protocol", "librispeech-continue", "test-clean", "--out-dir", "continued"]
     protocol += ["--checkpoint", str(transcript_checkpoint)]
     whisper.loaded.clear()
+    ran = evaluate("", *protocol[:-2])
+    assert (ran.code, whisper.loaded, Path("continued").exists()) == (2, [], False)
+    assert "cannot go on from a prompt" in ran.err
     ran = evaluate("", *protocol, "--json")
     assert ran.code == 0, ran.err
     assert len(whisper.loaded) == 1

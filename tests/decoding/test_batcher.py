@@ -11,7 +11,7 @@ import torch
 from tape import TapeCapture
 from torch import Tensor
 
-from vallecli.decoding import engine
+from vallecli.decoding import engine, linear
 from vallecli.decoding.batcher import INITIAL_FRAMES, LANES, ContinuousBatcher
 from vallecli.decoding.cache import KVCache
 from vallecli.decoding.graphs import GraphBatcher, new_batcher
@@ -196,6 +196,25 @@ def test_steps_of_several_rows_have_shapes_that_round_alike(monkeypatch: pytest.
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize(("short", "threads"), [(2**40, 1), (0, 2)], ids=["short", "long"])
+@torch.inference_mode()
+def test_only_short_steps_are_taken_by_one_thread(monkeypatch: pytest.MonkeyPatch, short: int, threads: int) -> None:
+    monkeypatch.setattr(linear, "SHORT", short)
+    model, _ = models("nano")
+    seen: list[int] = []
+    step = AR.step
+    monkeypatch.setattr(AR, "step", lambda *given: seen.append(torch.get_num_threads()) or step(*given))
+    batcher, [case] = ContinuousBatcher(model, 1), make_cases(model.config, 1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        batcher.prefill(0, case.request(model.config))
+        batcher.step()
+        assert (seen, torch.get_num_threads()) == ([threads], 2)
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_the_capacity_grows_while_rows_are_decoding() -> None:
     model, refiner = models("vallf")
     short, *_ = make_cases(model.config, 1)

@@ -8,7 +8,7 @@ from threading import Barrier, Event, current_thread, main_thread
 import pytest
 import torch
 
-from vallecli.decoding.overlap import one_thread_each, overlap
+from vallecli.decoding.overlap import one_thread, overlap
 
 
 @pytest.mark.parametrize("helpers", [0, 1, 3])
@@ -65,7 +65,7 @@ def test_the_number_of_threads_is_restored() -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        with one_thread_each() as others:
+        with one_thread() as others:
             assert (others, torch.get_num_threads()) == (2, 1)
         assert torch.get_num_threads() == 3
     finally:

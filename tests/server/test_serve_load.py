@@ -17,7 +17,7 @@ BODY = {"input": "Red.", "response_format": "wav", "max_seconds": 0.3}
 async def ask_all(server: Server, number: int, on_first: Any = None) -> list[httpx.Response | Exception]:
     """Return the responses of many requests at once, or their errors."""
     limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT, trust_env=False, limits=limits) as client:
+    async with httpx.AsyncClient(base_url=server.url, timeout=None, trust_env=False, limits=limits) as client:
 
         async def ask(seed: int) -> httpx.Response | Exception:
             try:
@@ -32,7 +32,7 @@ async def ask_all(server: Server, number: int, on_first: Any = None) -> list[htt
 
 
 def test_no_request_is_lost(start: Start) -> None:
-    server = start("--max-queue", "150")
+    server = start("--max-queue", "150", "--timeout", "3600")
     alone = {seed: server.speak(**BODY, seed=seed).content for seed in range(5)}
     found = asyncio.run(ask_all(server, 200))
     assert not [each for each in found if isinstance(each, Exception)]
@@ -56,7 +56,7 @@ def test_a_full_queue_refuses(start: Start) -> None:
 
 
 def test_sigterm_answers_what_was_accepted(start: Start) -> None:
-    server = start("--max-queue", "60")
+    server = start("--max-queue", "40", "--timeout", "3600")
     ended: list[bool] = []
 
     def end() -> None:
@@ -66,9 +66,11 @@ def test_sigterm_answers_what_was_accepted(start: Start) -> None:
 
     found = asyncio.run(ask_all(server, 60, on_first=end))
     assert server.process.wait(TIMEOUT) == 0
+    refused = (httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError)  # connections that were never accepted
+    assert all(isinstance(each, (httpx.Response, *refused)) for each in found)
     answered = [each for each in found if not isinstance(each, Exception)]
     complete = [each for each in answered if each.status_code == 200]
-    assert {each.status_code for each in answered} <= {200, 503}
+    assert {each.status_code for each in answered} <= {200, 429, 503}
     assert len(complete) > 1
     assert all(each.content[:4] == b"RIFF" for each in complete)
     log = [event for event in server.log() if event.get("path") == "/v1/audio/speech"]

@@ -19,7 +19,6 @@ from vallecli import inputs
 from vallecli.atomic import sweep
 from vallecli.audio.provenance import Provenance
 from vallecli.audio.signing import Signer
-from vallecli.checkpoints import lookup
 from vallecli.cli import batch_page, engines, signals
 from vallecli.cli.batch_report import Tally, notes_on, print_plan
 from vallecli.cli.engines import Cluster
@@ -152,13 +151,7 @@ def read_bytes(jobs: str) -> tuple[bytes, str, Path | None]:
 def check_checkpoint(request: BatchRequest, planned: Plan) -> None:
     """Refuse a default checkpoint, before anything is written. Raises CheckpointError, and UsageError for an option."""
     if planned.uses_default:
-        from vallecli.families.base import parse_options
-        from vallecli.families.detect import detect  # imports torch, which a run with nothing to do does not need
-
-        settings = request.defaults.settings
-        family, contents = detect(lookup.find(settings.checkpoint, offline=settings.offline), verify=False)
-        parse_options(family, request.defaults.options)
-        family.describe(contents)
+        engines.describe(request.defaults)
 
 
 @dataclass(frozen=True)

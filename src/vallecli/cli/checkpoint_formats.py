@@ -66,6 +66,7 @@ def _described(name: str) -> dict[str, Any]:
         "sample_rate": description.grid.sample_rate,
         "frame_rate": description.grid.frame_rate,
         "languages": list(description.languages),
+        "needs_transcript": description.needs_transcript,
         "config": dict(description.config),
         "tensors": {key: list(shape) for key, shape in description.tensors.items()},
         "missing": list(description.missing),

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vallecli.checkpoints import lookup
 from vallecli.cli.reporter import Reporter
 from vallecli.families.catalog import known_options
 from vallecli.jobs.engine import Engine, LocalEngine
@@ -18,6 +19,7 @@ from vallecli.settings import Settings
 from vallecli.text.lexicon import Lexicon
 
 if TYPE_CHECKING:
+    from vallecli.families.base import Description
     from vallecli.synthesizer import Synthesizer
 
 # On a CPU, torch caches what oneDNN compiles for each shape, a third of a megabyte each, and a thousand of them by
@@ -33,6 +35,17 @@ class Cluster:
     address: str
     workers: int
     gpus: float
+
+
+def describe(defaults: Defaults) -> Description:
+    """Return what the default checkpoint is. Raises CheckpointError, and UsageError for an option that it lacks."""
+    from vallecli.families.base import parse_options
+    from vallecli.families.detect import detect  # imports torch, which a run with nothing to do does not need
+
+    settings = defaults.settings
+    family, contents = detect(lookup.find(settings.checkpoint, offline=settings.offline), verify=False)
+    parse_options(family, defaults.options)
+    return family.describe(contents)
 
 
 @contextmanager
@@ -72,10 +85,10 @@ def load(
 ) -> LocalEngine:
     """Return the engine of a checkpoint; see `load_synthesizer`."""
     synthesizer = load_synthesizer(checkpoint, settings, options, decoder, lexicon)
-    return LocalEngine(synthesizer, describe(synthesizer))
+    return LocalEngine(synthesizer, place_of(synthesizer))
 
 
-def describe(synthesizer: Synthesizer) -> str:
+def place_of(synthesizer: Synthesizer) -> str:
     """Return the checkpoint, the device and the precision, for messages."""
     dtype = str(synthesizer.dtype).removeprefix("torch.")
     return f"{synthesizer.name} on {synthesizer.device} in {dtype}"

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from vallecli import atomic
-from vallecli.cli import batch_run, signals
+from vallecli.cli import batch_run, engines, signals
 from vallecli.cli.batch_report import label
 from vallecli.cli.batch_run import BatchRequest
 from vallecli.cli.eval_report import Meter, show_comparison, show_totals
 from vallecli.cli.hints import hint_of
 from vallecli.cli.reporter import Reporter, write_json
-from vallecli.errors import FolderNotWritable, RowError, RowsFailed, UsageError
+from vallecli.errors import CannotContinue, FolderNotWritable, RowError, RowsFailed, UsageError
 from vallecli.failures import Failure
 from vallecli.jobs import given, ownership, plan, results
 from vallecli.jobs.given import GivenRow
@@ -57,6 +57,8 @@ def run(request: EvalRequest, reporter: Reporter) -> None:
         name, corpus = request.protocol
         with reporter.stages() as stage:
             if name == protocols.CONTINUE:
+                if not engines.describe(batch.defaults).needs_transcript:
+                    raise CannotContinue(batch.defaults.settings.checkpoint)
                 stage("finding the words of the prompts")
                 hear = evaluation.load_recognizer(request.asr, offline=offline)
             path = protocols.write_list(name, Path(corpus), out, limit=request.limit, hear=hear)

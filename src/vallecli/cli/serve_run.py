@@ -114,7 +114,7 @@ def run(request: ServeRequest, reporter: Reporter) -> None:
     )
     service = Service(synthesizer, voices, settings, bounds, Log(texts=request.log_texts), disclose=request.disclose)
     limits = Limits(max_body=request.max_body, keys=keys, loopback=request.host in LOOPBACK, origins=tuple(origins))
-    reporter.info(engines.describe(synthesizer))
+    reporter.info(engines.place_of(synthesizer))
     serve(create_app(service, limits), service, listener, write_line)
 
 

@@ -7,12 +7,15 @@ So a step is the same work on any device, needs no answer from it, and can be ca
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from vallecli.decoding.linear import is_short
+from vallecli.decoding.overlap import one_thread
 from vallecli.decoding.request import CausalModel, CausalRequest, StopReason
 from vallecli.decoding.sampling import SamplingTable, draw, draw_unrepeated, scores
 
@@ -55,6 +58,7 @@ class ContinuousBatcher:
     def __init__(self, model: CausalModel, rows: int) -> None:
         self.model, self.rows = model, rows
         device = model.device
+        self.alone = device.type == "cpu" and isinstance(model, nn.Module) and is_short(model)
         if rows > 1:
             self.block = max(self.block, LANES)
             rows = _round_up(rows, MIN_ROWS)
@@ -104,9 +108,10 @@ class ContinuousBatcher:
         rows = self.width if self.fixed_rows else min(self.width, _round_up(busy[-1] + 1, MIN_ROWS))
         if max(self.cache.ends) + self.every > self.cache.capacity:
             self._grow(self.cache.capacity + self.every, self.cache.memory_capacity)
-        for _ in range(self.every):
-            self.cache.claim(rows)
-            self._run(rows)
+        with one_thread() if self.alone else nullcontext():
+            for _ in range(self.every):
+                self.cache.claim(rows)
+                self._run(rows)
         for row in busy:  # while a GPU is still computing
             self._draw(row)
 

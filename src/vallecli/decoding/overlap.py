@@ -19,9 +19,12 @@ Done = TypeVar("Done")
 
 
 @contextmanager
-def one_thread_each() -> Iterator[int]:
+def one_thread() -> Iterator[int]:
     """Let torch use one thread in each of our threads; yield the number of further threads that have a core."""
     threads = torch.get_num_threads()
+    if threads == 1:
+        yield 0
+        return
     torch.set_num_threads(1)
     try:
         yield threads - 1

@@ -207,6 +207,8 @@ class Description:
     missing: tuple[str, ...] = ()
     """Sentences that name what is not stored, and the option that supplies it."""
     notes: tuple[str, ...] = ()
+    needs_transcript: bool = False
+    """Whether a voice needs the words of its recording, after which it can go on; see Backend."""
 
 
 @dataclass(frozen=True, kw_only=True)

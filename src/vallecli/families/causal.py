@@ -28,7 +28,8 @@ from vallecli.codec.select import CodecSpec
 from vallecli.decoding import engine
 from vallecli.decoding.batcher import ContinuousBatcher
 from vallecli.decoding.graphs import new_batcher
-from vallecli.decoding.overlap import one_thread_each
+from vallecli.decoding.linear import parameter_count
+from vallecli.decoding.overlap import one_thread
 from vallecli.decoding.request import CausalModel, CausalOutput, CausalRequest, Source
 from vallecli.decoding.sampling import Sampling
 from vallecli.errors import ForeignPreset, UsageError
@@ -166,7 +167,7 @@ class CausalBackend(ABC):
     @property
     def parameters(self) -> int:
         """Return the number of parameters of the language models."""
-        return sum(tensor.numel() for module in self.modules for tensor in module.parameters())
+        return sum(map(parameter_count, self.modules))
 
     def prepare(self) -> None:
         """Load the front end and the codec. Raises CheckpointError and DependencyMissing."""
@@ -307,7 +308,7 @@ class CausalBackend(ABC):
     def _helpers(self, *, many: bool) -> AbstractContextManager[int]:
         """Yield the number of threads that can finish requests while this one takes decode steps."""
         small = self.parameters < devices.FULL_SIZE
-        return one_thread_each() if many and small and self.device.type == "cpu" else nullcontext(0)
+        return one_thread() if many and small and self.device.type == "cpu" else nullcontext(0)
 
 
 def codes_to_int16(codes: Tensor) -> npt.NDArray[np.int16]:

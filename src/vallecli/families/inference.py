@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vallecli.checkpoints.modules import FiniteCheck, assign, convert, state_to_store
 from vallecli.checkpoints.weights import MappedFiles
-from vallecli.decoding.linear import Replaced, quantize
+from vallecli.decoding.linear import Replaced, is_short, pack, packer
 
 WEIGHT_STD = 0.03  # of random weights
 
@@ -36,12 +36,13 @@ def fill(
 ) -> None:
     """Assign the tensors under `prefix` to a model from `skeletons`, and move it to a device and a precision.
 
-    With torch.int8, the matrices inside `layers` are stored in 8 bits, and everything else in float32. Raises
+    On a CPU, the matrices inside `layers` are packed; with int8 and float16, everything else is in float32. Raises
     DamagedCheckpoint, also for values that are NaN or infinite, and CheckpointError for those that are too large.
     """
     assign(model, tensors, prefix, path)
-    precision = torch.float32 if dtype == torch.int8 else dtype
-    mapped, check = MappedFiles(), FiniteCheck(model, prefix, path, precision)
+    packed = packer(dtype, device, short=is_short(model))
+    precision = torch.float32 if packed is not None and dtype in (torch.int8, torch.float16) else dtype
+    mapped, check = MappedFiles(), FiniteCheck(model, prefix, path, precision if dtype == torch.int8 else dtype)
 
     def replaced(linear: nn.Linear) -> None:
         check(linear.parameters())
@@ -49,8 +50,8 @@ def fill(
 
     if simplify is not None:
         simplify(replaced=replaced)
-    if dtype == torch.int8:
-        quantize(layers, replaced=replaced)
+    if packed is not None:
+        pack(layers, packed, replaced=replaced)
     convert(model, device, precision, check)
     model.eval()
 

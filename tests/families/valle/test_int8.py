@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vallecli.decoding.linear import quantize
+from vallecli.decoding.linear import Int8Linear, pack
 from vallecli.families.valle.ar import AR
 from vallecli.families.valle.config import ModelConfig
 from vallecli.families.valle.layers import AdaptiveNorm
@@ -31,7 +31,7 @@ def test_logits_are_close(cross: bool) -> None:
     replaced: list[torch.nn.Linear] = []
     nar.fix_stages(replaced=lambda linear: None)
     for layers in (ar.layers, nar.layers):
-        quantize(layers, replaced=replaced.append)
+        pack(layers, Int8Linear, replaced=replaced.append)
     for exact, rounded in zip(before, logits(), strict=True):
         assert (exact - rounded).abs().max() < 0.05 * exact.std()
         assert not torch.equal(exact, rounded)

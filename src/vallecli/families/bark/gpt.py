@@ -55,7 +55,7 @@ class Layer(nn.Module):
         width, bias = config.width, config.bias
         self.heads = config.heads
         self.norm1 = Norm(width, bias=norm_bias)
-        self.qkv = Linear(width, 3 * width, bias=bias)
+        self.qkv = Linear(width, 3 * width, bias=bias, cut=width)
         self.out = Linear(width, width, bias=bias)
         self.norm2 = Norm(width, bias=norm_bias)
         self.up = Linear(width, 4 * width, bias=bias)

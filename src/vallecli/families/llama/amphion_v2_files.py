@@ -191,6 +191,7 @@ def describe(contents: Contents) -> Description:
         languages=AmphionV2FrontEnd.languages,
         tensors={name: tuple(tensor.shape) for name, tensor in tensors.items()},
         notes=tuple(notes),
+        needs_transcript=True,
     )
 
 

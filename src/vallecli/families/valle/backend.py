@@ -82,7 +82,7 @@ class ValleBackend(CausalBackend):
     @property
     def needs_transcript(self) -> bool:  # type: ignore[override]
         """Return whether a voice needs the words of its recording."""
-        return self.config.bos != "after_prompt"
+        return self.config.needs_transcript
 
     @property
     def modules(self) -> tuple[nn.Module, ...]:

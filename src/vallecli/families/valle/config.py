@@ -87,6 +87,11 @@ class ModelConfig:
             if type(weight) not in (int, float) or not 0 <= weight <= MAX_GUIDANCE:
                 raise ValueError(f"guidance cannot be {short(weight)}")
 
+    @property
+    def needs_transcript(self) -> bool:
+        """Return whether a voice needs the words of its recording: the text includes them, as the audio the prompt."""
+        return self.bos != "after_prompt"
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as in config.json."""
         return asdict(self)

@@ -41,6 +41,7 @@ def describe(family: str, stored: Stored, read: Callable[[Stored, Options], Chec
         languages=LANGUAGES.get(checkpoint.front_end, ()),
         tensors={name: tuple(tensor.shape) for name, tensor in stored.tensors.items()},
         missing=tuple(sentences),
+        needs_transcript=checkpoint.model.needs_transcript,
     )
 
 

@@ -86,8 +86,8 @@ class Attention(nn.Module):
         self.qkv = Linear(dim, 3 * dim)
         self.out = Linear(dim, dim)
 
-    def forward(self, x_BLD: Tensor, mask: Tensor | None, cache: LayerCache | None = None) -> Tensor:
-        """Given (B, L, D) and a mask that broadcasts to (B, H, L, K), return (B, L, D).
+    def forward(self, x_BLD: Tensor, mask: Tensor | None, cache: LayerCache | None = None, *, first: int = 0) -> Tensor:
+        """Given (B, L, D) and a mask that broadcasts to (B, H, L, K), return (B, L, D), or its positions from `first`.
 
         The mask is boolean (True = attend) or additive.
 
@@ -98,8 +98,8 @@ class Attention(nn.Module):
         query, key, value = qkv.view(rows, length, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
         if cache is not None:
             key, value = cache.write(qkv[..., dim:])
-        y = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        out: Tensor = self.out(y.transpose(1, 2).reshape(rows, length, dim))
+        y = F.scaled_dot_product_attention(query[:, :, first:], key, value, attn_mask=mask)
+        out: Tensor = self.out(y.transpose(1, 2).reshape(rows, length - first, dim))
         return out
 
 
@@ -109,7 +109,7 @@ class CrossAttention(nn.Module):
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = Linear(dim, 3 * dim)
+        self.qkv = Linear(dim, 3 * dim, cut=dim)
         self.out = Linear(dim, dim)
 
     def memorize(self, text_BSD: Tensor, mask_B11S: Tensor) -> Memory:
@@ -146,9 +146,10 @@ class Layer(nn.Module):
         stage: Stage | None = None,
         cache: LayerCache | None = None,
         memory: Memory | None = None,
+        first: int = 0,
     ) -> Tensor:
-        """Given (B, L, D), return (B, L, D); see Attention for mask and cache."""
-        x = x_BLD + self.attention(self.norm1(x_BLD, stage), mask, cache)
+        """Given (B, L, D), return (B, L, D), or its positions from `first`; see Attention for mask and cache."""
+        x = x_BLD[:, first:] + self.attention(self.norm1(x_BLD, stage), mask, cache, first=first)
         out: Tensor = x + self.linear2(F.relu_(self.linear1(self.norm2(x, stage))))
         return out
 
@@ -168,9 +169,10 @@ class CrossLayer(Layer):
         stage: Stage | None = None,
         cache: LayerCache | None = None,
         memory: Memory | None = None,
+        first: int = 0,
     ) -> Tensor:
-        """Given audio (B, L, D) and the text, return (B, L, D); see Attention for mask and cache."""
-        x = x_BLD + self.attention(self.norm1(x_BLD, stage), mask, cache)
+        """Given audio (B, L, D) and the text, return (B, L, D), or its positions from `first`; see Attention."""
+        x = x_BLD[:, first:] + self.attention(self.norm1(x_BLD, stage), mask, cache, first=first)
         x = x + self.cross(self.norm2(x, stage), memory)
         out: Tensor = x + self.linear2(F.relu_(self.linear1(self.norm3(x, stage))))
         return out

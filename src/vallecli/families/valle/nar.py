@@ -61,8 +61,12 @@ class NAR(nn.Module):
         *,
         stage: int,
         languages_BS: Tensor | None = None,
+        first: int = 0,
     ) -> Tensor:
-        """Given prompt and speech in one array of codes, return logits (B, A, 1024) of codebook `stage` + 1.
+        """Given prompt and speech in one array of codes, return logits (B, A - first, 1024) of codebook `stage` + 1.
+
+        `first` is the first position whose logits are wanted: of those before, the last layer computes only keys and
+        values.
 
         Of the speech, only codebooks 1 to `stage` are read; the prefix mode decides which of the prompt.
         Text and codes are padded on the right. Models with language embeddings need the language of every text token.
@@ -81,9 +85,10 @@ class NAR(nn.Module):
             x = torch.cat([text, audio], 1)
             present = torch.cat([key_mask(text_length, text_len_B), key_mask(positions, audio_len_B)], 1)
         now = Stage(stage - 1, None if self.stage_embeddings is None else self.stage_embeddings.weight[stage - 1])
-        for layer, memory in zip(self.layers, memories, strict=True):
-            x = layer(x, present[:, None, None], now, memory=memory)
-        logits: Tensor = self.heads[stage - 1](self.norm(x[:, x.shape[1] - positions :], now))
+        last, mask = len(self.layers) - 1, present[:, None, None]
+        for index, (layer, memory) in enumerate(zip(self.layers, memories, strict=True)):
+            x = layer(x, mask, now, memory=memory, first=x.shape[1] - positions + first if index == last else 0)
+        logits: Tensor = self.heads[stage - 1](self.norm(x, now))
         return logits
 
     @torch.no_grad()

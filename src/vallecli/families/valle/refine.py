@@ -74,11 +74,19 @@ def refine_many(
     positions = codes_BAQ.shape[1]
     speech_BA = key_mask(positions, audio_len_B) & ~key_mask(positions, prompt_len_B)
     spans = [slice(prompt, end) for _, prompt, end in lengths]
+    first = min(span.start for span in spans)
     finite = FiniteLogits()
     guidance = model.config.guidance or (0.0,) * (NUM_CODEBOOKS - 1)
     for stage in range(1, NUM_CODEBOOKS if any(len(item.codes_T) for item in inputs) else 1):
         logits_BAV = model(
-            text_BS, text_len_B, codes_BAQ, prompt_len_B, audio_len_B, stage=stage, languages_BS=languages_BS
+            text_BS,
+            text_len_B,
+            codes_BAQ,
+            prompt_len_B,
+            audio_len_B,
+            stage=stage,
+            languages_BS=languages_BS,
+            first=first,
         )
         if weight := guidance[stage - 1]:
             speech = [codes_AQ[span] for codes_AQ, span in zip(codes_BAQ, spans, strict=True)]
@@ -92,9 +100,10 @@ def refine_many(
                 languages_BS=languages_BS,
             )
             for logits_AV, alone_TV, span in zip(logits_BAV, alone_BTV, spans, strict=True):
-                prompted_TV = logits_AV[span]
+                prompted_TV = logits_AV[span.start - first : span.stop - first]
                 prompted_TV += weight * (prompted_TV - alone_TV[: len(prompted_TV)])
-        codes_BAQ[..., stage] = torch.where(speech_BA, finite.argmax(logits_BAV), codes_BAQ[..., stage])
+        found_BA = codes_BAQ[:, first:, stage]
+        found_BA.copy_(torch.where(speech_BA[:, first:], finite.argmax(logits_BAV), found_BA))
         if on_stage is not None:
             on_stage(stage)
     finite.check()
