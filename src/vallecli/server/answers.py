@@ -25,6 +25,7 @@ class SpeechResponse(Response):
     def __init__(self, service: Service, request: SpeechRequest, speech: Speech, admission: Admission) -> None:
         super().__init__()
         self._service, self._request, self._speech, self._admission = service, request, speech, admission
+        self._begun = False  # whether headers were sent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response; without its end if it fails after it has begun."""
@@ -49,8 +50,6 @@ class SpeechResponse(Response):
             self._admission.release()
             self._service.count(time.perf_counter() - started)
             scope["valle"] |= self._facts()
-
-    _begun = False
 
     async def _send(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the headers with the first audio, and then the rest."""
@@ -77,9 +76,9 @@ class SpeechResponse(Response):
             # Else the response has no end: the client sees that it is incomplete.
 
     async def _audio(self) -> AsyncIterator[bytes]:
-        async for chunk in self._speech:
-            if chunk.data:
-                yield chunk.data
+        async for data in self._speech:
+            if data:
+                yield data
 
     async def _events(self) -> AsyncIterator[bytes]:
         async for data in self._audio():

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from vallecli.decoding.request import Source
 from vallecli.errors import explain
 from vallecli.families.base import Request
 from vallecli.quality.candidates import Choice
-from vallecli.server.scheduler import Cancelled, Place, Scheduler
+from vallecli.server.scheduler import Place, Scheduler
 from vallecli.synthesizer import Synthesizer
 
 
@@ -22,8 +22,6 @@ class Work:
     busy_seconds: float = 0.0
     audio_seconds: float = 0.0
     sentences: int = 0
-    unexplained: list[str] = field(default_factory=list)
-    """Names of errors that can only be bugs."""
 
 
 class Engine:
@@ -90,6 +88,4 @@ class Engine:
         if isinstance(error, RuntimeError) and explain(error) is None and self.synthesizer.device.type != "cpu":
             raise error
         self._places.discard(place)
-        if not isinstance(error, Cancelled) and explain(error) is None:
-            self.work.unexplained.append(type(error).__name__)
         self.scheduler.failed(place, error)

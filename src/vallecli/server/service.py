@@ -57,14 +57,6 @@ class Bounds:
     """Whether clients may send recordings."""
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """Bytes to send, and how much audio they are."""
-
-    data: bytes
-    seconds: float
-
-
 class Service:
     """The synthesizer of a server and everything around it. Its coroutines run in one event loop."""
 
@@ -241,7 +233,6 @@ class Speech:
         self._service, self.seed = service, seed
         self.frames = 0
         self.seconds = 0.0
-        self.notes: list[str] = []
         synthesizer = service.synthesizer
         given = request.sample_rate or (PCM_RATE if request.response_format == "pcm" else service.settings.sample_rate)
         self.sample_rate = output_rate(request.format, given, synthesizer.sample_rate)
@@ -259,23 +250,21 @@ class Speech:
         self.sentences = len(sentences)
         service.scheduler.submit(self._utterance)
 
-    async def __aiter__(self) -> AsyncIterator[Chunk]:
+    async def __aiter__(self) -> AsyncIterator[bytes]:
         """Yield the audio as it is made. Raises the error of a sentence."""
         run, pool = asyncio.get_running_loop().run_in_executor, self._service._encoders
         provenance = Provenance.of(self._service.settings.checkpoint)
         encoder = ChunkEncoder(self._format, sample_rate=self.sample_rate, provenance=provenance)
         if self._service.disclose == SIGNAL:
-            tones_N = signal(self.sample_rate)
-            yield Chunk(encoder.encode(tones_N), len(tones_N) / self.sample_rate)
+            yield encoder.encode(signal(self.sample_rate))
         while (event := await self._events.get()) is not None:
             if isinstance(event, Exception):
                 raise event
             self._service.scheduler.fetched(self._utterance)
             self.frames += event.frames
             self.seconds += event.seconds
-            self.notes += event.notes
-            yield Chunk(await run(pool, self._encode, encoder, event), event.seconds)
-        yield Chunk(await run(pool, encoder.finish), 0.0)
+            yield await run(pool, self._encode, encoder, event)
+        yield await run(pool, encoder.finish)
 
     def _encode(self, encoder: ChunkEncoder, piece: Piece) -> bytes:
         return encoder.encode(effects.resample(piece.audio, piece.sample_rate, self.sample_rate))

@@ -75,11 +75,6 @@ class ServerVoices:
                 self._check(self._find(target))
         self._spoken_default = None if default is None else self._make(default, name=str(default))
 
-    @property
-    def has_default(self) -> bool:
-        """Return whether requests need not name a voice."""
-        return self._default is not None
-
     def listed(self) -> Iterator[Listed]:
         """Yield the voices that requests can name and that the policy allows."""
         if self._default is not None:
