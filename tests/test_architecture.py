@@ -29,6 +29,7 @@ HELP = [
     ["text", "--help"],
     ["read", "--help"],
     ["bench", "--help"],
+    ["serve", "--help"],
     ["checkpoints", "--help"],
     ["voices", "add", "--help"],
 ]

@@ -27,8 +27,9 @@ def commands() -> list[str]:
 
 
 def python_blocks() -> list[tuple[str, str]]:
-    """Return the blocks that run with nano; tests/families/bark has those for Bark."""
-    return [(name, block) for name in DOCUMENTS if name != "docs/bark.md" for block in blocks("python", name)]
+    """Return the blocks that run with nano; tests/families/bark and tests/server have the others."""
+    others = ("docs/bark.md", "docs/server.md")
+    return [(name, block) for name in DOCUMENTS if name not in others for block in blocks("python", name)]
 
 
 @pytest.fixture

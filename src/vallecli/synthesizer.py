@@ -28,7 +28,7 @@ from vallecli.codec.select import Codecs, CodecWeights
 from vallecli.decoding.sampling import Sampling
 from vallecli.errors import CannotContinue, PromptTooLong, TranscriptMissing, UsageError, explain
 from vallecli.families import detect
-from vallecli.families.base import Backend, Preset, Request, Voice, sentence_seed
+from vallecli.families.base import Backend, Preset, Request, Tag, Voice, sentence_seed
 from vallecli.families.catalog import is_preset, read_preset
 from vallecli.families.causal import codes_to_int16
 from vallecli.marking import UNMARKED_NOTE, perth
@@ -329,19 +329,18 @@ class Synthesizer:
             pause=pause,
             paragraph_pause=paragraph_pause,
         )
-        requests = ((request, request, choice) for request, choice in self._requests(job))
+        requests = ((request, request, choice) for request, choice in self.requests(job))
 
         def on_frame(request: Request, frames: int) -> None:
             if on_progress is not None:
                 on_progress(request.index, request.sentences, frames / self.frame_rate)
 
-        done: dict[int, Spoken] = {}
+        done: dict[int, Piece] = {}
         following = 0
-        slots = (choice or self.choice).best_of
-        for request, spoken in candidates.speak(self.backend, requests, slots=slots, on_frame=on_frame):
-            done[request.index] = spoken
+        for request, piece in self.pieces(requests, slots=(choice or self.choice).best_of, on_frame=on_frame):
+            done[request.index] = piece
             while following in done:
-                yield self._piece(done.pop(following))
+                yield done.pop(following)
                 following += 1
 
     def speak_many(self, jobs: Iterable[Job], *, slots: int) -> Iterator[JobResult]:
@@ -362,22 +361,35 @@ class Synthesizer:
                 running.error = error
                 failed.append(JobResult(running.job, error=error))
 
-        done = candidates.speak(
-            self.backend,
-            self._all_requests(jobs, fail),
-            slots=slots,
-            on_error=lambda pair, error: fail(pair[0], error),
+        done = self.pieces(
+            self._all_requests(jobs, fail), slots=slots, on_error=lambda pair, error: fail(pair[0], error)
         )
-        for (running, request), spoken in done:
-            try:
-                running.pieces[request.index] = self._piece(spoken)
-            except Exception as error:
-                fail(running, error)
+        for (running, request), piece in done:
+            running.pieces[request.index] = piece
             if len(running.pieces) == running.sentences:
                 yield JobResult(running.job, tuple(piece for _, piece in sorted(running.pieces.items())))
             while failed:
                 yield failed.popleft()
         yield from failed
+
+    def pieces(
+        self,
+        requests: Iterable[tuple[Tag, Request, Choice]],
+        *,
+        slots: int,
+        on_frame: Callable[[Tag, int], None] | None = None,
+        on_error: Callable[[Tag, Exception], None] | None = None,
+    ) -> Iterator[tuple[Tag, Piece]]:
+        """Yield the piece of each request of `requests` as it is done; see Backend.generate for the arguments."""
+        for tag, spoken in candidates.speak(self.backend, requests, slots=slots, on_frame=on_frame, on_error=on_error):
+            try:
+                piece = self._piece(spoken)
+            except Exception as error:
+                if on_error is None:
+                    raise
+                on_error(tag, error)
+                continue
+            yield tag, piece
 
     def _all_requests(
         self, jobs: Iterable[Job], fail: Callable[[_Running, Exception], None]
@@ -385,7 +397,7 @@ class Synthesizer:
         """Yield the requests of all jobs; `fail` receives the jobs with an error."""
         for job in jobs:
             try:
-                requests = list(self._requests(job))
+                requests = list(self.requests(job))
             except Exception as error:
                 fail(_Running(job, 0), error)
                 continue
@@ -394,7 +406,7 @@ class Synthesizer:
                 if running.error is None:
                     yield (running, request), request, choice
 
-    def _requests(self, job: Job) -> Iterator[tuple[Request, Choice]]:
+    def requests(self, job: Job) -> Iterator[tuple[Request, Choice]]:
         """Yield the sentences of a job. Raises the errors of its text, its language and its options."""
         sampling, choice = job.sampling or self.sampling, job.choice or self.choice
         choice.check(sampling, independent=self.backend.independent)

@@ -15,7 +15,7 @@ from vallecli.decoding import engine, linear
 from vallecli.decoding.batcher import INITIAL_FRAMES, LANES, ContinuousBatcher
 from vallecli.decoding.cache import KVCache
 from vallecli.decoding.graphs import GraphBatcher, new_batcher
-from vallecli.decoding.request import CausalOutput, CausalRequest, StopReason
+from vallecli.decoding.request import CausalOutput, CausalRequest, Source, StopReason
 from vallecli.decoding.sampling import Sampling
 from vallecli.families.valle.ar import AR, Prefix, audio_prefix
 from vallecli.families.valle.backend import max_frames
@@ -243,6 +243,51 @@ def test_the_next_request_is_fetched_when_a_row_is_free() -> None:
 
     done = engine.decode(ContinuousBatcher(model, 2), requests())
     assert [(next(done)[0], len(fetched)) for _ in range(5)] == [(0, 2), (1, 3), (2, 4), (3, 5), (4, 6)]
+
+
+@torch.inference_mode()
+def test_requests_that_come_later_join_those_that_are_decoded() -> None:
+    model, _ = models("nano")
+    long, short = make_cases(model.config, 2)
+    long, short = (
+        replace(case, sampling=Sampling(seed=1, min_frames=frames, max_frames=frames))
+        for case, frames in ((long, 30), (short, 5))
+    )
+    waiting: list[tuple[str, CausalRequest]] = [("long", long.request(model.config))]
+
+    def begin(tag: str, frames: int) -> None:
+        if (tag, frames) == ("long", 10):
+            waiting.append(("short", short.request(model.config)))
+
+    source = Source(lambda: waiting.pop(0) if waiting else None)
+    done = list(engine.steps(ContinuousBatcher(model, 2), source, on_frame=begin))
+    outputs = [each for each in done if each is not None]
+    assert [tag for tag, _ in outputs] == ["short", "long"]
+    for (_, output), case in zip(outputs, (short, long), strict=True):
+        expected = engine.decode_one(ContinuousBatcher(model, 1), case.request(model.config))
+        assert output.codes_T.tolist() == expected.codes_T.tolist()
+    assert done.count(None) >= 20  # after each step with a free row
+
+
+@torch.inference_mode()
+def test_an_exception_of_on_frame_ends_its_request_alone() -> None:
+    model, _ = models("nano")
+    requests = requests_of(model, make_cases(model.config, 3))
+    expected = {tag: engine.decode_one(ContinuousBatcher(model, 1), request) for tag, request in requests}
+    failed: list[tuple[int, str]] = []
+
+    def stop(tag: int, frames: int) -> None:
+        if (tag, frames) == (1, 3):
+            raise ValueError("not wanted any more")
+
+    batcher = ContinuousBatcher(model, 2)
+    outputs = engine.decode(
+        batcher, requests, on_frame=stop, on_error=lambda tag, error: failed.append((tag, str(error)))
+    )
+    found = {tag: output.codes_T.tolist() for tag, output in outputs}
+    assert found == {tag: output.codes_T.tolist() for tag, output in expected.items() if tag != 1}
+    assert failed == [(1, "not wanted any more")]
+    assert batcher.free_rows() == [0, 1]
 
 
 def requests_of(model: AR, cases: Iterable[Case]) -> list[tuple[int, CausalRequest]]:

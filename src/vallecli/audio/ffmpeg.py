@@ -60,6 +60,13 @@ PIXEL_FORMATS = {
 }  # codec of a cover -> what its encoder needs, though it is not used
 COVER_SIZE = 16  # pixels: players read the size from the image itself
 AUDIOBOOK = "2"  # in the field stik of MP4, FFmpeg's tag media_type
+# The same for a stream that cannot seek. AAC is then in ADTS frames, without MP4; FLAC states no length.
+STREAM_ENCODERS: dict[str, tuple[str, str, dict[str, str]]] = {
+    "mp3": ("mp3", "libmp3lame", {}),
+    "opus": ("ogg", "libopus", {"page_duration": "200000"}),  # microseconds that are sent at once
+    "m4a": ("adts", "aac", {"write_id3v2": "1"}),  # for the tags
+    "flac": ("flac", "flac", {}),
+}
 # format -> bits per second for sample rates up to a limit in Hz. Speech in mono is transparent or nearly so.
 BIT_RATES = {
     "mp3": {12_000: 32_000, 24_000: 64_000, 48_000: 96_000},
@@ -239,27 +246,52 @@ class SeekableOutput:
         return self.position
 
 
+class _Stream:
+    """An output that FFmpeg can only write to."""
+
+    def __init__(self, file: Guard) -> None:
+        self._file = file
+        self.write = file.write
+
+    @property
+    def closed(self) -> bool:
+        return self._file.closed
+
+
+def bit_rate(format: str, sample_rate: int) -> int:
+    """Return the bits per second of a format in BIT_RATES at a sample rate in Hz."""
+    return next(rate for limit, rate in BIT_RATES[format].items() if sample_rate <= limit)
+
+
 class FfmpegEncoder:
-    """MP3, Opus or AAC from 16-bit samples, to a file that is open for reading, writing and seeking.
+    """MP3, Opus, AAC or FLAC from 16-bit samples, to a file that is open for reading, writing and seeking, or a stream.
 
     Equal samples give equal bytes: the containers have no random numbers, and no date except for that of `provenance`.
     """
 
     def __init__(
-        self, file: BinaryIO, format: str, sample_rate: int, provenance: Provenance | None, labels: Labels | None
+        self,
+        file: BinaryIO,
+        format: str,
+        sample_rate: int,
+        provenance: Provenance | None,
+        labels: Labels | None = None,
+        *,
+        stream: bool = False,
     ) -> None:
+        """Begin a file of ENCODERS or, with `stream`, one of STREAM_ENCODERS: then `file` needs only to be writable."""
         av = import_av()
         labels = labels or Labels()
         self.encoding_error = av.error.FFmpegError
         self.guard = Guard(file)
-        container, encoder, options = ENCODERS[format]
+        container, encoder, options = (STREAM_ENCODERS if stream else ENCODERS)[format]
         self.sample_rate = sample_rate
         self.time_base = Fraction(1, sample_rate)
         self.samples = 0
-        if format in MP4:
+        if format in MP4 and not stream:
             options = {**options, "movie_timescale": str(sample_rate)}  # else the duration is rounded to milliseconds
         self.container = av.open(
-            SeekableOutput(self.guard),
+            _Stream(self.guard) if stream else SeekableOutput(self.guard),
             "w",
             format=container,
             container_options={"fflags": "+bitexact", **options},
@@ -268,9 +300,9 @@ class FfmpegEncoder:
         tags = {**({} if provenance is None else provenance.tags), **labels.tags}
         if format == "m4b":
             tags["media_type"] = AUDIOBOOK
-        bit_rate = next(rate for limit, rate in BIT_RATES[format].items() if sample_rate <= limit)
+        lossy = {"bit_rate": bit_rate(format, sample_rate)} if format in BIT_RATES else {}
         self.stream = self.container.add_stream(
-            encoder, rate=sample_rate, layout="mono", bit_rate=bit_rate, options={"flags": "+bitexact"}
+            encoder, rate=sample_rate, layout="mono", options={"flags": "+bitexact"}, **lossy
         )
         if format == "opus":
             tags |= chapter_comments(labels.chapters, sample_rate)

@@ -48,17 +48,25 @@ def read_recording(path: str | os.PathLike[str], *, sample_rate: int, max_second
     try:
         with inputs.open_input(path) as file:
             source = file if file.seekable() else io.BytesIO(file.read(MAX_PIPE_BYTES))
-            decoded = decode(source, max_seconds=max_seconds)
+            return decode_recording(source, path, sample_rate=sample_rate, max_seconds=max_seconds)
     except OSError as error:
         raise AudioNotFound(path, _reason(error)) from error
+
+
+def decode_recording(
+    file: BinaryIO, name: str | os.PathLike[str], *, sample_rate: int, max_seconds: float | None = None
+) -> Recording:
+    """Decode an open file that can seek, which messages call `name`; see `read_recording`, also for the errors."""
+    try:
+        decoded = decode(file, max_seconds=max_seconds)
     except Unreadable as error:
-        raise NotAudio(path, error.reason) from error
+        raise NotAudio(name, error.reason) from error
     if not (np.abs(decoded.wav_N) <= LARGEST).all():
-        raise DamagedAudio(path)
-    return Recording(resample(decoded.wav_N, decoded.sample_rate, sample_rate), tuple(_notes(decoded, path)))
+        raise DamagedAudio(name)
+    return Recording(resample(decoded.wav_N, decoded.sample_rate, sample_rate), tuple(_notes(decoded, name)))
 
 
-def _notes(decoded: Decoded, path: Path) -> Iterator[str]:
+def _notes(decoded: Decoded, path: str | os.PathLike[str]) -> Iterator[str]:
     """Yield messages about the defects of a recording."""
     if decoded.unfinished:
         yield f"the header of {path} states no length: the file is read to its end"

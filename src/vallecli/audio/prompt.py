@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from vallecli import inputs
-from vallecli.audio.files import read_recording
+from vallecli.audio.files import decode_recording, read_recording
 from vallecli.audio.pcm import Wav
 from vallecli.encoding import decode
 from vallecli.errors import InputError, PromptTooShort, SilentPrompt
@@ -88,13 +89,18 @@ def load(
     sample_rate: int = DEFAULT_RATE,
     max_seconds: float = MAX_SECONDS,
     best: bool = False,
+    file: BinaryIO | None = None,
 ) -> PreparedPrompt:
     """Read and prepare a recording, at `sample_rate` in Hz. Raises the errors of `read_audio` and `prepare`.
 
-    With `best`, ten minutes of it are read and searched, else one minute.
+    With `best`, ten minutes of it are read and searched, else one minute. With `file`, that open file is read, and
+    `path` is its name in messages.
     """
     read = MAX_SEARCHED_SECONDS if best else MAX_READ_SECONDS
-    recording = read_recording(path, sample_rate=sample_rate, max_seconds=read)
+    if file is None:
+        recording = read_recording(path, sample_rate=sample_rate, max_seconds=read)
+    else:
+        recording = decode_recording(file, path, sample_rate=sample_rate, max_seconds=read)
     prepared = prepare(recording.wav, path, sample_rate=sample_rate, max_seconds=max_seconds, best=best)
     more = len(recording.wav) >= int(read * sample_rate)
     return replace(prepared, notes=[*recording.notes, *prepared.notes], cut=prepared.cut or more, more=more)

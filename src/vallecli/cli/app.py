@@ -17,7 +17,21 @@ from typing import Annotated, Any
 import typer
 
 from vallecli import __version__, errors
-from vallecli.cli import batch, bench, checkpoints, detect, dub, evaluate, read, script, signals, speak, text, voices
+from vallecli.cli import (
+    batch,
+    bench,
+    checkpoints,
+    detect,
+    dub,
+    evaluate,
+    read,
+    script,
+    serve,
+    signals,
+    speak,
+    text,
+    voices,
+)
 from vallecli.cli.hints import hint_for
 from vallecli.cli.options import with_optional_values
 from vallecli.cli.reporter import Reporter
@@ -42,6 +56,7 @@ app.command("script", epilog=script.EPILOG)(script.script)
 app.command("eval", epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command("detect", epilog=detect.EPILOG)(detect.detect)
 app.command("text", epilog=text.EPILOG)(text.text)
+app.command("serve", epilog=serve.EPILOG)(serve.serve)
 app.command("bench", epilog=bench.EPILOG)(bench.bench)
 app.add_typer(voices.app, name="voices")
 app.add_typer(checkpoints.app, name="checkpoints")

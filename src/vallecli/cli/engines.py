@@ -20,6 +20,7 @@ from vallecli.text.lexicon import Lexicon
 
 if TYPE_CHECKING:
     from vallecli.families.base import Description
+    from vallecli.synthesizer import Synthesizer
 
 # On a CPU, torch caches what oneDNN compiles for each shape, a third of a megabyte each, and a thousand of them by
 # default: rows differ in length, so the memory of a batch would grow for a long time. It reads these at its start.
@@ -82,6 +83,20 @@ def limit_shape_caches() -> None:
 def load(
     checkpoint: str, settings: Settings, options: Mapping[str, Any], decoder: str | None, lexicon: Lexicon | None
 ) -> LocalEngine:
+    """Return the engine of a checkpoint; see `load_synthesizer`."""
+    synthesizer = load_synthesizer(checkpoint, settings, options, decoder, lexicon)
+    return LocalEngine(synthesizer, place_of(synthesizer))
+
+
+def place_of(synthesizer: Synthesizer) -> str:
+    """Return the checkpoint, the device and the precision, for messages."""
+    dtype = str(synthesizer.dtype).removeprefix("torch.")
+    return f"{synthesizer.name} on {synthesizer.device} in {dtype}"
+
+
+def load_synthesizer(
+    checkpoint: str, settings: Settings, options: Mapping[str, Any], decoder: str | None, lexicon: Lexicon | None
+) -> Synthesizer:
     """Return a checkpoint that is ready to speak. Raises CheckpointError, DeviceError and UsageError."""
     limit_shape_caches()
     from vallecli.quality.candidates import Choice
@@ -98,8 +113,7 @@ def load(
         watermark=settings.watermark,
     )
     synthesizer.backend.prepare()  # a missing part is no row's fault
-    dtype = str(synthesizer.dtype).removeprefix("torch.")
-    return LocalEngine(synthesizer, f"{synthesizer.name} on {synthesizer.device} in {dtype}")
+    return synthesizer
 
 
 def _absolute(name: str) -> str:

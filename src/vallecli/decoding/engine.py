@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 from typing import TypeVar
 
 import torch
@@ -15,9 +14,9 @@ from vallecli.errors import NotFinite
 
 Tag = TypeVar("Tag")  # the caller's identification of a request
 Finished = TypeVar("Finished")
+Item = TypeVar("Item")
 
 
-@torch.inference_mode()
 def decode(
     batcher: ContinuousBatcher,
     requests: Iterable[tuple[Tag, CausalRequest]],
@@ -27,16 +26,31 @@ def decode(
 ) -> Iterator[tuple[Tag, CausalOutput]]:
     """Yield the output of each request as it ends; the next request is fetched when a row is free for it.
 
-    `on_frame` receives the number of frames of a request whenever it grows. `on_error` receives the error of a request
-    that could not be started, or whose logits are not finite, and may raise it; the others continue. Without it, the
-    error is raised here.
+    A `request.Source` is asked again after each step in which it has no request for a free row.
+
+    `on_frame` receives the number of frames of a request whenever it grows; an exception of it ends the request.
+    `on_error` receives the error of such a request, of one that could not be started, or whose logits are not finite,
+    and may raise it; the others continue. Without it, the error is raised here.
     """
+    return (done for done in steps(batcher, requests, on_frame=on_frame, on_error=on_error) if done is not None)
+
+
+@torch.inference_mode()
+def steps(
+    batcher: ContinuousBatcher,
+    requests: Iterable[tuple[Tag, CausalRequest]],
+    *,
+    on_frame: Callable[[Tag, int], None] | None = None,
+    on_error: Callable[[Tag, Exception], None] | None = None,
+) -> Iterator[tuple[Tag, CausalOutput] | None]:
+    """Yield what `decode` yields, and None after each step with a free row and no request for it."""
     waiting = iter(requests)
     running: dict[int, Tag] = {}
     reported: dict[int, int] = {}
     while True:
+        spare = False
         for row in batcher.free_rows():
-            if (started := _start(batcher, row, waiting, on_error)) is None:
+            if spare := (started := _start(batcher, row, waiting, on_error)) is None:
                 break
             [running[row]], reported[row] = started, 0
         if not running:
@@ -44,21 +58,26 @@ def decode(
         states = batcher.poll()
         for state in states:
             tag = running[state.row]
-            if not state.finite:
+            try:
+                if not state.finite:
+                    raise NotFinite("what the model predicts")
+                if on_frame is not None and state.frames > reported[state.row]:
+                    on_frame(tag, state.frames)
+            except Exception as error:
                 del running[state.row]
                 batcher.free(state.row)
                 if on_error is None:
-                    raise NotFinite("what the model predicts")
-                on_error(tag, NotFinite("what the model predicts"))
+                    raise
+                on_error(tag, error)
                 continue
-            if on_frame is not None and state.frames > reported[state.row]:
-                on_frame(tag, state.frames)
             reported[state.row] = state.frames
             if state.stop_reason is not None:
                 del running[state.row]
                 yield tag, CausalOutput(batcher.collect(state), state.stop_reason, state.log_probability)
-        if all(state.stop_reason is None and state.finite for state in states):
+        if len(running) == len(states):  # else there are free rows
             batcher.step()
+            if spare:
+                yield None
 
 
 def _start(
@@ -92,7 +111,7 @@ def decode_one(
 
 
 def finish_in_groups(
-    outputs: Iterable[tuple[Tag, CausalOutput]],
+    outputs: Iterable[tuple[Tag, CausalOutput] | None],
     finish: Callable[[list[tuple[Tag, CausalOutput]]], list[Finished]],
     *,
     group: int,
@@ -102,8 +121,9 @@ def finish_in_groups(
 ) -> Iterator[tuple[Tag, CausalOutput, Finished]]:
     """Yield each output with what `finish` returns for it, computed for `group` outputs at once.
 
-    `finish` runs in this thread or in those of the helpers; see `overlap`. If it fails for a group, each output is
-    tried alone, and `on_error` receives the error of the one that fails again; without it, the error is raised.
+    None among the outputs says that there are no others soon: an incomplete group is finished, too. `finish` runs in
+    this thread or in those of the helpers; see `overlap`. If it fails for a group, each output is tried alone, and
+    `on_error` receives the error of the one that fails again; without it, the error is raised.
     """
 
     @torch.inference_mode()
@@ -119,7 +139,18 @@ def finish_in_groups(
             return []
         return [(tag, output, done) for (tag, output), done in zip(items, finished, strict=True)]
 
-    batched = iter(outputs)
-    groups = iter(lambda: list(islice(batched, group)), [])
-    for done in overlap(groups, finish_group, helpers=helpers, ahead=ahead):
+    for done in overlap(_groups(outputs, group), finish_group, helpers=helpers, ahead=ahead):
         yield from done
+
+
+def _groups(outputs: Iterable[Item | None], size: int) -> Iterator[list[Item] | None]:
+    """Yield lists of outputs, and None where there is none to finish now."""
+    group: list[Item] = []
+    for output in outputs:
+        if output is not None:
+            group.append(output)
+        if output is None or len(group) == size:
+            yield group or None
+            group = []
+    if group:
+        yield group

@@ -32,25 +32,32 @@ def one_thread() -> Iterator[int]:
         torch.set_num_threads(threads)
 
 
-def overlap(items: Iterable[Item], finish: Callable[[Item], Done], *, helpers: int, ahead: int) -> Iterator[Done]:
+def overlap(
+    items: Iterable[Item | None], finish: Callable[[Item], Done], *, helpers: int, ahead: int
+) -> Iterator[Done]:
     """Yield `finish(item)` for each item as it is done, in any order. Raises what `finish` raises.
 
     While the next items are produced, up to `ahead` items wait for the helper threads. This thread finishes those
-    beyond that number and, at the end, those that no helper has started.
+    beyond that number and, at the end, those that no helper has started. None among the items is no item, but a moment
+    at which those that are done can be yielded.
     """
     if not helpers:
-        yield from map(finish, items)
+        yield from (finish(item) for item in items if item is not None)
         return
     waiting: deque[tuple[Item, Future[Done]]] = deque()
     pool = ThreadPoolExecutor(helpers, "finisher")
     try:
         for item in items:
-            if len(waiting) < ahead:
+            if item is None:
+                pass
+            elif len(waiting) < ahead:
                 waiting.append((item, pool.submit(finish, item)))
             else:
                 yield finish(item)
-            while waiting and waiting[0][1].done():
-                yield waiting.popleft()[1].result()
+            done = [pair for pair in waiting if pair[1].done()]
+            for pair in done:
+                waiting.remove(pair)
+                yield pair[1].result()
         while waiting:
             item, future = waiting.pop()
             yield finish(item) if future.cancel() else future.result()

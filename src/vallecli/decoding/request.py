@@ -5,15 +5,18 @@ Suffixes of tensors that cross a function boundary: B batch rows, T generated fr
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from vallecli.decoding.cache import KVCache
 from vallecli.decoding.sampling import Sampling
+
+Item = TypeVar("Item")
 
 
 class PrefixSize(NamedTuple):
@@ -66,6 +69,22 @@ class CausalModel(Protocol):
 
     def moving_addresses(self) -> tuple[int, ...]:
         """Return the addresses of tensors that `step` reads and that may be reallocated between two steps."""
+
+
+class Source(Iterator[Item]):
+    """Requests for the engine, which may have none at one time and more later: unlike a generator, it does not end.
+
+    `fetch` returns the next one, None if there is none now.
+    """
+
+    def __init__(self, fetch: Callable[[], Item | None]) -> None:
+        self._fetch = fetch
+
+    def __next__(self) -> Item:
+        """Return the next request. Raises StopIteration if there is none now."""
+        if (found := self._fetch()) is None:
+            raise StopIteration
+        return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -300,8 +300,9 @@ class Backend(Protocol):
     ) -> Iterator[tuple[Tag, Generated]]:
         """Yield the codes of each request as it is done, with up to `slots` requests at the same time.
 
-        The next request is fetched when a slot is free. A request's codes do not depend on the others. `on_frame`
-        receives the number of frames of a request as it grows, `on_error` the error of one that failed.
+        The next request is fetched when a slot is free; a `decoding.request.Source` may have none at one time and more
+        later. A request's codes do not depend on the others. `on_frame` receives the number of frames of a request as
+        it grows, and ends it by an exception; `on_error` receives the error of one that failed.
         """
 
     def decode(self, generated: Generated, voice: Voice) -> npt.NDArray[np.float32]:

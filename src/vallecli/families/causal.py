@@ -30,7 +30,7 @@ from vallecli.decoding.batcher import ContinuousBatcher
 from vallecli.decoding.graphs import new_batcher
 from vallecli.decoding.linear import parameter_count
 from vallecli.decoding.overlap import one_thread
-from vallecli.decoding.request import CausalModel, CausalOutput, CausalRequest
+from vallecli.decoding.request import CausalModel, CausalOutput, CausalRequest, Source
 from vallecli.decoding.sampling import Sampling
 from vallecli.errors import ForeignPreset, UsageError
 from vallecli.families.base import Generated, Preset, Request, Tag, Voice, sentence_seed
@@ -224,18 +224,19 @@ class CausalBackend(ABC):
         def finish(outputs: list[tuple[tuple[Tag, Request], CausalOutput]]) -> list[Tensor]:
             return self.finish([(request, output) for (_, request), output in outputs])
 
-        def causal_requests() -> Iterator[tuple[tuple[Tag, Request], CausalRequest]]:
-            for pair in requests:
+        waiting = iter(requests)
+
+        def fetch() -> tuple[tuple[Tag, Request], CausalRequest] | None:
+            for pair in waiting:
                 try:
-                    causal = self.causal_request(pair[1])
+                    return pair, self.causal_request(pair[1])
                 except Exception as error:
                     fail(pair, error)
-                    continue
-                yield pair, causal
+            return None
 
         many = slots > 1 or on_error is not None  # one of many jobs has the same audio whatever the slots
         with self.batcher(slots) as batcher, self._helpers(many=many) as helpers:
-            outputs = engine.decode(batcher, causal_requests(), on_frame=report, on_error=fail)
+            outputs = engine.steps(batcher, Source(fetch), on_frame=report, on_error=fail)
             done = engine.finish_in_groups(
                 outputs, finish, group=self.group(slots), helpers=helpers, ahead=batcher.rows, on_error=fail
             )

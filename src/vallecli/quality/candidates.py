@@ -14,6 +14,7 @@ from typing import Generic
 import numpy as np
 
 from vallecli.audio.pcm import Wav
+from vallecli.decoding.request import Source
 from vallecli.decoding.sampling import Sampling
 from vallecli.errors import UsageError
 from vallecli.families.base import Backend, Generated, Request, Tag
@@ -94,7 +95,7 @@ class _Sentence(Generic[Tag]):
     choice: Choice
     rounds: int = 0  # of candidates that were begun
     found: dict[int, _Candidate] = field(default_factory=dict)  # number of the candidate -> what came of it
-    failed: bool = False
+    failed: Exception | None = None
 
     @property
     def begun(self) -> int:
@@ -151,38 +152,43 @@ def speak(
 ) -> Iterator[tuple[Tag, Spoken]]:
     """Yield the best candidate of each request as it is found; see Backend.generate for the other arguments."""
     again: deque[_Sentence[Tag]] = deque()
+    begun: deque[tuple[tuple[_Sentence[Tag], int], Request]] = deque()  # candidates of the last sentence
     waiting = iter(requests)
 
-    def source() -> Iterator[tuple[tuple[_Sentence[Tag], int], Request]]:
-        while True:
+    def fetch() -> tuple[tuple[_Sentence[Tag], int], Request] | None:
+        if not begun:
             if again:
                 sentence = again.popleft()
             elif (found := next(waiting, None)) is not None:
                 tag, request, choice = found
                 sentence = _Sentence(tag, request, choice if backend.independent else replace(choice, retries=0))
             else:
-                return
-            for number, request in sentence.candidates():
-                yield (sentence, number), request
+                return None
+            begun.extend(((sentence, number), request) for number, request in sentence.candidates())
+        return begun.popleft()
 
     def report(place: tuple[_Sentence[Tag], int], frames: int) -> None:
         sentence, number = place
+        if sentence.failed is not None:
+            raise sentence.failed
         if on_frame is not None and number == sentence.begun - sentence.choice.best_of:
             on_frame(sentence.tag, frames)
 
     def fail(place: tuple[_Sentence[Tag], int], error: Exception) -> None:
         if on_error is None:
             raise error
-        if not place[0].failed:
-            place[0].failed = True
+        if place[0].failed is None:
+            place[0].failed = error
             on_error(place[0].tag, error)
 
     while True:
-        done = backend.generate(source(), slots=slots, on_frame=report, on_error=None if on_error is None else fail)
+        done = backend.generate(
+            Source(fetch), slots=slots, on_frame=report, on_error=None if on_error is None else fail
+        )
         for (sentence, number), generated in done:
             try:
                 sentence.found[number] = _judged(backend, sentence, number, generated)
-                if sentence.failed or len(sentence.found) < sentence.begun:
+                if sentence.failed is not None or len(sentence.found) < sentence.begun:
                     continue
                 if sentence.rejected and sentence.rounds <= sentence.retries:
                     again.append(sentence)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Protocol
+from typing import Generic, Protocol
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vallecli.decoding import engine
 from vallecli.decoding.batcher import ContinuousBatcher
-from vallecli.decoding.request import CausalOutput, CausalRequest
+from vallecli.decoding.request import CausalOutput, CausalRequest, Source
 from vallecli.decoding.sampling import Sampling
 from vallecli.errors import NothingSpoken
 from vallecli.families.bark.config import COARSE_CODEBOOKS, MAX_SEMANTIC, frames_of
@@ -75,6 +75,12 @@ class Utterance(Generic[Tag]):
         """Return the sampling of the request."""
         return self.request.sampling
 
+    @property
+    def semantic(self) -> Tensor:
+        """Return the semantic tokens (N,), once they are decoded."""
+        assert self.semantic_N is not None
+        return self.semantic_N
+
     def semantic_request(self, device: torch.device) -> CausalRequest:
         """Return what the semantic model decodes."""
         ids_S = torch.tensor(self.request.tokens.ids, device=device)
@@ -120,19 +126,6 @@ def fine_codes(models: Models, coarse_TQ: Tensor, history: History | None, sampl
     return refine(models.fine, coarse_TQ, history, temperature=temperature, generator=generator)
 
 
-class _Source(Iterator[Any]):
-    """Requests for the engine; it may have none at one time and more later."""
-
-    def __init__(self, fetch: Callable[[], Any]) -> None:
-        self._fetch = fetch
-
-    def __next__(self) -> Any:
-        """Return the next request. Raises StopIteration if there is none now."""
-        if (found := self._fetch()) is None:
-            raise StopIteration
-        return found
-
-
 class Pipeline(Generic[Tag]):
     """The requests of one call of `Backend.generate`."""
 
@@ -157,20 +150,21 @@ class Pipeline(Generic[Tag]):
         """Yield the codes of each request as it is done."""
         spans = engine.decode(
             self._coarse,
-            _Source(self._next_span),
-            on_frame=lambda item, frames: self._report(item, frames_of(len(item.semantic_N))),
+            Source(self._next_span),
+            on_frame=lambda item, _: self._report(item, frames_of(len(item.semantic))),
             on_error=self._fail,
         )
         for item, output in spans:
             if item.add(output):
                 self._spoken.append(item)
                 continue
+            assert item.coarse is not None
             try:
                 codes_TQ = fine_codes(self.models, item.coarse.result(), item.history, item.sampling)
             except Exception as error:
                 self._fail(item, error)
                 continue
-            self._release(item, History(item.semantic_N, codes_TQ[:, :COARSE_CODEBOOKS], codes_TQ))
+            self._release(item, History(item.semantic, codes_TQ[:, :COARSE_CODEBOOKS], codes_TQ))
             yield item.tag, Generated(codes_TQ, item.stop_reason, item.log_probability)
 
     def _report(self, item: Utterance[Tag], frames: int) -> None:
@@ -198,7 +192,7 @@ class Pipeline(Generic[Tag]):
     def _decode_semantic(self) -> Iterator[tuple[Utterance[Tag], CausalOutput]]:
         return engine.decode(
             self._semantic,
-            _Source(self._next_request),
+            Source(self._next_request),
             on_frame=lambda item, tokens: self._report(item, frames_of(tokens)),
             on_error=self._fail,
         )

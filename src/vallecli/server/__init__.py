@@ -1,0 +1,1 @@
+"""Voices over HTTP, in the protocol of OpenAI's audio/speech; see docs/server.md."""
