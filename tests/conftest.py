@@ -179,3 +179,33 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("recordings") / "reference.wav"
     soundfile.write(path, 0.2 * buzz * syllables, 24_000)
     return path
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path, reference: Path) -> Iterator[Any]:
+    """A serving.Server that allows uploads."""
+    from serving import start_server
+
+    folder = tmp_path_factory.mktemp("server") / "here"
+    started = start_server(
+        folder, "--checkpoint", tiny_checkpoint, "--prompt", reference, "--allow-uploads", "--alias", "alloy=default"
+    )
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def start(tmp_path: Path, tiny_checkpoint: Path, reference: Path) -> Iterator[Callable[..., Any]]:
+    """Start a serving.Server with further arguments."""
+    from serving import start_server
+
+    started = []
+
+    def begin(*arguments: str | Path, key: str = "") -> Any:
+        basic = ("--checkpoint", tiny_checkpoint, "--prompt", reference)
+        started.append(start_server(tmp_path / f"server{len(started)}", *basic, *arguments, key=key))
+        return started[-1]
+
+    yield begin
+    for each in started:
+        each.stop()

@@ -23,7 +23,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
+from vallecli.checkpoints import lookup
 from vallecli.families.valle.ar import audio_prefix
+from vallecli.families.valle.checkpoint import build
+from vallecli.families.valle.read import read_checkpoint
 from vallecli.synthesizer import Synthesizer
 
 STAGES = {"codec": "codec", "decoder": "codec, decoder alone", "ar": "AR", "nar": "NAR"}
@@ -86,9 +89,10 @@ def draw_attention(checkpoint: str, text: str, prompt: Path, seed: int) -> Figur
     prefix_A = audio_prefix(nano.config, torch.from_numpy(voice.codes_PQ[:, 0]).long())
     audio_1A = torch.cat([prefix_A, spoken_T[:-1]])[None]  # each position predicts the next frame
     lengths = torch.tensor([[len(ids)], [audio_1A.shape[1]]])
-    guide = Guide(nano.ar.train(), nano.config.n_heads)  # it collects in training mode only; the AR is the same in both
+    ar, _ = build(read_checkpoint(lookup.find(checkpoint)))  # weights that are not packed
+    guide = Guide(ar.train(), nano.config.n_heads)  # it collects in training mode only; the AR is the same in both
     guide.watch(SimpleNamespace(text_BS=text_1S, text_len_B=lengths[0]), audio_1A.shape[1])
-    nano.ar(text_1S, lengths[0], audio_1A, lengths[1])
+    ar(text_1S, lengths[0], audio_1A, lengths[1])
     attention_TS = guide.log_attention[-1][0, -len(spoken_T) :].exp()
     figure = Figure(figsize=(8, 0.14 * len(ids) + 1), layout="constrained")
     axes = figure.subplots()

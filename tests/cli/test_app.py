@@ -94,7 +94,7 @@ def test_quiet_prints_errors(fail) -> None:
     ("arguments", "message"),
     [
         (["speak", "--promt", "x.wav"], "Did you mean --prompt?"),
-        (["speek"], "Did you mean 'speak'?"),
+        (["spaek"], "Did you mean 'speak'?"),
         (["speak"], "there is no voice"),
         (["speak", "--prompt", "x", "--top-k", "many"], "--top-k"),
         (["speak", "--prompt", "x", "stray"], "stray"),

@@ -641,7 +641,7 @@ def test_each_bad_row_has_its_message_and_all_others_are_spoken(batch, reference
         ({"id": True}, "id is True"),
         ({"seed": 1.5}, "seed is 1.5"),
         ({"temperature": True}, "temperature is True"),
-        ({"speed": 2}, "there is no column 'speed'"),
+        ({"speech": 2}, "there is no column 'speech'"),
     ],
 )
 def test_invalid_values_in_json(batch, row: dict[str, Any], message: str) -> None:

@@ -344,7 +344,7 @@ def test_a_missing_model_ends_the_run_before_anything_is_written(evaluate, whisp
 
 @pytest.mark.parametrize("table", ["jobs.csv", "missing.csv"])
 def test_a_bad_table_is_reported_before_models_are_loaded(evaluate, whisper: SimpleNamespace, table: str) -> None:
-    Path("jobs.csv").write_text("text,speed\nHello,1\n")
+    Path("jobs.csv").write_text("text,speech\nHello,1\n")
     ran = evaluate("", table)
     assert ran.code == 3
     assert (whisper.loaded, Path("out").exists()) == ([], False)
