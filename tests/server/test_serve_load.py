@@ -89,8 +89,8 @@ def test_a_request_that_takes_too_long_is_answered(start: Start) -> None:
     text = "Red green blue and many more words until it takes long. " * 60
     try:
         found = server.speak(input=text, max_seconds=20, response_format="flac")
-    except httpx.RemoteProtocolError as error:  # its first sentences had been sent
-        assert "without sending complete message body" in str(error)
+    except httpx.RemoteProtocolError:  # the response has no end: its first sentences had been sent
+        pass
     else:
         assert (found.status_code, found.json()["error"]["code"]) == (504, "timeout")
     with server.client() as client:
