@@ -43,7 +43,6 @@ Exit codes: as for speak, and 6 if any row failed; after 130 (interrupted) the s
 """
 
 PAGE_LATER = "When all shards are done, run the same command without --shard, with --page: it makes only the page."
-MAX_SLOTS = 4096  # and workers, and GPUs of a worker
 
 
 def batch(
@@ -78,9 +77,7 @@ def batch(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed rows again.")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Make audio again whose sha256 has changed.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start no more rows after a failure.")] = False,
-    slots: Annotated[
-        int, typer.Option(metavar="N", min=1, max=MAX_SLOTS, help="Sentences that are decoded at the same time.")
-    ] = 16,
+    slots: options.Slots = 16,
     shard: Annotated[
         str | None, typer.Option(metavar="I/N", help="Do part I of N, chosen by the hash of each id.")
     ] = None,
@@ -88,12 +85,12 @@ def batch(
         str | None,
         typer.Option(metavar="ADDRESS", help="Use a Ray cluster: auto finds one, local starts one (vallecli[ray])."),
     ] = None,
-    workers: Annotated[
-        int, typer.Option(metavar="N", min=1, max=MAX_SLOTS, help="With --ray: number of workers, each with a model.")
-    ] = 1,
+    workers: options.Workers = 1,
     gpus_per_worker: Annotated[
         float,
-        typer.Option(metavar="X", min=0, max=MAX_SLOTS, help="With --ray: GPUs of each worker; 0.5 is half of one."),
+        typer.Option(
+            metavar="X", min=0, max=options.MAX_SLOTS, help="With --ray: GPUs of each worker; 0.5 is half of one."
+        ),
     ] = 0,
     merge: Annotated[
         bool, typer.Option("--merge", help="Merge the results of all shards into one results.jsonl.")

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from vallecli.cli import options
-from vallecli.cli.batch import MAX_SLOTS
 from vallecli.cli.reporter import Reporter
 from vallecli.errors import UsageError
 from vallecli.settings import suggest
@@ -92,9 +91,7 @@ def evaluate(
         bool, typer.Option("--force", help="Overwrite audio that no batch has written, and files that are no pages.")
     ] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed rows again.")] = False,
-    slots: Annotated[
-        int, typer.Option(metavar="N", min=1, max=MAX_SLOTS, help="Sentences that are decoded at the same time.")
-    ] = 16,
+    slots: options.Slots = 16,
     transcribe: options.Transcribe = False,
     language: options.Language = "auto",
     accent: options.Accent = None,

@@ -1,4 +1,4 @@
-"""Options that several commands have; each can also be set in valle.toml or the environment, see settings.py."""
+"""Options that several commands have; most can also be set in valle.toml or the environment, see settings.py."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vallecli.audio.signing import Signer
 
 DISCLOSE = "--disclose"
+MAX_SLOTS = 4096  # and workers, and GPUs of a worker
 DEPRECATED = ("symbols", "heads", "prefix_mode")  # flags that became --option in 0.13; they still work
 
 Voice = Annotated[
@@ -28,6 +29,12 @@ Voice = Annotated[
         help="A voice of the library, or a preset of the checkpoint; see `valle voices list --help`.",
         autocompletion=complete,
     ),
+]
+Slots = Annotated[
+    int, typer.Option(metavar="N", min=1, max=MAX_SLOTS, help="Sentences that are decoded at the same time.")
+]
+Workers = Annotated[
+    int, typer.Option(metavar="N", min=1, max=MAX_SLOTS, help="With --ray: number of workers, each with a model.")
 ]
 Transcribe = Annotated[
     bool, typer.Option("--transcribe", help="Transcribe the recording with Whisper (vallecli[asr]).")

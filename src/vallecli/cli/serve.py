@@ -68,9 +68,7 @@ def serve(
             help="Site whose pages may use the server, as in https://example.org. Repeat it for several.",
         ),
     ] = None,
-    slots: Annotated[
-        int, typer.Option(metavar="N", min=1, max=4096, help="Sentences that are decoded at the same time.")
-    ] = 16,
+    slots: options.Slots = 16,
     max_queue: Annotated[
         int,
         typer.Option(metavar="N", min=1, max=MAX, help="Requests in progress; further ones get status 429."),

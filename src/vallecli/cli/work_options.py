@@ -17,7 +17,6 @@ from vallecli.cli import options
 from vallecli.cli.reporter import Reporter
 from vallecli.errors import UsageError
 
-MAX_SLOTS = 4096  # and workers, and GPUs of a worker
 # Settings that apply to the finished work, and not to its sentences one by one, or to other texts.
 OF_THE_WORK = ("pause", "paragraph_pause", "gain", "loudness", "seconds", "ssml")
 
@@ -51,9 +50,7 @@ def _shared(
     skip_failed: Annotated[
         bool, typer.Option("--skip-failed", help="Leave failed sentences out of the result.")
     ] = False,
-    slots: Annotated[
-        int, typer.Option(metavar="N", min=1, max=MAX_SLOTS, help="Sentences that are decoded at the same time.")
-    ] = 16,
+    slots: options.Slots = 16,
     shard: Annotated[
         str | None,
         typer.Option(metavar="I/N", help="Only speak part I of N of the sentences, into the work folder."),
@@ -62,11 +59,9 @@ def _shared(
         str | None,
         typer.Option(metavar="ADDRESS", help="Use a Ray cluster: auto finds one, local starts one (vallecli[ray])."),
     ] = None,
-    workers: Annotated[
-        int, typer.Option(metavar="N", min=1, max=MAX_SLOTS, help="With --ray: number of workers, each with a model.")
-    ] = 1,
+    workers: options.Workers = 1,
     gpus_per_worker: Annotated[
-        float, typer.Option(metavar="X", min=0, max=MAX_SLOTS, help="With --ray: GPUs of each worker.")
+        float, typer.Option(metavar="X", min=0, max=options.MAX_SLOTS, help="With --ray: GPUs of each worker.")
     ] = 0,
     language: options.Language = "auto",
     accent: options.Accent = None,

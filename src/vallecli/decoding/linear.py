@@ -31,8 +31,9 @@ ROWS = 64  # rounded at a time: larger pieces in float32 would leave holes betwe
 FEW = 16  # positions up to which torch's product reads 8-bit weights as they are; for more, unpacking first is faster
 PACKED_FOR = 64  # rows that oneDNN orders weights for; from 8 on, its order is the same
 SHORT = 2**25  # weights of a model that caches hold, and whose steps are too short to be shared between threads
+VNNI = hasattr(torch.cpu, "_is_vnni_supported") and torch.cpu._is_vnni_supported()
 # Largest 8-bit activation. Without VNNI, FBGEMM adds pairs of products in 16 bits, which larger ones would overflow.
-LARGEST = 127 if getattr(torch.cpu, "_is_vnni_supported", bool)() else 63
+LARGEST = 127 if VNNI else 63
 
 Replaced = Callable[[nn.Linear], object]  # receives a layer whose weights are no longer needed
 
