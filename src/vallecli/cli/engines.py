@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from vallecli.checkpoints import lookup
 from vallecli.cli.reporter import Reporter
+from vallecli.cli.startup import no_garbage_collection
 from vallecli.families.catalog import known_options
 from vallecli.jobs.engine import Engine, LocalEngine
 from vallecli.jobs.plan import Defaults
@@ -99,20 +100,21 @@ def load_synthesizer(
 ) -> Synthesizer:
     """Return a checkpoint that is ready to speak. Raises CheckpointError, DeviceError and UsageError."""
     limit_shape_caches()
-    from vallecli.quality.candidates import Choice
-    from vallecli.synthesizer import Synthesizer  # imports torch, which takes seconds
+    with no_garbage_collection():
+        from vallecli.quality.candidates import Choice
+        from vallecli.synthesizer import Synthesizer  # imports torch, which takes seconds
 
-    synthesizer = Synthesizer.load(
-        checkpoint,
-        device=settings.device,
-        dtype=settings.dtype,
-        options=options,
-        decoder=decoder,
-        choice=settings.choice(Choice()),
-        lexicon=lexicon,
-        watermark=settings.watermark,
-    )
-    synthesizer.backend.prepare()  # a missing part is no row's fault
+        synthesizer = Synthesizer.load(
+            checkpoint,
+            device=settings.device,
+            dtype=settings.dtype,
+            options=options,
+            decoder=decoder,
+            choice=settings.choice(Choice()),
+            lexicon=lexicon,
+            watermark=settings.watermark,
+        )
+        synthesizer.backend.prepare()  # a missing part is no row's fault
     return synthesizer
 
 
