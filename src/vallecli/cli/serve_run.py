@@ -185,8 +185,9 @@ def check_cluster(request: ServeRequest) -> None:
             f"--max-workers {request.max_workers} is less than --workers {request.cluster.workers}",
             "Workers are started between the two numbers.",
         )
-    with extra("ray", "valle serve with a Ray cluster"):
-        import ray.serve  # noqa: F401
+    from vallecli.jobs.cluster import import_ray
+
+    import_ray(request.cluster.address, serve=True)
 
 
 def api_keys(request: ServeRequest) -> tuple[str, ...]:

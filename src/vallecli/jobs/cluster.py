@@ -145,18 +145,29 @@ class RayEngine:
                     yield JobResult(assigned[0].key, (), Failure.of(WorkerLost(reason)))
 
 
+def import_ray(address: str, *, serve: bool = False) -> None:
+    """Import Ray, and Ray Serve, with the environment for a cluster at an address. Raises ExtraMissing."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # by default, Ray reports each run to its developers
+    if address == "local" and "ray" not in sys.modules:  # Ray reads these when it is imported
+        # Ray listens on all interfaces, and executes what it receives: only with a token that this process has.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(TOKEN_BYTES))
+    with extra("ray", "a Ray cluster"):
+        import ray
+
+        if serve:
+            import ray.serve  # noqa: F401
+
+
 @contextmanager
 def session(address: str) -> Iterator[None]:
     """Connect to a cluster, or start one at the address "local", until the end of the body.
 
     Raises ExtraMissing without Ray, and DeviceError for an unreachable cluster.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # by default, Ray reports each run to its developers
-    if address == "local":  # Ray listens on all interfaces and executes what it receives: only from this process
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(TOKEN_BYTES))
-    with extra("ray", "a Ray cluster"):
-        import ray
+    import_ray(address)
+    import ray
+
     on_terminate = signal.getsignal(signal.SIGTERM)
     dashboard = False if address == "local" else None  # None: another cluster decides
     try:
