@@ -169,8 +169,9 @@ class ClusterSpeaker:
             try:
                 self._look()
             except Exception as error:  # of the cluster
+                if self.running:
+                    self.log.error("cluster", error)
                 self.running = 0
-                self.log.error("cluster", error)
 
     def _look(self) -> None:
         """Count the workers that run."""
