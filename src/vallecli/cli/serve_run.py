@@ -75,7 +75,6 @@ class ServeRequest:
 
 def run(request: ServeRequest, reporter: Reporter) -> None:
     """Load the checkpoint and serve until a signal. Raises UsageError, InputError, CheckpointError and ExtraMissing."""
-    check_cluster(request)
     with extra("serve", "valle serve"):
         import fastapi  # noqa: F401
         import prometheus_client  # noqa: F401
@@ -92,6 +91,8 @@ def run(request: ServeRequest, reporter: Reporter) -> None:
     if default is not None and policy.check(request.settings.consent, default):
         reporter.info(policy.warning([str(default.name)]))
     lexicon = None if request.settings.lexicon is None else read_lexicon(request.settings.lexicon)
+
+    check_cluster(request)
 
     from vallecli.server.run import Address, listen
 
@@ -165,7 +166,7 @@ def _speaker(
             disclose=request.disclose,
             report=reporter.info,
         )
-        reporter.info(f"{speaker.info.description}, on {workers.least} workers")
+        reporter.info(f"{speaker.info.description}, workers: {workers.least}")
         yield speaker, speaker
 
 
