@@ -163,7 +163,9 @@ def test_a_job_that_kills_its_workers_fails_alone_and_errors_of_loading_are_rais
     with connect("local", workers=2, gpus=0, report=lambda line: None) as engine_of:
         engine = engine_of(CrashingEngine)
         voice = engine.voice(None, None, name="", transcribe=False)  # type: ignore[arg-type]
-        jobs = [Job(key=t, text=t, voice=voice, sampling=None, language="auto", accent=None) for t in texts]
+        jobs = [
+            Job(key=t, text=t, voice=voice, sampling=None, choice=None, language="auto", accent=None) for t in texts
+        ]
         errors = {result.key: result.error for result in engine.speak_many(jobs, slots=5)}
         assert errors.keys() == set(texts)
         assert [key for key, error in errors.items() if error is not None] == ["crash"]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vallecli.checkpoints import lookup
 from vallecli.cli.reporter import Reporter
@@ -22,6 +22,8 @@ from vallecli.text.lexicon import Lexicon
 if TYPE_CHECKING:
     from vallecli.families.base import Description
     from vallecli.synthesizer import Synthesizer
+
+Loaded = TypeVar("Loaded")
 
 # On a CPU, torch caches what oneDNN compiles for each shape, a third of a megabyte each, and a thousand of them by
 # default: rows differ in length, so the memory of a batch would grow for a long time. It reads these at its start.
@@ -64,15 +66,27 @@ def loader(defaults: Defaults, cluster: Cluster | None, reporter: Reporter) -> I
         return
     from vallecli.jobs.cluster import connect
 
-    known = known_options()
-    options = {
-        name: _absolute(str(value)) if name in known and known[name].kind == "file" else value
-        for name, value in defaults.options.items()
-    }
     with connect(cluster.address, workers=cluster.workers, gpus=cluster.gpus, report=reporter.info) as engine_of:
         yield lambda checkpoint: engine_of(
-            partial(load, _absolute(checkpoint), defaults.settings, options, defaults.decoder, lexicon)
+            remote_loader(load, checkpoint, defaults.settings, defaults.options, defaults.decoder, lexicon)
         )
+
+
+def remote_loader(
+    load: Callable[..., Loaded],
+    checkpoint: str,
+    settings: Settings,
+    options: Mapping[str, Any],
+    decoder: str | None,
+    lexicon: Lexicon | None,
+) -> Callable[[], Loaded]:
+    """Return a call of `load` for processes in other folders, with absolute paths. Its machine needs the files."""
+    known = known_options()
+    absolute = {
+        name: _absolute(str(value)) if name in known and known[name].kind == "file" else value
+        for name, value in options.items()
+    }
+    return partial(load, _absolute(checkpoint), settings, absolute, decoder, lexicon)
 
 
 def limit_shape_caches() -> None:

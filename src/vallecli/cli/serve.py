@@ -8,6 +8,7 @@ import typer
 
 from vallecli.cli import options
 from vallecli.cli.reporter import Reporter
+from vallecli.errors import UsageError
 
 EPILOG = """\b
 Examples:
@@ -19,6 +20,8 @@ Examples:
 The protocol is that of OpenAI's audio/speech: its clients work with the base URL http://127.0.0.1:8000/v1. Voices are
 those of the library and the presets of the checkpoint, by name; default is that of --prompt or --voice. With a seed, a
 request gives what valle speak --seed gives. http://127.0.0.1:8000 has a page to try it. See docs/server.md.
+
+With --ray, Ray Serve runs workers on a cluster, each with a model; this process listens and has the voices.
 
 A server that other machines can reach needs an API key: --api-key-file, or VALLE_API_KEY.
 
@@ -78,6 +81,23 @@ def serve(
         int, typer.Option(metavar="MIB", min=1, max=1024, help="Size of a recording that is sent.")
     ] = 10,
     timeout: Annotated[float, typer.Option(metavar="S", min=1, max=86_400, help="Seconds of a request.")] = 300,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Use a Ray cluster: auto finds one, local starts one (vallecli[ray])."),
+    ] = None,
+    workers: options.Workers = 1,
+    max_workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=options.MAX_SLOTS,
+            help="With --ray: start workers, up to this number, while each has more requests than slots.",
+        ),
+    ] = None,
+    gpus_per_worker: Annotated[
+        float, typer.Option(metavar="X", min=0, max=options.MAX_SLOTS, help="With --ray: GPUs of each worker.")
+    ] = 0,
     log_texts: Annotated[
         bool, typer.Option("--log-texts", help="Log the texts of requests, too, which may be private.")
     ] = False,
@@ -113,7 +133,12 @@ def serve(
     """Serve voices over HTTP, in the protocol of OpenAI's audio/speech."""
     reporter: Reporter = context.obj
     reporter.quiet, reporter.verbose = quiet, verbose
-    from vallecli.cli.serve_run import ServeRequest, run  # imported here: --help does not wait for it
+    if ray is None and (workers != 1 or max_workers is not None or gpus_per_worker):
+        raise UsageError(
+            "--workers, --max-workers and --gpus-per-worker are for --ray", "Add --ray local, or leave them."
+        )
+    from vallecli.cli.engines import Cluster  # imported here: --help does not wait for it
+    from vallecli.cli.serve_run import ServeRequest, run
 
     run(
         ServeRequest(
@@ -135,6 +160,8 @@ def serve(
             timeout=timeout,
             log_texts=log_texts,
             disclose=options.disclosure(disclose),
+            cluster=None if ray is None else Cluster(ray, workers, gpus_per_worker),
+            max_workers=max_workers,
         ),
         reporter,
     )
