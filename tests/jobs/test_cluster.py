@@ -8,6 +8,7 @@ import pickle
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -52,6 +53,16 @@ def test_a_cluster_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.raises(DeviceError, match="no Ray cluster at local: The current node timed out"),
         connect("local", workers=1, gpus=0, report=print),
     ):
+        pass
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "ray://127.0.0.1:{port}", "127.0.0.1:99999"])
+def test_an_address_where_nothing_listens(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace())  # it would try for minutes
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = address.format(port=server.getsockname()[1])
+    with pytest.raises(DeviceError, match="no Ray cluster at"), connect(address, workers=1, gpus=0, report=print):
         pass
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from typing import Any
+from urllib.parse import urlsplit
 
 from vallecli import errors
 from vallecli.audio.prompt import PreparedPrompt
@@ -28,6 +29,7 @@ from vallecli.families.base import Preset
 from vallecli.jobs.engine import Engine, Job, JobResult
 from vallecli.voices.library import StoredVoice
 
+CONNECT_SECONDS = 10.0
 TOKEN_BYTES = 32  # of the secret of a cluster that is started here
 RETRIES = 3  # of jobs whose worker died; a job that ends every worker is then recorded as failed
 
@@ -171,6 +173,7 @@ def session(address: str) -> Iterator[None]:
     on_terminate = signal.getsignal(signal.SIGTERM)
     dashboard = False if address == "local" else None  # None: another cluster decides
     try:
+        _reach(address)
         ray.init(address=address, log_to_driver=False, logging_level="error", include_dashboard=dashboard)
     except Exception as error:  # a plain Exception if a node starts too slowly
         reason = str(error).strip().partition("\n")[0]
@@ -182,6 +185,13 @@ def session(address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Connect to host:port and hang up: Ray itself tries for minutes. Raises OSError and ValueError."""
+    place = urlsplit(address if "://" in address else f"ray://{address}")
+    if place.hostname and place.port:  # not "auto" or "local"
+        socket.create_connection((place.hostname, place.port), timeout=CONNECT_SECONDS).close()
 
 
 @contextmanager
