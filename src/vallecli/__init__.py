@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vallecli.synthesizer import Job, JobResult, Piece, Synthesizer
     from vallecli.text.lexicon import Lexicon
 
-__version__ = "0.16.0"
+__version__ = "0.17.0"
 
 __all__ = ["Job", "JobResult", "Piece", "Sampling", "Synthesizer", "VallecliError", "Voice", "load"]
 
