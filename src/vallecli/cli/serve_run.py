@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from vallecli import inputs
 from vallecli.cli import engines
-from vallecli.cli.inputs import given_voice
+from vallecli.cli.options import VoiceOptions
 from vallecli.cli.reporter import Reporter, write_line
 from vallecli.errors import InputError, UsageError
 from vallecli.extras import extra
@@ -36,8 +36,7 @@ class ServeRequest:
     options: Mapping[str, Any]
     """Loader options, as written."""
     decoder: str | None
-    prompt: str | None
-    prompt_text: str | None
+    voice: VoiceOptions
     aliases: Sequence[str]
     """As written, NAME=VOICE."""
     host: str
@@ -77,7 +76,7 @@ def run(request: ServeRequest, reporter: Reporter) -> None:
             f"Give a file of keys by --api-key-file, or one in {KEY_VARIABLE}.",
         )
     aliases, origins = parse_aliases(request.aliases), [check_origin(origin) for origin in request.origins]
-    default = given_voice(request.prompt, request.settings)
+    default = request.voice.find(request.settings)
     if default is not None and policy.check(request.settings.consent, default):
         reporter.info(policy.warning([str(default.name)]))
     lexicon = None if request.settings.lexicon is None else read_lexicon(request.settings.lexicon)
@@ -99,7 +98,7 @@ def run(request: ServeRequest, reporter: Reporter) -> None:
         synthesizer,
         checkpoint=settings.checkpoint,
         default=default,
-        default_transcript=request.prompt_text,
+        default_transcript=request.voice.prompt_text,
         aliases=aliases,
         consent=settings.consent,
         offline=settings.offline,
