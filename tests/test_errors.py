@@ -29,7 +29,7 @@ def defined(kind: type[VallecliError]) -> Iterator[tuple[str, str, int]]:
     assert kind.__base__ is not None
     yield kind.__name__, kind.__base__.__name__, kind.exit_code
     for child in kind.__subclasses__():
-        if child.__module__.startswith("vallecli."):
+        if child.__module__.startswith(errors.__name__):
             yield from defined(child)
 
 
