@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import typer
 
 from vallecli import inputs
 from vallecli.cli import app, speak_run
@@ -68,7 +67,7 @@ def batch(valle: Valle, tiny_checkpoint: Path, reference: Path) -> Callable[...,
 
 def numeric() -> Iterator[tuple[str, str]]:
     """Yield (command, option) for each option that is a number."""
-    group: Any = typer.main.get_command(app.app)
+    group: Any = app.commands()
     commands = [(name, command) for name, command in group.commands.items() if not hasattr(command, "commands")]
     commands += [(f"checkpoints {name}", command) for name, command in group.commands["checkpoints"].commands.items()]
     for name, command in commands:
