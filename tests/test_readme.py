@@ -40,7 +40,7 @@ def python_blocks() -> list[tuple[str, str]]:
 @pytest.fixture
 def folder(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the current folder, with the examples; speech is the beginning of each sentence."""
-    monkeypatch.setenv("VALLE_MAX_SECONDS", "0.5")
+    monkeypatch.setenv("VALLE_MAX_SECONDS", "1")
     (own_folder / "examples").symlink_to(ROOT / "examples")
     return own_folder
 
