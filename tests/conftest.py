@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import io
 import os
 import shutil
@@ -27,7 +28,9 @@ def pytest_configure() -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip tests marked `cuda` on machines without a CUDA device."""
+    """Skip tests marked `cuda` or `espeak` on machines without a CUDA device, or without espeak-ng."""
+    if item.get_closest_marker("espeak") and ctypes.util.find_library("espeak-ng") is None:
+        pytest.skip("espeak-ng is not installed: apt install espeak-ng")
     if item.get_closest_marker("cuda"):
         import torch
 

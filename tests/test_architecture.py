@@ -113,3 +113,8 @@ def test_help_is_fast_and_does_not_import_torch(arguments: list[str]) -> None:
 def test_the_package_is_imported_without_torch() -> None:
     code = "import sys, vallecli, vallecli.families.catalog; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_loading_a_checkpoint_does_not_import_torchs_compiler() -> None:
+    code = "import sys, vallecli; vallecli.load('nano'); print({'torch._dynamo', 'sympy'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"

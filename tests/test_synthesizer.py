@@ -577,6 +577,23 @@ def test_precisions(
     assert device.pick_dtype(name, where, parameters) == expected
 
 
+def test_weights_that_are_stored_in_half_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "FBGEMM", True)
+    assert device.pick_dtype("auto", CPU, SMALL, stored_in_half=True) == torch.float16
+    assert device.pick_dtype("float32", CPU, SMALL, stored_in_half=True) == torch.float32
+    monkeypatch.setattr(device, "FBGEMM", False)
+    assert device.pick_dtype("auto", CPU, SMALL, stored_in_half=True) == torch.float32
+
+
+@pytest.mark.skipif(not device.FBGEMM, reason="this CPU has no products with weights in 16 bits")
+def test_half_precision_does_not_round_weights_that_are_stored_so(reference: Path) -> None:
+    exact, halved = (Synthesizer.load("nano", device="cpu", dtype=dtype) for dtype in ("float32", "auto"))
+    assert halved.backend.dtype == torch.float16
+    greedy = Sampling(greedy=True, min_frames=20, max_frames=20)
+    [one], [other] = (list(model.speak("Hello.", model.voice(reference), greedy)) for model in (exact, halved))
+    assert np.array_equal(one.codes_TQ[:, 0], other.codes_TQ[:, 0])
+
+
 def test_invalid_precisions() -> None:
     with pytest.raises(UsageError, match="int8 needs a CPU") as caught:
         device.pick_dtype("int8", GPU, LARGE)

@@ -44,22 +44,24 @@ def _cuda_count() -> int:
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
-def pick_dtype(name: str, device: torch.device, parameters: int) -> torch.dtype:
-    """Return the precision of language models with that many parameters.
+def pick_dtype(name: str, device: torch.device, parameters: int, *, stored_in_half: bool = False) -> torch.dtype:
+    """Return the precision of language models with that many parameters; see `stored_in_half` in valle's Checkpoint.
 
     On a CPU, int8 and float16 are those of the weights; see decoding.linear. auto is for full-size models, where half
     the bytes take half the time: bfloat16 on a CUDA device that supports it, and float16 on a CPU with FBGEMM, where it
-    rounds the weights alone, to 11 bits. Otherwise it is float32: small models gain nothing. Raises UsageError for an
-    unknown name, and for int8 on other devices than a CPU.
+    rounds the weights alone, to 11 bits. There it is also for weights that are stored in float16, which it does not
+    round. Otherwise it is float32. Raises UsageError for an unknown name, and for int8 on other devices than a CPU.
     """
     if name not in ("auto", *DTYPES):
         raise UsageError(f"there is no precision called {name!r}", f"Give one of auto, {', '.join(DTYPES)}.")
     if name == "int8" and device.type != "cpu":
         raise UsageError(f"int8 needs a CPU, not {device}", "Use bfloat16 or auto.")
     if name == "auto":
-        if parameters >= FULL_SIZE and _computes_in_bfloat16(device):
+        full_size = parameters >= FULL_SIZE
+        if full_size and _computes_in_bfloat16(device):
             return torch.bfloat16
-        return torch.float16 if parameters >= FULL_SIZE and device.type == "cpu" and FBGEMM else torch.float32
+        halved = (full_size or stored_in_half) and device.type == "cpu" and FBGEMM
+        return torch.float16 if halved else torch.float32
     return DTYPES[name]
 
 

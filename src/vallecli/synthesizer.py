@@ -192,6 +192,11 @@ class Synthesizer:
         return self.backend.name
 
     @property
+    def needs_transcript(self) -> bool:
+        """Return whether the checkpoint needs the words of a recording."""
+        return self.backend.needs_transcript
+
+    @property
     def device(self) -> torch.device:
         """Return where the models compute."""
         return self.backend.device
@@ -243,7 +248,7 @@ class Synthesizer:
         if isinstance(source, Preset):
             return self.backend.preset_voice(source, name or "a preset")
         recording, name = self._resampled(source), name or "a recording"
-        if self.backend.needs_transcript:
+        if self.needs_transcript:
             transcript = self._transcript(
                 recording, name, transcript, transcribe=transcribe, beside=prompt.transcript_file(name)
             )
@@ -253,7 +258,7 @@ class Synthesizer:
         """Return a voice of the library: from its cached codes, or else made and cached."""
         name, recording = f"the voice {stored.name}", None
         transcript = stored.transcript if transcript is None else transcript
-        if self.backend.needs_transcript:
+        if self.needs_transcript:
             recording = stored.prompt(self.sample_rate)
             transcript = self._transcript(recording, name, transcript, transcribe=transcribe, beside=None)
         else:
@@ -435,7 +440,7 @@ class Synthesizer:
         markup = read_markup(job.text, ssml=job.ssml, language=job.language, paragraphs=paragraphs)
         if not job.goes_on:
             return markup
-        if not self.backend.needs_transcript or job.voice.transcript is None:
+        if not self.needs_transcript or job.voice.transcript is None:
             raise CannotContinue(self.name)
         return markup.after(job.voice.transcript)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes.util
 import json
 import shutil
 from collections.abc import Callable
@@ -52,8 +51,6 @@ def write_amphion_v2(folder: Path) -> Checkpoint:
 
 def write_ecker(folder: Path) -> Checkpoint:
     tokenizers = pytest.importorskip("tokenizers")
-    if ctypes.util.find_library("espeak-ng") is None:
-        pytest.skip("espeak-ng is not installed: apt install espeak-ng")
     published = SimpleNamespace(**run_path(str(TESTS / "families" / "llama" / "llama_published.py")))
     published.write_ecker(folder, symbols=SYMBOLS)
     model = tokenizers.models.BPE(SYMBOLS, [], unk_token="<unk>")
@@ -69,7 +66,14 @@ def write_bark(folder: Path) -> Checkpoint:
     return Checkpoint(folder, "bark", 24_000, 75, 3, str(preset))
 
 
-@pytest.fixture(scope="module", params=[write_amphion_v2, write_ecker, write_bark], ids=["amphion-v2", "ecker", "bark"])
+PUBLISHED = [
+    pytest.param(write_amphion_v2, id="amphion-v2"),
+    pytest.param(write_ecker, id="ecker", marks=pytest.mark.espeak),
+    pytest.param(write_bark, id="bark"),
+]
+
+
+@pytest.fixture(scope="module", params=PUBLISHED)
 def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     return request.param(tmp_path_factory.mktemp("checkpoints") / "tiny")
 

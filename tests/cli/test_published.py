@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +13,6 @@ if TYPE_CHECKING:
     from conftest import Valle
 
 FRAMES = 15  # 0.2 s at 75 frames per second
-needs_espeak = pytest.mark.skipif(
-    ctypes.util.find_library("espeak-ng") is None, reason="espeak-ng is not installed: apt install espeak-ng"
-)
 
 
 def audio(valle: Valle, checkpoint: Path, reference: Path, *options: str) -> bytes:
@@ -47,13 +43,13 @@ def test_a_batch_without_its_codec_ends_before_any_row(valle: Valle, reference: 
     assert (own_folder / "out" / "results.jsonl").read_bytes() == b""
 
 
-@needs_espeak
+@pytest.mark.espeak
 @pytest.mark.usefixtures("codecs", "own_folder")
 def test_amphion(valle: Valle, reference: Path, tmp_path: Path) -> None:
     assert audio(valle, write_amphion(tmp_path / "experiment"), reference)
 
 
-@needs_espeak
+@pytest.mark.espeak
 @pytest.mark.usefixtures("codecs", "own_folder")
 def test_lifeiteng_needs_its_table_of_symbols(valle: Valle, reference: Path, tmp_path: Path) -> None:
     path = write_lifeiteng(tmp_path / "epoch-1.pt")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import functools
 import importlib.util
 from collections.abc import Callable, Collection
@@ -63,7 +64,10 @@ MAKERS: dict[str, tuple[Callable[[], FrontEnd], tuple[str, ...]]] = {  # front e
     "ecker": (_ecker, ("phonemizer", "tokenizers", "langdetect", "pykakasi", "pypinyin")),
 }
 INSTALLED = [
-    name for name, (_, packages) in MAKERS.items() if all(importlib.util.find_spec(package) for package in packages)
+    name
+    for name, (_, packages) in MAKERS.items()
+    if all(importlib.util.find_spec(package) for package in packages)
+    and ("phonemizer" not in packages or ctypes.util.find_library("espeak-ng"))
 ]
 GREETINGS = {"en": "Yes.", "zh": "你好", "ja": "はい", "de": "Ja", "fr": "Oui", "ko": "네"}
 front_end = functools.cache(lambda name: MAKERS[name][0]())

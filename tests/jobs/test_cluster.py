@@ -8,6 +8,7 @@ import pickle
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -52,6 +53,16 @@ def test_a_cluster_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.raises(DeviceError, match="no Ray cluster at local: The current node timed out"),
         connect("local", workers=1, gpus=0, report=print),
     ):
+        pass
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "ray://127.0.0.1:{port}", "127.0.0.1:99999"])
+def test_an_address_where_nothing_listens(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace())  # it would try for minutes
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = address.format(port=server.getsockname()[1])
+    with pytest.raises(DeviceError, match="no Ray cluster at"), connect(address, workers=1, gpus=0, report=print):
         pass
 
 
@@ -163,7 +174,9 @@ def test_a_job_that_kills_its_workers_fails_alone_and_errors_of_loading_are_rais
     with connect("local", workers=2, gpus=0, report=lambda line: None) as engine_of:
         engine = engine_of(CrashingEngine)
         voice = engine.voice(None, None, name="", transcribe=False)  # type: ignore[arg-type]
-        jobs = [Job(key=t, text=t, voice=voice, sampling=None, language="auto", accent=None) for t in texts]
+        jobs = [
+            Job(key=t, text=t, voice=voice, sampling=None, choice=None, language="auto", accent=None) for t in texts
+        ]
         errors = {result.key: result.error for result in engine.speak_many(jobs, slots=5)}
         assert errors.keys() == set(texts)
         assert [key for key, error in errors.items() if error is not None] == ["crash"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes.util
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,9 +25,6 @@ SYMBOLS = [
     *(*SPECIAL, *'"!,.;?_bdfhijklmnpstvwzæðŋɐəɛɡɪɹɾʃʊʌθ'),
     *("aɪ", "aʊ", "eɪ", "oʊ", "oː", "iː", "uː", "ɑː", "ɔː", "ɜː", "ɛɹ", "ʌɹ", "ɑːɹ", "oːɹ", "<eps>"),
 ]
-needs_espeak = pytest.mark.skipif(
-    ctypes.util.find_library("espeak-ng") is None, reason="espeak-ng is not installed: apt install espeak-ng"
-)
 
 
 @pytest.fixture
@@ -48,7 +44,7 @@ def spell(front_end: EspeakFrontEnd, ids: list[int]) -> str:
     return " ".join(SYMBOLS[index] for index in ids)
 
 
-@needs_espeak
+@pytest.mark.espeak
 @pytest.mark.parametrize(
     ("text", "phones"),
     [
@@ -65,7 +61,7 @@ def test_phones(front_end: EspeakFrontEnd, text: str, phones: str) -> None:
     assert spell(front_end, front_end.encode(text).ids) == phones
 
 
-@needs_espeak
+@pytest.mark.espeak
 def test_symbols_that_the_checkpoint_does_not_have_are_left_out_and_named(front_end: EspeakFrontEnd) -> None:
     tokens = front_end.encode("Hello (there)!")
     assert tokens.ids == front_end.encode("Hello there!").ids
@@ -73,7 +69,7 @@ def test_symbols_that_the_checkpoint_does_not_have_are_left_out_and_named(front_
     assert note.endswith(": ( )")
 
 
-@needs_espeak
+@pytest.mark.espeak
 def test_transcript_and_text_are_converted_together(front_end: EspeakFrontEnd) -> None:
     alone = front_end.encode("I said it.")
     both = front_end.encode("Hello there!", prompt_words="I said it.")
@@ -90,7 +86,7 @@ def test_sentences_are_not_normalized(front_end: EspeakFrontEnd) -> None:
     ]
 
 
-@needs_espeak
+@pytest.mark.espeak
 @pytest.mark.parametrize("text", ["", "?!", "..."])
 def test_text_without_words_is_refused(front_end: EspeakFrontEnd, text: str) -> None:
     with pytest.raises(EmptyText):
@@ -101,7 +97,7 @@ def test_text_without_words_is_refused(front_end: EspeakFrontEnd, text: str) -> 
         front_end.encode("Hello", prompt_words=text)
 
 
-@needs_espeak
+@pytest.mark.espeak
 def test_phonemes_of_a_preset_are_refused(front_end: EspeakFrontEnd) -> None:
     with pytest.raises(ForeignPreset, match="vallex"):
         front_end.encode("Hello", prompt_words=Phonemes((30, 25), "en", "vallex"))
@@ -129,7 +125,7 @@ def test_without_espeak_the_hint_says_how_to_install_it(
         assert way in caught.value.hint
 
 
-@needs_espeak
+@pytest.mark.espeak
 def test_no_warnings_and_nothing_on_stdout() -> None:
     code = "from vallecli.text.espeak import EspeakFrontEnd; EspeakFrontEnd(['<bos>', '<eos>']).encode('Ah, un café.')"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes.util
 import pickle
 import re
 from pathlib import Path
@@ -20,10 +19,6 @@ from vallecli.text.lexicon import Lexicon, read_lexicon
 from vallecli.text.phones import Pronunciation
 from vallecli.text.reader import TextReader
 from vallecli.text.vallex import VallexFrontEnd
-
-needs_espeak = pytest.mark.skipif(
-    ctypes.util.find_library("espeak-ng") is None, reason="espeak-ng is not installed: apt install espeak-ng"
-)
 
 
 def lexicon(*lines: str) -> Lexicon:
@@ -256,7 +251,7 @@ def test_vallex_in_chinese_and_in_tagged_text() -> None:
     assert spelled.endswith(given.partition(" ")[2])
 
 
-@needs_espeak
+@pytest.mark.espeak
 def test_espeak_uses_the_symbols_of_the_checkpoint() -> None:
     from vallecli.text.espeak import EspeakFrontEnd
 
@@ -271,7 +266,7 @@ def test_espeak_uses_the_symbols_of_the_checkpoint() -> None:
         read("A thing.", "a  ah", "thing  TH IH1 NG", front_end=front_end)
 
 
-@needs_espeak
+@pytest.mark.espeak
 def test_ecker_has_the_stress_before_the_vowel() -> None:
     pytest.importorskip("phonemizer")
     tokenizers = pytest.importorskip("tokenizers")

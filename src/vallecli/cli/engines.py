@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vallecli.checkpoints import lookup
 from vallecli.cli.reporter import Reporter
+from vallecli.cli.startup import no_garbage_collection
 from vallecli.families.catalog import known_options
 from vallecli.jobs.engine import Engine, LocalEngine
 from vallecli.jobs.plan import Defaults
@@ -21,6 +22,8 @@ from vallecli.text.lexicon import Lexicon
 if TYPE_CHECKING:
     from vallecli.families.base import Description
     from vallecli.synthesizer import Synthesizer
+
+Loaded = TypeVar("Loaded")
 
 # On a CPU, torch caches what oneDNN compiles for each shape, a third of a megabyte each, and a thousand of them by
 # default: rows differ in length, so the memory of a batch would grow for a long time. It reads these at its start.
@@ -63,15 +66,27 @@ def loader(defaults: Defaults, cluster: Cluster | None, reporter: Reporter) -> I
         return
     from vallecli.jobs.cluster import connect
 
-    known = known_options()
-    options = {
-        name: _absolute(str(value)) if name in known and known[name].kind == "file" else value
-        for name, value in defaults.options.items()
-    }
     with connect(cluster.address, workers=cluster.workers, gpus=cluster.gpus, report=reporter.info) as engine_of:
         yield lambda checkpoint: engine_of(
-            partial(load, _absolute(checkpoint), defaults.settings, options, defaults.decoder, lexicon)
+            remote_loader(load, checkpoint, defaults.settings, defaults.options, defaults.decoder, lexicon)
         )
+
+
+def remote_loader(
+    load: Callable[..., Loaded],
+    checkpoint: str,
+    settings: Settings,
+    options: Mapping[str, Any],
+    decoder: str | None,
+    lexicon: Lexicon | None,
+) -> Callable[[], Loaded]:
+    """Return a call of `load` for processes in other folders, with absolute paths. Its machine needs the files."""
+    known = known_options()
+    absolute = {
+        name: _absolute(str(value)) if name in known and known[name].kind == "file" else value
+        for name, value in options.items()
+    }
+    return partial(load, _absolute(checkpoint), settings, absolute, decoder, lexicon)
 
 
 def limit_shape_caches() -> None:
@@ -99,20 +114,21 @@ def load_synthesizer(
 ) -> Synthesizer:
     """Return a checkpoint that is ready to speak. Raises CheckpointError, DeviceError and UsageError."""
     limit_shape_caches()
-    from vallecli.quality.candidates import Choice
-    from vallecli.synthesizer import Synthesizer  # imports torch, which takes seconds
+    with no_garbage_collection():
+        from vallecli.quality.candidates import Choice
+        from vallecli.synthesizer import Synthesizer  # imports torch, which takes seconds
 
-    synthesizer = Synthesizer.load(
-        checkpoint,
-        device=settings.device,
-        dtype=settings.dtype,
-        options=options,
-        decoder=decoder,
-        choice=settings.choice(Choice()),
-        lexicon=lexicon,
-        watermark=settings.watermark,
-    )
-    synthesizer.backend.prepare()  # a missing part is no row's fault
+        synthesizer = Synthesizer.load(
+            checkpoint,
+            device=settings.device,
+            dtype=settings.dtype,
+            options=options,
+            decoder=decoder,
+            choice=settings.choice(Choice()),
+            lexicon=lexicon,
+            watermark=settings.watermark,
+        )
+        synthesizer.backend.prepare()  # a missing part is no row's fault
     return synthesizer
 
 

@@ -75,7 +75,8 @@ Dtype = Annotated[
     typer.Option(
         metavar="auto|float32|bfloat16|float16|int8",
         help="Precision of the models. auto is, for full-size models, bfloat16 on a CUDA device that supports it and "
-        "float16 on an x86 CPU, else float32. On a CPU, float16 and int8 are those of the weights.",
+        "float16 on an x86 CPU, also for weights that are stored so, else float32. On a CPU, float16 and int8 are "
+        "those of the weights.",
     ),
 ]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]

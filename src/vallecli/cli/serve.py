@@ -8,6 +8,7 @@ import typer
 
 from vallecli.cli import options
 from vallecli.cli.groups import Help, Without, takes_groups
+from vallecli.errors import UsageError
 
 EPILOG = """\b
 Examples:
@@ -19,6 +20,8 @@ Examples:
 The protocol is that of OpenAI's audio/speech: its clients work with the base URL http://127.0.0.1:8000/v1. Voices are
 those of the library and the presets of the checkpoint, by name; default is that of --prompt or --voice. With a seed, a
 request gives what valle speak --seed gives. http://127.0.0.1:8000 has a page to try it. See docs/server.md.
+
+With --ray, Ray Serve runs workers on a cluster, each with a model; this process listens and has the voices.
 
 A server that other machines can reach needs an API key: --api-key-file, or VALLE_API_KEY.
 
@@ -66,7 +69,16 @@ def serve(
             help="Site whose pages may use the server, as in https://example.org. Repeat it for several.",
         ),
     ] = None,
-    engine: Annotated[options.EngineOptions, Without("shard", "ray", "workers", "gpus_per_worker")],
+    engine: Annotated[options.EngineOptions, Without("shard")],
+    max_workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=options.MAX_SLOTS,
+            help="With --ray: start workers, up to this number, while each has more requests than slots.",
+        ),
+    ] = None,
     max_queue: Annotated[
         int,
         typer.Option(metavar="N", min=1, max=MAX, help="Requests in progress; further ones get status 429."),
@@ -88,6 +100,10 @@ def serve(
 ) -> None:
     """Serve voices over HTTP, in the protocol of OpenAI's audio/speech."""
     reporter = printed.reporter(context)
+    if engine.ray is None and (engine.workers != 1 or max_workers is not None or engine.gpus_per_worker):
+        raise UsageError(
+            "--workers, --max-workers and --gpus-per-worker are for --ray", "Add --ray local, or leave them."
+        )
     from vallecli.cli.serve_run import ServeRequest, run  # imported here: --help does not wait for it
 
     run(
@@ -109,6 +125,8 @@ def serve(
             timeout=timeout,
             log_texts=log_texts,
             disclose=marks.disclosure(),
+            cluster=engine.cluster(),
+            max_workers=max_workers,
         ),
         reporter,
     )

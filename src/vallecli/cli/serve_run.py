@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from vallecli import inputs
@@ -15,9 +16,15 @@ from vallecli.cli.options import VoiceOptions
 from vallecli.cli.reporter import Reporter, write_line
 from vallecli.errors import InputError, UsageError
 from vallecli.extras import extra
+from vallecli.jobs.prompts import transcript_of
 from vallecli.settings import Settings
-from vallecli.text.lexicon import read_lexicon
+from vallecli.text.lexicon import Lexicon, read_lexicon
 from vallecli.voices import policy
+
+if TYPE_CHECKING:
+    from vallecli.server.service import Speaker
+    from vallecli.server.voices import VoiceMaker
+    from vallecli.voices.library import StoredVoice
 
 KEY_VARIABLE = "VALLE_API_KEY"
 MAX_KEY_FILE = 2**16  # bytes
@@ -54,6 +61,9 @@ class ServeRequest:
     log_texts: bool
     disclose: str | None
     """A kind in audio.formats.DISCLOSURES."""
+    cluster: engines.Cluster | None
+    max_workers: int | None
+    """Workers of the cluster at most; None: as many as at least."""
 
     @property
     def max_body(self) -> int:
@@ -81,40 +91,103 @@ def run(request: ServeRequest, reporter: Reporter) -> None:
         reporter.info(policy.warning([str(default.name)]))
     lexicon = None if request.settings.lexicon is None else read_lexicon(request.settings.lexicon)
 
+    check_cluster(request)
+
     from vallecli.server.run import Address, listen
 
     listener = listen(Address(request.host, request.port))
+    with _speaker(request, lexicon, reporter) as (speaker, maker):
+        from vallecli.server.app import create_app
+        from vallecli.server.gate import Limits
+        from vallecli.server.logs import Log
+        from vallecli.server.run import serve
+        from vallecli.server.service import Bounds, Service
+        from vallecli.server.voices import ServerVoices
+
+        settings = request.settings
+        voices = ServerVoices(
+            maker,
+            checkpoint=settings.checkpoint,
+            default=default,
+            default_transcript=_transcript(request, default, maker),
+            aliases=aliases,
+            consent=settings.consent,
+            offline=settings.offline,
+            report=reporter.detail,
+        )
+        bounds = Bounds(
+            max_queue=request.max_queue,
+            max_chars=request.max_chars,
+            timeout=request.timeout,
+            uploads=request.allow_uploads,
+        )
+        service = Service(speaker, voices, settings.checkpoint, bounds, Log(texts=request.log_texts))
+        limits = Limits(max_body=request.max_body, keys=keys, loopback=request.host in LOOPBACK, origins=tuple(origins))
+        serve(create_app(service, limits), service, listener, write_line)
+
+
+@contextmanager
+def _speaker(
+    request: ServeRequest, lexicon: Lexicon | None, reporter: Reporter
+) -> Iterator[tuple[Speaker, VoiceMaker]]:
+    """Yield what speaks, and what makes voices of prompts. Raises CheckpointError, UsageError and DeviceError."""
     settings = request.settings
-    synthesizer = engines.load_synthesizer(settings.checkpoint, settings, request.options, request.decoder, lexicon)
+    if request.cluster is None:
+        synthesizer = engines.load_synthesizer(settings.checkpoint, settings, request.options, request.decoder, lexicon)
+        from vallecli.server.local import LocalSpeaker
+        from vallecli.server.logs import Log
 
-    from vallecli.server.app import create_app
-    from vallecli.server.gate import Limits
-    from vallecli.server.logs import Log
-    from vallecli.server.run import serve
-    from vallecli.server.service import Bounds, Service
-    from vallecli.server.voices import ServerVoices
+        reporter.info(engines.place_of(synthesizer))
+        log = Log(texts=request.log_texts)
+        yield LocalSpeaker(synthesizer, settings, log, slots=request.slots, disclose=request.disclose), synthesizer
+        return
+    from vallecli.jobs.cluster import session
+    from vallecli.server.cluster import ClusterSpeaker, Workers
 
-    voices = ServerVoices(
-        synthesizer,
-        checkpoint=settings.checkpoint,
-        default=default,
-        default_transcript=request.voice.prompt_text,
-        aliases=aliases,
-        consent=settings.consent,
-        offline=settings.offline,
-        report=reporter.detail,
+    load = engines.remote_loader(
+        engines.load_synthesizer, settings.checkpoint, settings, request.options, request.decoder, lexicon
     )
-    bounds = Bounds(
+    workers = Workers(
+        least=request.cluster.workers,
+        most=max(request.cluster.workers, request.max_workers or 0),
+        gpus=request.cluster.gpus,
         slots=request.slots,
-        max_queue=request.max_queue,
-        max_chars=request.max_chars,
-        timeout=request.timeout,
-        uploads=request.allow_uploads,
     )
-    service = Service(synthesizer, voices, settings, bounds, Log(texts=request.log_texts), disclose=request.disclose)
-    limits = Limits(max_body=request.max_body, keys=keys, loopback=request.host in LOOPBACK, origins=tuple(origins))
-    reporter.info(engines.place_of(synthesizer))
-    serve(create_app(service, limits), service, listener, write_line)
+    with session(request.cluster.address):
+        speaker = ClusterSpeaker(
+            load,
+            engines.place_of,
+            settings,
+            workers,
+            requests=request.max_queue,
+            timeout=request.timeout,
+            texts=request.log_texts,
+            disclose=request.disclose,
+            report=reporter.info,
+        )
+        reporter.info(f"{speaker.info.description}, workers: {workers.least}")
+        yield speaker, speaker
+
+
+def _transcript(request: ServeRequest, default: StoredVoice | Path | None, maker: VoiceMaker) -> str | None:
+    """Return the transcript of --prompt: the given one, or else that of its file. Raises InputError."""
+    if request.voice.prompt_text is not None or not isinstance(default, Path) or not maker.needs_transcript:
+        return request.voice.prompt_text
+    return transcript_of(default)
+
+
+def check_cluster(request: ServeRequest) -> None:
+    """Check the options of a cluster. Raises UsageError, and ExtraMissing without Ray Serve."""
+    if request.cluster is None:
+        return
+    if request.max_workers is not None and request.max_workers < request.cluster.workers:
+        raise UsageError(
+            f"--max-workers {request.max_workers} is less than --workers {request.cluster.workers}",
+            "Workers are started between the two numbers.",
+        )
+    from vallecli.jobs.cluster import import_ray
+
+    import_ray(request.cluster.address, serve=True)
 
 
 def api_keys(request: ServeRequest) -> tuple[str, ...]:

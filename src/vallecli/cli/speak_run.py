@@ -26,6 +26,7 @@ from vallecli.cli.inputs import read_text
 from vallecli.cli.options import MarkOptions, VoiceOptions
 from vallecli.cli.output import STDOUT, Target, check_distinct, target
 from vallecli.cli.reporter import Reporter, write_json, write_line
+from vallecli.cli.startup import no_garbage_collection
 from vallecli.cli.streams import stdout_is_closed
 from vallecli.errors import OutputNotWritable, UsageError
 from vallecli.jobs.prompts import read_prompt
@@ -83,21 +84,9 @@ def run(request: SpeakRequest, reporter: Reporter) -> None:
     provenance = Provenance.of(settings.checkpoint)
     signer = signer_of(request, where)
     player = play.find_player() if request.play else None
-    lexicon, recording = prepare(request, path, source, reporter)
-
-    from vallecli.quality.candidates import Choice
-    from vallecli.synthesizer import Synthesizer
-
-    synthesizer = Synthesizer.load(
-        settings.checkpoint,
-        device=settings.device,
-        dtype=settings.dtype,
-        options=request.options,
-        decoder=request.decoder,
-        lexicon=lexicon,
-        choice=settings.choice(Choice()),
-        watermark=settings.watermark,
-    )
+    with no_garbage_collection():
+        lexicon, recording = prepare(request, path, source, reporter)
+        synthesizer = load(request, lexicon)
     spoken = SpokenText(synthesizer, settings, where.rate(synthesizer.sample_rate), started)
     voice = synthesizer.voice(
         recording, request.voice.prompt_text, name=_name(source), transcribe=request.voice.transcribe
@@ -122,6 +111,24 @@ def run(request: SpeakRequest, reporter: Reporter) -> None:
         import numpy as np
 
         play.play(np.concatenate(played), spoken.sample_rate, player=player)
+
+
+def load(request: SpeakRequest, lexicon: Lexicon | None) -> Synthesizer:
+    """Return the checkpoint, ready to speak. Raises CheckpointError, DeviceError and UsageError."""
+    from vallecli.quality.candidates import Choice
+    from vallecli.synthesizer import Synthesizer
+
+    settings = request.settings
+    return Synthesizer.load(
+        settings.checkpoint,
+        device=settings.device,
+        dtype=settings.dtype,
+        options=request.options,
+        decoder=request.decoder,
+        lexicon=lexicon,
+        choice=settings.choice(Choice()),
+        watermark=settings.watermark,
+    )
 
 
 def voice_source(request: SpeakRequest, reporter: Reporter) -> StoredVoice | Path:

@@ -98,7 +98,7 @@ def add(
         from vallecli.synthesizer import Synthesizer
 
         synthesizer = Synthesizer.load(checkpoint)
-        if synthesizer.backend.needs_transcript and transcript is None:
+        if synthesizer.needs_transcript and transcript is None:
             raise TranscriptMissing(recording, prompt.transcript_file(recording))
     voice = library.add(name, prepared, transcript=transcript, notes=notes, overwrite=overwrite)
     if synthesizer is not None:

@@ -17,7 +17,6 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from math import inf
 from typing import Any
 
 import torch
@@ -159,8 +158,7 @@ class Int8Linear(Packed):
         """Given (..., D) in float32, return (..., O)."""
         weight, scale_O, bias_O = packed
         if FBGEMM:
-            largest = torch.linalg.vector_norm(x, inf, -1, keepdim=True)
-            scale = largest.clamp_(min=torch.finfo(x.dtype).tiny)
+            scale = x.abs().amax(-1, keepdim=True).clamp_(min=torch.finfo(x.dtype).tiny)
             y = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
                 x / scale, 1 / LARGEST, LARGEST + 1, weight
             )

@@ -7,6 +7,7 @@ folder. Workers need vallecli and the checkpoint. Ray restarts a worker that is 
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -17,6 +18,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from typing import Any
+from urllib.parse import urlsplit
 
 from vallecli import errors
 from vallecli.audio.prompt import PreparedPrompt
@@ -27,6 +29,8 @@ from vallecli.families.base import Preset
 from vallecli.jobs.engine import Engine, Job, JobResult
 from vallecli.voices.library import StoredVoice
 
+CONNECT_SECONDS = 10.0
+TOKEN_BYTES = 32  # of the secret of a cluster that is started here
 RETRIES = 3  # of jobs whose worker died; a job that ends every worker is then recorded as failed
 
 
@@ -102,7 +106,7 @@ class RayEngine:
         self.workers = workers
         for info in ray.get([worker.prepare.remote() for worker in workers]):
             if isinstance(info, Failure):
-                raise _as_error(info)
+                raise as_error(info)
             self.description, self.sampling, self.choice = info.description, info.sampling, info.choice
             self.sample_rate, self.frame_rate = info.sample_rate, info.frame_rate
             report(info.description)
@@ -143,21 +147,33 @@ class RayEngine:
                     yield JobResult(assigned[0].key, (), Failure.of(WorkerLost(reason)))
 
 
-@contextmanager
-def connect(
-    address: str, *, workers: int, gpus: float, report: Callable[[str], None]
-) -> Iterator[Callable[[Callable[[], Engine]], RayEngine]]:
-    """Connect to a cluster ("local" starts one) and yield a function that makes a RayEngine from a loader.
-
-    A new engine replaces the previous one. Raises ExtraMissing without Ray, and DeviceError for an unreachable
-    cluster.
-    """
+def import_ray(address: str, *, serve: bool = False) -> None:
+    """Import Ray, and Ray Serve, with the environment for a cluster at an address. Raises ExtraMissing."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # by default, Ray reports each run to its developers
+    if address == "local" and "ray" not in sys.modules:  # Ray reads these when it is imported
+        # Ray listens on all interfaces, and executes what it receives: only with a token that this process has.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(TOKEN_BYTES))
     with extra("ray", "a Ray cluster"):
         import ray
+
+        if serve:
+            import ray.serve  # noqa: F401
+
+
+@contextmanager
+def session(address: str) -> Iterator[None]:
+    """Connect to a cluster, or start one at the address "local", until the end of the body.
+
+    Raises ExtraMissing without Ray, and DeviceError for an unreachable cluster.
+    """
+    import_ray(address)
+    import ray
+
     on_terminate = signal.getsignal(signal.SIGTERM)
     dashboard = False if address == "local" else None  # None: another cluster decides
     try:
+        _reach(address)
         ray.init(address=address, log_to_driver=False, logging_level="error", include_dashboard=dashboard)
     except Exception as error:  # a plain Exception if a node starts too slowly
         reason = str(error).strip().partition("\n")[0]
@@ -165,27 +181,54 @@ def connect(
             f"no Ray cluster at {address}: {reason}", "The address local starts a cluster on this machine."
         ) from error
     signal.signal(signal.SIGTERM, on_terminate)  # Ray's handler would exit with 1
-    options = {"num_cpus": 1, "num_gpus": gpus, "max_restarts": -1, "max_task_retries": RETRIES}
-    current: list[Any] = []  # workers
-
-    def new_engine(load: Callable[[], Engine]) -> RayEngine:
-        for worker in current:
-            ray.kill(worker)
-        resources = {"CPU": 0.0, "GPU": 0.0, **ray.cluster_resources()}
-        if workers > resources["CPU"] or workers * gpus > resources["GPU"]:
-            available = f"{resources['CPU']:g} CPUs and {resources['GPU']:g} GPUs"
-            report(f"waiting for the cluster to grow: it has {available}, too few for {workers} workers")
-        current[:] = [ray.remote(**options)(_Worker).remote(load) for _ in range(workers)]
-        return RayEngine(current, report=report)
-
     try:
-        with redirect_stdout(sys.stderr):  # Ray prints messages to stdout, which is for data
-            yield new_engine
+        yield
     finally:
         ray.shutdown()
 
 
-def _as_error(failure: Failure) -> VallecliError:
+def _reach(address: str) -> None:
+    """Connect to host:port and hang up: Ray itself tries for minutes. Raises OSError and ValueError."""
+    place = urlsplit(address if "://" in address else f"ray://{address}")
+    if place.hostname and place.port:  # not "auto" or "local"
+        socket.create_connection((place.hostname, place.port), timeout=CONNECT_SECONDS).close()
+
+
+@contextmanager
+def connect(
+    address: str, *, workers: int, gpus: float, report: Callable[[str], None]
+) -> Iterator[Callable[[Callable[[], Engine]], RayEngine]]:
+    """Connect to a cluster, see `session`, and yield a function that makes a RayEngine from a loader.
+
+    A new engine replaces the previous one.
+    """
+    options = {"num_cpus": 1, "num_gpus": gpus, "max_restarts": -1, "max_task_retries": RETRIES}
+    current: list[Any] = []  # workers
+
+    def new_engine(load: Callable[[], Engine]) -> RayEngine:
+        import ray
+
+        for worker in current:
+            ray.kill(worker)
+        warn_if_small(workers, gpus, report)
+        current[:] = [ray.remote(**options)(_Worker).remote(load) for _ in range(workers)]
+        return RayEngine(current, report=report)
+
+    with session(address), redirect_stdout(sys.stderr):  # Ray prints messages to stdout, which is for data
+        yield new_engine
+
+
+def warn_if_small(workers: int, gpus: float, report: Callable[[str], None]) -> None:
+    """Report that a cluster has too little for some workers with a number of GPUs each; it may grow."""
+    import ray
+
+    resources = {"CPU": 0.0, "GPU": 0.0, **ray.cluster_resources()}
+    if workers > resources["CPU"] or workers * gpus > resources["GPU"]:
+        available = f"{resources['CPU']:g} CPUs and {resources['GPU']:g} GPUs"
+        report(f"waiting for the cluster to grow: it has {available}, too few for {workers} workers")
+
+
+def as_error(failure: Failure) -> VallecliError:
     """Return an error with the exit code of a worker's error."""
     known = getattr(errors, failure.code, VallecliError)
     kinds = (

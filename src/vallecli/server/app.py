@@ -110,7 +110,7 @@ def _add_speech(app: FastAPI, service: Service) -> None:
             service.check(request)
             service.metrics.characters.inc(len(request.input))
             voice = await service.voice(request, recording)
-            speaking = await service.speak(request, voice, http.scope["valle"]["client"])
+            speaking = await service.speaker.speak(request, voice, http.scope["valle"]["client"])
         except Exception as error:
             admission.release()
             if isinstance(error, HTTPException):
@@ -263,7 +263,7 @@ def _add_operations(app: FastAPI, service: Service) -> None:
     @app.get("/v1/models")
     async def models() -> Models:
         """List the model of this server."""
-        return Models(data=[Model(id=service.synthesizer.name, created=CREATED)])
+        return Models(data=[Model(id=service.speaker.name, created=CREATED)])
 
     @app.get("/health")
     async def health() -> Response:

@@ -22,13 +22,14 @@ from vallecli.server.scheduler import Scheduler
 SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120)
 
 
-class _EngineCollector(Collector):
+class EngineCollector(Collector):
     """The metrics of the engine, read when they are collected."""
 
     def __init__(self, engine: Engine, scheduler: Scheduler) -> None:
         self._work, self._scheduler = engine.work, scheduler
 
     def collect(self) -> Iterator[Metric]:
+        """Yield the present values."""
         work, scheduler = self._work, self._scheduler
         factor = work.busy_seconds / work.audio_seconds if work.audio_seconds else 0.0
         for name, text, value in (
@@ -48,7 +49,8 @@ class _EngineCollector(Collector):
 class Metrics:
     """The metrics."""
 
-    def __init__(self, engine: Engine, scheduler: Scheduler) -> None:
+    def __init__(self, collector: Collector) -> None:
+        """`collector` has the metrics of the speaker."""
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -63,7 +65,7 @@ class Metrics:
             "valle_speech_seconds", "From a request to its last audio", registry=registry, buckets=SECONDS
         )
         self.accepted = Gauge("valle_requests_accepted", "Requests that are not yet answered", registry=registry)
-        registry.register(_EngineCollector(engine, scheduler))
+        registry.register(collector)
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""

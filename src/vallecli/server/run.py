@@ -49,7 +49,7 @@ class _Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Return whether to exit, ten times a second."""
         done = self.service.draining and not self.service.accepted
-        self.should_exit = self.should_exit or done or self.service.fatal is not None
+        self.should_exit = self.should_exit or done or self.service.speaker.fatal is not None
         return await super().on_tick(counter)
 
 
@@ -96,8 +96,10 @@ def serve(app: ASGIApp, service: Service, listener: socket.socket, on_start: Cal
         server.run(sockets=[listener])
     finally:
         service.stop()
-    if service.fatal is not None:
-        raise DeviceError("the engine has failed", "See the log, and start the server again.") from service.fatal
+    if service.speaker.fatal is not None:
+        raise DeviceError(
+            "the engine has failed", "See the log, and start the server again."
+        ) from service.speaker.fatal
     if server.interrupted:
         raise KeyboardInterrupt
 

@@ -11,8 +11,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 from vallecli.audio import prompt
+from vallecli.audio.prompt import PreparedPrompt
 from vallecli.errors import (
     ConsentMissing,
     DamagedVoice,
@@ -22,11 +24,10 @@ from vallecli.errors import (
     UnknownVoice,
     UsageError,
 )
-from vallecli.families.base import Voice
+from vallecli.families.base import Preset
 from vallecli.jobs.prompts import read_prompt
 from vallecli.printable import printable
 from vallecli.settings import suggest
-from vallecli.synthesizer import Synthesizer
 from vallecli.voices import consent, library, policy, presets
 from vallecli.voices.library import StoredVoice
 
@@ -49,12 +50,29 @@ class Listed:
     transcript: bool = False
 
 
+class VoiceMaker(Protocol):
+    """Makes the voice of a prompt: a Synthesizer, or the speaker of a cluster, whose workers make it."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Return the sample rate of prompts in Hz."""
+
+    @property
+    def needs_transcript(self) -> bool:
+        """Return whether prompts need a transcript."""
+
+    def voice(
+        self, source: PreparedPrompt | Preset | StoredVoice, transcript: str | None = None, *, name: str = ""
+    ) -> Any:
+        """Return the voice of a prompt, see Synthesizer.voice."""
+
+
 class ServerVoices:
     """The voices of a server. Its methods may take seconds, and are called in one thread."""
 
     def __init__(
         self,
-        synthesizer: Synthesizer,
+        maker: VoiceMaker,
         *,
         checkpoint: str,
         default: StoredVoice | Path | None,
@@ -65,11 +83,11 @@ class ServerVoices:
         report: Callable[[str], object],
     ) -> None:
         """`consent` is the policy. Raises UsageError for an alias of a voice that does not exist, and VoiceError."""
-        self.synthesizer, self.aliases, self.consent, self.offline = synthesizer, aliases, consent, offline
+        self.maker, self.aliases, self.consent, self.offline = maker, aliases, consent, offline
         self.checkpoint, self._report = checkpoint, report
         self._default, self._default_transcript = default, default_transcript
         self._presets = {preset.name for preset in presets.of_checkpoint(checkpoint)}
-        self._made: OrderedDict[Hashable, Voice] = OrderedDict()
+        self._made: OrderedDict[Hashable, Any] = OrderedDict()
         for target in aliases.values():
             if target != DEFAULT or default is None:
                 self._check(self._find(target))
@@ -87,7 +105,7 @@ class ServerVoices:
             yield from (Listed(name, "preset") for name in sorted(self._presets))
         yield from (Listed(name, f"alias of {target}") for name, target in self.aliases.items())
 
-    def named(self, name: str | None) -> Voice:
+    def named(self, name: str | None) -> Any:
         """Return a voice by its name; None is the default voice.
 
         Raises UnknownVoice, InvalidVoiceName, ConsentMissing, and the errors of Synthesizer.voice.
@@ -100,7 +118,7 @@ class ServerVoices:
         self._check(self._default)
         return self._spoken_default
 
-    def uploaded(self, recording: bytes, transcript: str | None) -> Voice:
+    def uploaded(self, recording: bytes, transcript: str | None) -> Any:
         """Return the voice of a recording in memory, which is not stored.
 
         Raises ConsentMissing, AudioError, TranscriptMissing, and the errors of Synthesizer.voice.
@@ -110,10 +128,10 @@ class ServerVoices:
                 f"{UPLOAD} is not spoken: {ALLOWED}",
                 "Name a voice of GET /v1/voices.",
             )
-        if self.synthesizer.backend.needs_transcript and transcript is None:
+        if self.maker.needs_transcript and transcript is None:
             raise TranscriptMissing(UPLOAD, None)
-        prepared = prompt.load(UPLOAD, sample_rate=self.synthesizer.sample_rate, file=io.BytesIO(recording))
-        return self.synthesizer.voice(prepared, transcript, name=UPLOAD)
+        prepared = prompt.load(UPLOAD, sample_rate=self.maker.sample_rate, file=io.BytesIO(recording))
+        return self.maker.voice(prepared, transcript, name=UPLOAD)
 
     def add(
         self, name: str, recording: bytes, *, transcript: str | None, notes: str, declaration: str | None
@@ -165,7 +183,7 @@ class ServerVoices:
             return False
         return True
 
-    def _voice_of(self, source: StoredVoice | Path) -> Voice:
+    def _voice_of(self, source: StoredVoice | Path) -> Any:
         """Return a voice of the library or of a file, made once for each recording and transcript."""
         self._check(source)
         key: Hashable = source
@@ -181,9 +199,9 @@ class ServerVoices:
         self._made.move_to_end(key)
         return self._made[key]
 
-    def _make(self, source: StoredVoice | Path, *, name: str) -> Voice:
+    def _make(self, source: StoredVoice | Path, *, name: str) -> Any:
         transcript = self._default_transcript if source is self._default else None
-        return self.synthesizer.voice(read_prompt(source, self.synthesizer.sample_rate), transcript, name=name)
+        return self.maker.voice(read_prompt(source, self.maker.sample_rate), transcript, name=name)
 
 
 def _too_long(seconds: float) -> UsageError:

@@ -105,7 +105,8 @@ class ValleFamily:
         from vallecli.families.valle.backend import ValleBackend
 
         checkpoint = self.read(contents, options)
-        precision = devices.pick_dtype(dtype, device, checkpoint.parameters)
+        half = checkpoint.stored_in_half
+        precision = devices.pick_dtype(dtype, device, checkpoint.parameters, stored_in_half=half)
         codec = codecs.stored(checkpoint.codec, checkpoint.tensors, checkpoint.path, checkpoint.name)
         return ValleBackend(self.name, checkpoint, device=device, dtype=precision, codec=codec)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,15 @@ class Checkpoint:
     @property
     def parameters(self) -> int:
         """Return the number of parameters of both models."""
-        return sum(tensor.numel() for key, tensor in self.tensors.items() if key.startswith(("ar.", "nar.")))
+        return sum(tensor.numel() for tensor in self._models())
+
+    @property
+    def stored_in_half(self) -> bool:
+        """Return whether all weights of both models are stored in float16."""
+        return all(tensor.dtype == torch.float16 for tensor in self._models())
+
+    def _models(self) -> Iterator[Tensor]:
+        return (tensor for key, tensor in self.tensors.items() if key.startswith(("ar.", "nar.")))
 
 
 def outline(config: ModelConfig) -> tuple[AR, NAR]:

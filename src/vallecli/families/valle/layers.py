@@ -55,8 +55,9 @@ class FixedNorm(nn.Module):
     def __init__(self, dim: int, stages: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(dim)
-        start_2D = torch.stack([torch.ones(dim), torch.zeros(dim)])
-        self.scales_and_shifts = nn.Parameter(start_2D.repeat(stages, 1, 1))  # (stages, 2, D)
+        start_S2D = torch.zeros(stages, 2, dim)
+        start_S2D[:, 0] = 1
+        self.scales_and_shifts = nn.Parameter(start_S2D)
 
     @classmethod
     def of(cls, adaptive: AdaptiveNorm, stages_SD: Tensor) -> FixedNorm:

@@ -1,34 +1,26 @@
-"""The time of each stage, and the share of the memory bandwidth that a decode step reaches: `valle bench`.
-
-The work is noise of a given size: random text, a random prompt, and no EOS before the frames are complete. The weights
-may be random as well, of a published size, so that no file is needed.
-"""
+"""The time of each stage of generation, for random requests of given sizes."""
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import Any
+from statistics import median
+from typing import Any, Self
 
 import numpy as np
 import torch
 
-from vallecli import device as devices
+from vallecli.bench.products import ProductCounter
 from vallecli.decoding.batcher import ContinuousBatcher
 from vallecli.decoding.linear import weight_bytes
 from vallecli.decoding.request import CausalOutput, StopReason
 from vallecli.errors import UsageError
-from vallecli.families.base import Backend, Generated, Request
-from vallecli.families.catalog import sizes
+from vallecli.families.base import Generated, Request
 from vallecli.families.causal import CausalBackend, codes_to_int16
 from vallecli.marking import perth
-from vallecli.synthesizer import Synthesizer
 
-COPY_BYTES = 2**28  # copied to measure the memory bandwidth: more than any cache holds
 LENGTHS = 5  # lengths of speech at which a step without a cache is measured
 WARM_UP = 8  # frames or steps
 LAST = 16  # steps at the end of the frames, whose time is reported separately
@@ -60,69 +52,16 @@ class Times:
     codec_ms: float
     watermark_ms: float
 
+    @classmethod
+    def median(cls, runs: list[Self]) -> Self:
+        """Return the median of each stage over some runs."""
+        names = [field.name for field in fields(cls) if field.name != "finish_ms"]
+        each = {name: median(getattr(run, name) for run in runs) for name in names}
+        finish_ms = {name: median(run.finish_ms[name] for run in runs) for name in runs[0].finish_ms}
+        return cls(**each, finish_ms=finish_ms)
+
 
 Report = Callable[[str], object]  # receives the name of the current stage
-
-
-@dataclass(frozen=True, kw_only=True)
-class Subject:
-    """What is measured: a checkpoint with its loader options, or random weights of a published size."""
-
-    checkpoint: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    random_size: str | None = None
-    device: str = "auto"
-    dtype: str = "auto"
-
-
-def load(subject: Subject) -> CausalBackend:
-    """Return the backend of a subject. Raises the errors of loading."""
-    size, device = subject.random_size, subject.device
-    if size is None:
-        checkpoint, dtype = subject.checkpoint, subject.dtype
-        backend: Backend = Synthesizer.load(checkpoint, device=device, dtype=dtype, options=subject.options).backend
-    else:
-        known = sizes()
-        if size not in known:
-            raise UsageError(f"there is no size {size!r}", f"Possible sizes: {', '.join(known)}.")
-        backend = known[size].random(size, device=devices.pick(device), dtype=subject.dtype)
-    if not isinstance(backend, CausalBackend):
-        raise UsageError(f"{backend.name} has no autoregressive model", "Choose another checkpoint.")
-    return backend
-
-
-def measure(subject: Subject, work: Work, *, baseline: bool, report: Report) -> dict[str, Any]:
-    """Return the output of `valle bench --json`: sizes in bytes, times in seconds except for `_ms`.
-
-    The baseline is float32, one request, no cache, and the matrix products that torch itself chooses. Raises
-    UsageError for more frames than the model generates for the text.
-    """
-    backend = load(subject)
-    bench = Bench(backend, work, report)
-    times = bench.run()
-    read, peak = bench.bytes_per_step(), peak_memory(backend.device)
-    report("memory")
-    bandwidth = copy_bandwidth(backend.device)
-    result: dict[str, Any] = {
-        "checkpoint": backend.name,
-        "device": str(backend.device),
-        "dtype": str(backend.dtype).removeprefix("torch."),
-        "threads": torch.get_num_threads(),
-        **asdict(work),
-        **bench.summary(times),
-        "peak_memory": peak,
-        "bytes_per_step": read,
-        "copy_bandwidth": round(bandwidth),
-        "bandwidth_share": _rounded(read / (times.step_ms / 1000) / bandwidth),
-    }
-    if baseline:
-        del bench, backend
-        with torch_products():
-            backend = load(replace(subject, dtype="float32"))
-            plain = Bench(backend, replace(work, batch=1), report)
-            result["baseline"] = plain.summary(plain.run_baseline())
-        result["speedup"] = _rounded(result["baseline"]["real_time_factor"] / result["real_time_factor"])
-    return result
 
 
 class Bench:
@@ -131,6 +70,10 @@ class Bench:
     def __init__(self, backend: CausalBackend, work: Work, report: Report) -> None:
         """Raise UsageError for more frames than the model generates for the text."""
         self.backend, self.work, self.report = backend, work, report
+        self.products: dict[str, int] = {}
+        """Floating-point operations of one request's matrix products, by the names of Times.finish_ms."""
+        self.alone = False
+        """Whether one thread takes the decode steps."""
         grid = backend.grid
         generator = torch.Generator().manual_seed(0)
         self.requests: list[Request] = []
@@ -166,6 +109,7 @@ class Bench:
     def run(self) -> Times:
         """Measure the stages of `Backend.generate` and `Backend.decode`, and the watermark."""
         with torch.inference_mode(), self.backend.batcher(self.work.batch) as batcher:
+            self.alone = batcher.alone
             self.report("warming up")
             self._prefill(batcher, self.requests)
             self._step(batcher, self.work.steps if batcher.every > 1 else min(WARM_UP, self.work.steps))
@@ -187,9 +131,12 @@ class Bench:
         )
 
     @torch.inference_mode()
-    def run_baseline(self) -> Times:
-        """Measure one request without a cache: each step is a pass over the whole sequence, at some lengths."""
-        self.report("baseline: AR")
+    def without_cache(self, times: Times) -> Times:
+        """Return the times of one request when each step is a pass over the whole sequence, at some lengths.
+
+        `times` are those with a cache; the other stages are the same.
+        """
+        self.report("AR, without a cache")
         request, frames = self.requests[0], self.work.frames
         codes_T = self.codes_TQ[:, 0]
 
@@ -199,16 +146,7 @@ class Bench:
         step(0)
         middles = [frames * (2 * part + 1) // (2 * LENGTHS) for part in range(LENGTHS)]
         step_ms = sum(self._timed(partial(step, length)) for length in middles) / LENGTHS
-        at_end_ms = self._timed(partial(step, frames))
-        finish_ms = self._finish([request])
-        return Times(
-            prefill_ms=0.0,
-            step_ms=step_ms,
-            step_ms_at_end=at_end_ms,
-            finish_ms=finish_ms,
-            codec_ms=self._codec(),
-            watermark_ms=self._watermark(),
-        )
+        return replace(times, prefill_ms=0.0, step_ms=step_ms, step_ms_at_end=self._timed(partial(step, frames)))
 
     def _prefill(self, batcher: ContinuousBatcher, requests: list[Request]) -> None:
         for row, request in enumerate(requests):
@@ -251,23 +189,28 @@ class Bench:
 
     @torch.inference_mode()
     def _finish(self, requests: list[Request]) -> dict[str, float]:
-        """Return the milliseconds per request of each model behind the autoregressive one."""
+        """Return the milliseconds per request of each model behind the autoregressive one; count its products."""
         self.report("the other models")
-        frames = self.work.frames if self.backend.device.type == "cuda" else min(WARM_UP, self.work.frames)
+        if self.backend.device.type == "cpu":
+            self._pass(requests, min(WARM_UP, self.work.frames))  # as many as are needed to warm up
+            with ProductCounter(self.backend.modules) as counter:
+                return self._pass(requests, self.work.frames, counter)
+        with ProductCounter(self.backend.modules) as counter:  # not while time is measured: a GPU would wait for it
+            self._pass(requests, self.work.frames, counter)
+        return self._pass(requests, self.work.frames)
 
-        def finishing(length: int) -> Iterator[str]:
-            output = CausalOutput(self.codes_TQ[:length, 0], StopReason.MAX_FRAMES, 0.0)
-            return (name for name, _ in self.backend.finishing([(request, output) for request in requests]))
-
-        for _ in finishing(frames):
-            pass
+    def _pass(self, requests: list[Request], frames: int, counter: ProductCounter | None = None) -> dict[str, float]:
+        """Return the milliseconds per request of each of these models, and store what the counter has counted."""
+        output = CausalOutput(self.codes_TQ[:frames, 0], StopReason.MAX_FRAMES, 0.0)
         times = {}
         self._wait()
         started = time.perf_counter()
-        for name in finishing(self.work.frames):
+        for name, _ in self.backend.finishing([(request, output) for request in requests]):
             self._wait()
             ended = time.perf_counter()
             times[name] = 1000 * (ended - started) / len(requests)
+            if counter is not None:
+                self.products[name] = counter.take() // len(requests)
             started = ended
         return times
 
@@ -316,9 +259,9 @@ class Bench:
             "watermark_ms": times.watermark_ms,
         }
         return {
-            **{name: _rounded(value) for name, value in parts.items()},
-            "real_time_factor": _rounded(total_ms / 1000 / (batch * self.seconds)),
-            "time_to_first_audio": _rounded(first_ms / 1000),
+            **{name: rounded(value) for name, value in parts.items()},
+            "real_time_factor": rounded(total_ms / 1000 / (batch * self.seconds)),
+            "time_to_first_audio": rounded(first_ms / 1000),
         }
 
     def bytes_per_step(self) -> int:
@@ -331,42 +274,6 @@ class Bench:
         return weights + work.batch * positions * position * cache.shape.layers
 
 
-@contextmanager
-def torch_products() -> Iterator[None]:
-    """Use the matrix products that torch itself chooses; see decoding.linear.product."""
-    before = torch.backends.mkldnn.enabled
-    torch.backends.mkldnn.enabled = False  # type: ignore[assignment]  # a property of the module
-    try:
-        yield
-    finally:
-        torch.backends.mkldnn.enabled = before
-
-
-def copy_bandwidth(device: torch.device) -> float:
-    """Return the bytes per second that the memory reads and writes when it only copies."""
-    source = torch.zeros(COPY_BYTES, dtype=torch.uint8, device=device)
-    target = torch.zeros_like(source)
-    best = float("inf")
-    for _ in range(5):
-        started = time.perf_counter()
-        target.copy_(source)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        best = min(best, time.perf_counter() - started)
-    return 2 * COPY_BYTES / best
-
-
-def peak_memory(device: torch.device) -> int | None:
-    """Return the peak memory so far in bytes, of the GPU or of this process; None if the system does not report it."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
-
-
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
+    """Return a value with four significant digits."""
     return float(f"{value:.4g}")  # significant digits, not decimals: GPUs are fast
