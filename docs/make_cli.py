@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import typer
-
-from vallecli.cli.app import app
+from vallecli.cli.app import commands
 
 CLI = Path(__file__).with_name("cli.md")
 WIDTH = 110  # columns of a help text
@@ -16,9 +14,8 @@ WIDTH = 110  # columns of a help text
 
 def reference() -> str:
     """Return the content of docs/cli.md."""
-    root = typer.main.get_command(app)
     parts = ["# Command line\n", "Made from `--help` by `python docs/make_cli.py`.\n"]
-    for name, text in pages(root, "valle", None):
+    for name, text in pages(commands(), "valle", None):
         parts.append(f"## {name}\n\n```\n{text}\n```\n")
     return "\n".join(parts)
 

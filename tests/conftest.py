@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes.util
 import io
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -166,6 +167,34 @@ def vallex_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoints") / "vallex"
     languages = {"front_end": "vallex-1", "text_vocab": 70, "n_languages": 3}
     return make_checkpoint(folder, max_prompt_frames=750, **languages, bos="start", prefix_mode=1)
+
+
+@pytest.fixture(scope="session")
+def codec_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of checkpoints with random weights of EnCodec and Vocos, as `valle checkpoints pull` installs them."""
+    import torch
+
+    from vallecli.checkpoints import local
+    from vallecli.codec.encodec import EncodecCodec
+    from vallecli.codec.vocos import VocosDecoder
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        encodec, vocos = EncodecCodec.random(0).model.state_dict(), VocosDecoder().state_dict()
+        vocos["feature_extractor.codebook_weights"].normal_()  # with zeros, all codes would sound the same
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("codecs")))
+        for name, state in (("encodec-24khz", encodec), ("vocos-encodec-24khz", vocos)):
+            local.install(name, "a test", lambda stage, state=state: torch.save(state, stage / "weights.bin"))
+        return local.folder()
+
+
+@pytest.fixture
+def codecs(codec_weights: Path, own_folder: Path) -> None:
+    """Install the random weights of EnCodec and Vocos."""
+    from vallecli.checkpoints import local
+
+    shutil.copytree(codec_weights, local.folder(), copy_function=os.link)
 
 
 @pytest.fixture(scope="session")

@@ -15,10 +15,6 @@ import pytest
 import soundfile
 import torch
 
-from vallecli.checkpoints import local
-from vallecli.codec.encodec import EncodecCodec
-from vallecli.codec.vocos import VocosDecoder
-
 if TYPE_CHECKING:
     from conftest import Ran, Valle
 
@@ -83,15 +79,8 @@ def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture
-def checkpoint(written: Checkpoint, reference: Path, own_folder: Path) -> Checkpoint:
-    """The checkpoint, with random weights of EnCodec and Vocos installed, and a prompt with its transcript."""
-    vocos = VocosDecoder().state_dict()
-    vocos["feature_extractor.codebook_weights"].normal_()  # with zeros, all codes would sound the same
-    for name, state in {
-        "encodec-24khz": EncodecCodec.random(0).model.state_dict(),
-        "vocos-encodec-24khz": vocos,
-    }.items():
-        local.install(name, "a test", lambda stage, state=state: torch.save(state, stage / "weights.bin"))
+def checkpoint(written: Checkpoint, reference: Path, own_folder: Path, codecs: None) -> Checkpoint:
+    """The checkpoint, with the codecs installed, and a prompt with its transcript."""
     shutil.copy(reference, own_folder / "ref.wav")
     (own_folder / "ref.txt").write_text("What I said.")
     return written

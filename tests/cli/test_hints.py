@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from conftest import Valle
 
 import vallecli
@@ -42,7 +41,7 @@ def walk(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str,
         yield from walk(sub, (*words, name))
 
 
-COMMANDS = dict(walk(typer.main.get_command(app.app)))
+COMMANDS = dict(walk(app.commands()))
 OPTIONS = {" ".join(words): set(app.options_of(command, ())) | {"--help"} for words, command in COMMANDS.items()}
 PIP = {"--no-deps", "--force-reinstall"}  # of `pip install`
 ALL = set().union(*OPTIONS.values(), PIP, {"--version", "--install-completion", "--show-completion"})

@@ -7,26 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 import soundfile
-import torch
 from published import write_amphion, write_lifeiteng, write_vallex
-
-from vallecli.checkpoints import local
-from vallecli.codec.encodec import EncodecCodec
-from vallecli.codec.vocos import VocosDecoder
 
 if TYPE_CHECKING:
     from conftest import Valle
 
 FRAMES = 15  # 0.2 s at 75 frames per second
-
-
-@pytest.fixture
-def codecs() -> None:
-    """Install random weights of EnCodec and Vocos, as `valle checkpoints pull` installs the published ones."""
-    encodec = EncodecCodec.random(0).model.state_dict()
-    vocos = VocosDecoder().state_dict()
-    for name, state in (("encodec-24khz", encodec), ("vocos-encodec-24khz", vocos)):
-        local.install(name, "a test", lambda stage, state=state: torch.save(state, stage / "weights.bin"))
 
 
 def audio(valle: Valle, checkpoint: Path, reference: Path, *options: str) -> bytes:

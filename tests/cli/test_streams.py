@@ -6,19 +6,25 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from conftest import Valle
 
 MAX_SECONDS = "0.3"
 
 
 @pytest.fixture
-def command(tiny_checkpoint: Path, reference: Path) -> str:
-    arguments = [
-        *("-m", "vallecli", "speak", "--checkpoint", tiny_checkpoint, "--device", "cpu", "--prompt", reference),
-        *("--text", "Hi.", "--seed", "1", "--max-seconds", MAX_SECONDS),
-    ]
-    return shlex.join([sys.executable, *map(str, arguments)])
+def arguments(tiny_checkpoint: Path, reference: Path) -> list[str]:
+    voice = ["--checkpoint", str(tiny_checkpoint), "--device", "cpu", "--prompt", str(reference)]
+    return ["speak", *voice, "--text", "Hi.", "--seed", "1", "--max-seconds", MAX_SECONDS]
+
+
+@pytest.fixture
+def command(arguments: list[str]) -> str:
+    return shlex.join([sys.executable, "-m", "vallecli", *arguments])
 
 
 def shell(line: str) -> subprocess.CompletedProcess[bytes]:
@@ -26,8 +32,9 @@ def shell(line: str) -> subprocess.CompletedProcess[bytes]:
 
 
 @pytest.fixture
-def wav(command: str) -> bytes:
-    assert shell(f"{command} -o expected.wav").returncode == 0
+def wav(arguments: list[str], valle: Valle) -> bytes:
+    """Return what the command writes, from a run in this process."""
+    assert valle(*arguments, "-o", "expected.wav").code == 0
     return Path("expected.wav").read_bytes()
 
 

@@ -12,6 +12,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from functools import cache
 from typing import Annotated, Any
 
 import typer
@@ -83,13 +84,19 @@ def root(
         typer.echo(context.get_help())
 
 
+@cache
+def commands() -> Any:
+    """Return the commands, which typer makes once."""
+    return typer.main.get_command(app)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (sys.argv without the program's name by default) and return its exit code."""
     reporter = Reporter()
     exit_on_signals()
     try:
         # Not command.main(): it handles interrupts, closed pipes and usage errors differently.
-        command = typer.main.get_command(app)
+        command = commands()
         if os.environ.get(COMPLETE):
             command.main(prog_name="valle")  # prints the completions and exits
         arguments = with_optional_values(sys.argv[1:] if argv is None else argv)

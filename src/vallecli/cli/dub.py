@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from vallecli.cli.reporter import Reporter
-from vallecli.cli.work_options import speaks_a_work
+from vallecli.cli.groups import takes_groups
+from vallecli.cli.work_options import WorkOptions
 
 EPILOG = """\b
 Examples:
@@ -35,9 +35,10 @@ Exit codes: as for batch; 0 also if cues do not fit.
 """
 
 
-@speaks_a_work
+@takes_groups
 def dub(
     context: typer.Context,
+    *,
     subtitles: Annotated[str, typer.Argument(metavar="SUBTITLES", help="SRT or WebVTT, in the language of the dub.")],
     output: Annotated[
         str | None,
@@ -62,9 +63,10 @@ def dub(
     overlaps: Annotated[
         bool, typer.Option("--allow-overlaps", help="Speak cues that overlap one after the other.")
     ] = False,
+    work: WorkOptions,
 ) -> None:
     """Speak subtitles in their time, as a track or into a film; resumable."""
-    reporter: Reporter = context.obj
+    reporter = work.printed.reporter(context)
     from vallecli.cli import dub_run  # imported here: --help does not wait for it
 
     request = dub_run.DubRequest(
@@ -77,4 +79,4 @@ def dub(
         max_speed=max_speed,
         allow_overlaps=overlaps,
     )
-    dub_run.run(context, request, reporter)
+    dub_run.run(context, request, work, reporter)

@@ -22,9 +22,10 @@ from vallecli.audio.provenance import Provenance
 from vallecli.audio.signing import check_signable
 from vallecli.checkpoints import lookup
 from vallecli.checkpoints.local import sha256
-from vallecli.cli import options, work_options, work_run
+from vallecli.cli import options, work_run
 from vallecli.cli.output import check_distinct
 from vallecli.cli.reporter import Reporter, write_json, write_line
+from vallecli.cli.work_options import WorkOptions, batch_request
 from vallecli.cli.work_run import Output, Writer, clock
 from vallecli.errors import FilmError, SubtitleError, UsageError
 from vallecli.jobs.plan import check_choice
@@ -106,37 +107,37 @@ class Dub:
         return {name: 10 ** (member.gain / 20) for name, member in members.items()}
 
 
-def run(context: typer.Context, request: DubRequest, reporter: Reporter) -> None:
+def run(context: typer.Context, request: DubRequest, work: WorkOptions, reporter: Reporter) -> None:
     """Read the subtitles; print an estimate, or speak them and write the track or the film."""
-    given, settings = context.params, options.settings(context)
+    settings = options.settings(context)
     target = output_of(request)
-    format = check_options(request, given, target, settings)
-    folder = work_folder(target) if given["work_dir"] is None else Path(given["work_dir"])
-    batch = work_options.batch_request(context, reporter, folder)
-    signer = options.signer(given["sign"], given["key"])
+    format = check_options(request, work.marks, target, settings)
+    folder = work_folder(target) if work.work_dir is None else Path(work.work_dir)
+    batch = batch_request(context, work, reporter, folder)
+    signer = work.marks.signer()
     dub = read_dub(request, reporter, default_voice=batch.defaults.prompt is not None)
     made = Made(folder)
-    check_outputs(request, target, made, force=given["force"])
+    check_outputs(request, target, made, force=work.rows.force)
     if dub.cast is not None:
         names = dict.fromkeys(line.speaker for cue in dub.spoken for line in cue.lines if line.speaker is not None)
         check_voices([dub.cast.members[name] for name in names], settings)
-    if given["dry_run"]:
+    if work.rows.dry_run:
         return print_estimate(dub, request, batch, reporter)
-    spoken = work_run.speak(dub.utterances, batch, reporter, skip_failed=given["skip_failed"])
+    spoken = work_run.speak(dub.utterances, batch, reporter, skip_failed=work.skip_failed)
     if spoken is None:
         return None
     rate = output_rate(format, settings.sample_rate, spoken.sample_rate)
     track, fits = place(dub, request, spoken.clips, rate)
-    loudness = None if given["keep_loudness"] else LOUDNESS if settings.loudness is None else settings.loudness
+    loudness = None if work.keep_loudness else LOUDNESS if settings.loudness is None else settings.loudness
     writer = Writer(made, Provenance.of(settings.checkpoint), signer)
     output = Output(target, format, track, Labels(title=f"{Path(request.subtitles).stem} (dub)"))
     if dub.film is None:
         gain = settings.gain or 0.0
         level = work_run.write_outputs([output], writer, loudness=loudness, gain=gain, reporter=reporter)
     else:
-        language = language_of(given["language"], settings)
+        language = language_of(work.reading.language, settings)
         level = write_film(dub.film, output, language, writer, loudness, settings.gain or 0.0, reporter)
-    report(dub, track, fits, target, {**level, **spoken.summary}, reporter, as_json=given["as_json"])
+    report(dub, track, fits, target, {**level, **spoken.summary}, reporter, as_json=work.printed.as_json)
     return None
 
 
@@ -150,21 +151,21 @@ def output_of(request: DubRequest) -> Path:
     return Path(f"{Path(request.subtitles).stem}.dub{ending}")
 
 
-def check_options(request: DubRequest, given: Mapping[str, Any], target: Path, settings: Settings) -> str:
+def check_options(request: DubRequest, marks: options.MarkOptions, target: Path, settings: Settings) -> str:
     """Return the format of the track. Raises UsageError for options that do not go together, or that are invalid."""
     check_choice("--fit", request.fit, (STRETCH, NONE))
-    if given["disclose"] is not None:
+    if marks.disclose is not None:
         raise UsageError("--disclose has no place among the times of a film", "Say it in the first subtitle.")
     if request.mux is None:
         format = format_of(target)
-        if given["sign"] is not None:
+        if marks.sign is not None:
             check_signable(format)
     else:
         check_film_output(target)
         format = film_format(target)
         if request.length is not None:
             raise UsageError("--length and --mux both give a length", "Leave --length out.")
-        if given["sign"] is not None:
+        if marks.sign is not None:
             raise UsageError("--sign is not for films", "Sign the track, without --mux.")
     check_rate(format, settings.sample_rate)
     return format

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vallecli.cli import options
-from vallecli.cli.reporter import Reporter
+from vallecli.cli.groups import Help, Without, takes_groups
 from vallecli.errors import UsageError
 from vallecli.settings import suggest
 
@@ -44,8 +44,10 @@ Exit codes: as for batch, and 7 if a package is missing.
 KINDS = "wer,similarity,opinion,manner"
 
 
+@takes_groups
 def evaluate(
     context: typer.Context,
+    *,
     jobs: Annotated[str | None, typer.Argument(metavar="JOBS", help="CSV or JSONL; - is stdin.")] = None,
     out_dir: Annotated[
         str | None, typer.Option(metavar="DIR", help="Folder for the audio, scores.jsonl, scores.json and index.html.")
@@ -79,58 +81,27 @@ def evaluate(
         str, typer.Option(metavar="MODEL", help="Speech recognizer: a model of faster-whisper, or a folder.")
     ] = "base",
     scores: Annotated[str, typer.Option(metavar="NAMES", help="What is measured, separated by commas.")] = KINDS,
-    prompt: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Recording of the voice of rows without a prompt.")
-    ] = None,
-    voice: options.Voice = None,
-    prompt_text: Annotated[
-        str | None,
-        typer.Option(metavar="TEXT", help="Transcript of --prompt; by default REF.txt next to REF.wav."),
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Overwrite audio that no batch has written, and files that are no pages.")
-    ] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed rows again.")] = False,
-    slots: options.Slots = 16,
-    transcribe: options.Transcribe = False,
-    language: options.Language = "auto",
-    accent: options.Accent = None,
-    lexicon: options.Lexicon = None,
-    checkpoint: options.Checkpoint = None,
-    option: options.Option = None,
-    decoder: options.Decoder = None,
-    offline: options.Offline = None,
-    device: options.Device = None,
-    dtype: options.Dtype = None,
-    seed: Annotated[
-        int | None, typer.Option(metavar="N", help="Seed of rows without one; by default derived from their content.")
-    ] = None,
-    greedy: options.Greedy = None,
-    temperature: options.Temperature = None,
-    top_k: options.TopK = None,
-    top_p: options.TopP = None,
-    top_n_sigma: options.TopNSigma = None,
-    repetition_window: options.RepetitionWindow = None,
-    repetition_ratio: options.RepetitionRatio = None,
-    best_of: options.BestOf = None,
-    pick: options.Pick = None,
-    retries: options.Retries = None,
-    seconds: options.Seconds = None,
-    max_seconds: options.MaxSeconds = None,
-    watermark: options.Watermark = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    voice: Annotated[options.VoiceOptions, Help(prompt=options.ROW_PROMPT)],
+    rows: Annotated[
+        options.RowOptions,
+        Without("dry_run"),
+        Help(force="Overwrite audio that no batch has written, and files that are no pages."),
+    ],
+    engine: Annotated[options.EngineOptions, Without("shard", "ray", "workers", "gpus_per_worker")],
+    reading: options.TextOptions,
+    model: Annotated[options.ModelOptions, Without(*options.DEPRECATED)],
+    sampling: Annotated[options.SamplingOptions, Without("asr"), Help(seed=options.ROW_SEED)],
+    marks: Annotated[options.MarkOptions, Without("disclose", "sign", "key")],
+    printed: Annotated[options.OutputOptions, Help(as_json="Print JSON instead of a table.")],
 ) -> None:
     """Measure how good speech is: words, speaker, opinion and manner, per row and in total; resumable."""
-    reporter: Reporter = context.obj
-    reporter.quiet, reporter.verbose = quiet, verbose
+    reporter = printed.reporter(context)
     if compare is not None:
         if jobs is not None or protocol is not None:
             raise UsageError("--compare takes no JOBS", "Run: valle eval --compare DIR DIR")
         from vallecli.cli.eval_run import compare as compare_runs
 
-        return compare_runs(*compare, reporter, page=page, force=force, as_json=as_json)
+        return compare_runs(*compare, reporter, page=page, force=rows.force, as_json=printed.as_json)
     if page is not None:
         raise UsageError("--page is without --compare", "The page of one run is index.html in its folder.")
     if (jobs is None) == (protocol is None):
@@ -145,7 +116,6 @@ def evaluate(
         if name not in KINDS.split(","):
             raise UsageError(f"--scores: there is no score {name!r}", suggest(name, KINDS.split(",")))
     from vallecli.cli import batch_run, eval_run  # imported here: --help does not wait for them
-    from vallecli.cli.inputs import given_voice
     from vallecli.jobs.plan import Defaults
 
     settings = options.settings(context)
@@ -155,24 +125,20 @@ def evaluate(
         defaults=Defaults(
             settings=settings,
             options=options.loader_options(context, reporter),
-            decoder=decoder,
-            prompt=given_voice(prompt, settings),
-            prompt_text=prompt_text,
-            language=language,
-            accent=accent,
-            transcribe=transcribe,
+            decoder=model.decoder,
+            prompt=voice.find(settings),
+            prompt_text=voice.prompt_text,
+            language=reading.language,
+            accent=reading.accent,
+            transcribe=voice.transcribe,
         ),
-        sources={},
-        force=force,
-        dry_run=False,
-        retry_failed=retry_failed,
-        verify=False,
-        fail_fast=False,
+        force=rows.force,
+        retry_failed=rows.retry_failed,
         page=False,  # it is written with the scores
         signer=None,
-        slots=slots,
+        slots=engine.slots,
         cluster=None,
-        json=as_json,
+        json=printed.as_json,
         again=shlex.join(batch_run.typed(context)),
     )
     return eval_run.run(

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from vallecli.cli.reporter import Reporter
-from vallecli.cli.work_options import speaks_a_work
+from vallecli.cli.groups import takes_groups
+from vallecli.cli.work_options import WorkOptions
 
 EPILOG = """\b
 Examples:
@@ -30,9 +30,10 @@ Exit codes: as for batch.
 """
 
 
-@speaks_a_work
+@takes_groups
 def read(
     context: typer.Context,
+    *,
     book: Annotated[str, typer.Argument(metavar="BOOK", help="EPUB, DOCX, Markdown, HTML or plain text.")],
     output: Annotated[
         str | None,
@@ -75,9 +76,10 @@ def read(
     chapter_pause: Annotated[
         float, typer.Option(metavar="S", min=0, max=60, help="Seconds of silence between chapters.")
     ] = 2.0,
+    work: WorkOptions,
 ) -> None:
     """Read a book aloud: an audiobook with chapters, or one file a chapter; resumable."""
-    reporter: Reporter = context.obj
+    reporter = work.printed.reporter(context)
     from vallecli.cli import read_run  # imported here: --help does not wait for it
 
     read_run.run(
@@ -94,5 +96,6 @@ def read(
             keep=[kind.strip() for entry in keep or () for kind in entry.split(",") if kind.strip()],
             chapter_pause=chapter_pause,
         ),
+        work,
         reporter,
     )

@@ -18,10 +18,11 @@ from vallecli.audio.labels import Chapter, Labels, cover_codec
 from vallecli.audio.provenance import Provenance
 from vallecli.audio.signing import Signer, check_signable
 from vallecli.checkpoints import lookup
-from vallecli.cli import options, signals, work_options, work_run
+from vallecli.cli import options, signals, work_run
 from vallecli.cli.batch_run import BatchRequest
 from vallecli.cli.output import check_distinct
 from vallecli.cli.reporter import Reporter, write_json, write_line
+from vallecli.cli.work_options import WorkOptions, batch_request
 from vallecli.cli.work_run import Output, SpokenWork, Writer, clock
 from vallecli.errors import InputError, OutputNotWritable, UsageError
 from vallecli.families.catalog import known_languages
@@ -113,41 +114,42 @@ class Job:
         return replace(Pauses(), chapter=self.request.chapter_pause, **known)
 
 
-def run(context: typer.Context, request: ReadRequest, reporter: Reporter) -> None:
+def run(context: typer.Context, request: ReadRequest, work: WorkOptions, reporter: Reporter) -> None:
     """Read the book; print its chapters or an estimate, or speak it and write the files."""
-    given, settings = context.params, options.settings(context)
+    settings = options.settings(context)
     check_options(request)
     with reporter.stages() as stage:
         stage("reading the book")
-        book = read_book(request, given["language"], settings, reporter)
+        book = read_book(request, work.reading.language, settings, reporter)
         signals.check()
     if request.list_chapters:
-        return print_chapters(book, as_json=given["as_json"])
-    job = prepare(context, request, settings, book, reporter)
-    if given["dry_run"]:
+        return print_chapters(book, as_json=work.printed.as_json)
+    job = prepare(context, request, work, settings, book, reporter)
+    if work.rows.dry_run:
         return print_estimate(job, reporter)
     words = WordTimes(Path(job.batch.out_dir), model=settings.asr, offline=settings.offline) if request.words else None
-    spoken = work_run.speak(job.utterances, job.batch, reporter, skip_failed=given["skip_failed"])
+    spoken = work_run.speak(job.utterances, job.batch, reporter, skip_failed=work.skip_failed)
     if spoken is None:
         return None
     loudness = LOUDNESS if settings.loudness is None else settings.loudness
-    return write(job, spoken, words, reporter, loudness=None if given["keep_loudness"] else loudness)
+    return write(job, spoken, words, reporter, loudness=None if work.keep_loudness else loudness)
 
 
-def prepare(context: typer.Context, request: ReadRequest, settings: Settings, book: Book, reporter: Reporter) -> Job:
+def prepare(
+    context: typer.Context, request: ReadRequest, work: WorkOptions, settings: Settings, book: Book, reporter: Reporter
+) -> Job:
     """Return what is to be done. Raises UsageError, VoiceError, and OutputError for files that cannot be written."""
-    given = context.params
     target = target_of(request)
     format = request.format if request.out_dir is not None else format_of(target)
     check_rate(format, settings.sample_rate)
-    folder = work_folder(target) if given["work_dir"] is None else Path(given["work_dir"])
-    batch = work_options.batch_request(context, reporter, folder)
+    folder = work_folder(target) if work.work_dir is None else Path(work.work_dir)
+    batch = batch_request(context, work, reporter, folder)
     if batch.defaults.prompt is None:
         raise UsageError("there is no voice", "Give the name of a voice by --voice, or a recording by --prompt.")
-    signer = options.signer(given["sign"], given["key"])
+    signer = work.marks.signer()
     if signer is not None:
         check_signable(format)
-    disclose = options.disclosure(given["disclose"])
+    disclose = work.marks.disclosure()
     job = Job(
         request=request,
         settings=settings,
@@ -160,7 +162,7 @@ def prepare(context: typer.Context, request: ReadRequest, settings: Settings, bo
         notice=notice_of(book) if disclose == SPOKEN_NOTICE else None,
         tones=disclose == SIGNAL,
     )
-    check_outputs(job, target, force=given["force"])
+    check_outputs(job, target, force=work.rows.force)
     return job
 
 

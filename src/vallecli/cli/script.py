@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from vallecli.cli.reporter import Reporter
-from vallecli.cli.work_options import speaks_a_work
+from vallecli.cli.groups import takes_groups
+from vallecli.cli.work_options import WorkOptions
 
 EPILOG = """\b
 Examples:
@@ -45,9 +45,10 @@ Exit codes: as for batch.
 """
 
 
-@speaks_a_work
+@takes_groups
 def script(
     context: typer.Context,
+    *,
     play: Annotated[str, typer.Argument(metavar="PLAY", help="The dialogue, as text.")],
     cast: Annotated[str, typer.Option(metavar="FILE", help="The voices of its speakers, as TOML.")],
     output: Annotated[
@@ -64,10 +65,11 @@ def script(
     pause: Annotated[
         float | None, typer.Option(metavar="S", help="Seconds of silence between speeches; 0.6 by default.")
     ] = None,
+    work: WorkOptions,
 ) -> None:
     """Speak a dialogue, each speaker in a voice of the cast; resumable."""
-    reporter: Reporter = context.obj
+    reporter = work.printed.reporter(context)
     from vallecli.cli import script_run  # imported here: --help does not wait for it
 
     request = script_run.ScriptRequest(play=play, cast=cast, output=output, stems=stems, subtitles=subtitles)
-    script_run.run(context, request, reporter)
+    script_run.run(context, request, work, reporter)

@@ -17,10 +17,11 @@ from vallecli.audio.formats import FORMATS, SIGNAL, check_rate, format_of, outpu
 from vallecli.audio.labels import Labels
 from vallecli.audio.provenance import Provenance
 from vallecli.audio.signing import check_signable
-from vallecli.cli import options, work_options, work_run
+from vallecli.cli import options, work_run
 from vallecli.cli.inputs import VOICE_FLAG
 from vallecli.cli.output import check_distinct
 from vallecli.cli.reporter import Reporter, write_json, write_line
+from vallecli.cli.work_options import WorkOptions, batch_request
 from vallecli.cli.work_run import Output, Writer, clock
 from vallecli.errors import OutputNotWritable, UsageError
 from vallecli.jobs.plan import check_choice
@@ -48,32 +49,32 @@ class ScriptRequest:
     subtitles: str | None
 
 
-def run(context: typer.Context, request: ScriptRequest, reporter: Reporter) -> None:
+def run(context: typer.Context, request: ScriptRequest, work: WorkOptions, reporter: Reporter) -> None:
     """Read the dialogue; print an estimate, or speak it and write the files."""
-    given, settings = context.params, options.settings(context)
+    settings = options.settings(context)
     target = Path(request.output or Path(request.play).stem + FORMATS[DEFAULT_FORMAT].ending)
     format = format_of(target)
-    check_options(request, given, voice=settings.source("voice") if settings.voice is not None else None)
+    check_options(request, work.voice, voice=settings.source("voice") if settings.voice is not None else None)
     check_rate(format, settings.sample_rate)
     cast = read_cast(Path(request.cast))
-    turns = turns_of(read_script(Path(request.play), cast.names), cast, request.play, language=given["language"])
+    turns = turns_of(read_script(Path(request.play), cast.names), cast, request.play, language=work.reading.language)
     names = list(dict.fromkeys(turn.name for turn in turns if isinstance(turn, Turn)))
-    folder = work_folder(target) if given["work_dir"] is None else Path(given["work_dir"])
-    batch = work_options.batch_request(context, reporter, folder)
+    folder = work_folder(target) if work.work_dir is None else Path(work.work_dir)
+    batch = batch_request(context, work, reporter, folder)
     batch = replace(batch, defaults=replace(batch.defaults, prompt=None))  # each speaker has one
-    signer = options.signer(given["sign"], given["key"])
+    signer = work.marks.signer()
     if signer is not None:
         check_signable(format)
-    disclose = options.disclosure(given["disclose"])
+    disclose = work.marks.disclosure()
     stems = stem_paths(request, names, target.suffix)
     made = Made(folder)
-    check_outputs(request, target, list(stems.values()), made, force=given["force"])
+    check_outputs(request, target, list(stems.values()), made, force=work.rows.force)
     check_voices([cast.members[name] for name in names], settings)
-    notice = opening(turns, given["language"], disclose)
+    notice = opening(turns, work.reading.language, disclose)
     utterances = [*([] if notice is None else [notice]), *sentences_of(turns)]
-    if given["dry_run"]:
+    if work.rows.dry_run:
         return print_estimate(utterances, batch, reporter)
-    spoken = work_run.speak(utterances, batch, reporter, skip_failed=given["skip_failed"])
+    spoken = work_run.speak(utterances, batch, reporter, skip_failed=work.skip_failed)
     if spoken is None:
         return None
     first: Source | None = Tones() if disclose == SIGNAL else None if notice is None else spoken.clips.get(notice.id)
@@ -89,19 +90,19 @@ def run(context: typer.Context, request: ScriptRequest, reporter: Reporter) -> N
     outputs = [Output(target, format, scene.track, Labels(title=title))]
     for name, path in stems.items():
         outputs.append(Output(path, format, scene.stem(name), Labels(title=f"{title}: {name}")))
-    loudness = None if given["keep_loudness"] else LOUDNESS if settings.loudness is None else settings.loudness
+    loudness = None if work.keep_loudness else LOUDNESS if settings.loudness is None else settings.loudness
     writer = Writer(made, Provenance.of(settings.checkpoint), signer)
     level = work_run.write_outputs(
         outputs, writer, loudness=loudness, gain=settings.gain or 0.0, reporter=reporter, measured=[scene.track]
     )
     texts = write_subtitles(request, target, scene, writer)
-    report(outputs, texts, scene, {**level, **spoken.summary}, reporter, as_json=given["as_json"])
+    report(outputs, texts, scene, {**level, **spoken.summary}, reporter, as_json=work.printed.as_json)
     return None
 
 
-def check_options(request: ScriptRequest, given: dict[str, Any], *, voice: str | None) -> None:
+def check_options(request: ScriptRequest, given: options.VoiceOptions, *, voice: str | None) -> None:
     """Raise UsageError for options that do not go together; `voice` is the source of a default voice."""
-    if given["prompt"] is not None or given["prompt_text"] is not None or voice == VOICE_FLAG:
+    if given.prompt is not None or given.prompt_text is not None or voice == VOICE_FLAG:
         flag = "--voice" if voice == VOICE_FLAG else "--prompt"
         raise UsageError(f"{flag} is not for a dialogue", "The cast has the voice of each speaker.")
     if request.subtitles is not None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vallecli.cli import options
-from vallecli.cli.reporter import Reporter
+from vallecli.cli.groups import Help, Without, takes_groups
 from vallecli.errors import UsageError
 
 EPILOG = """\b
@@ -34,15 +34,13 @@ Exit codes: as for speak; 0 after SIGTERM, 130 after Ctrl-C.
 MAX = 1_000_000
 
 
+@takes_groups
 def serve(
     context: typer.Context,
-    prompt: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Recording of the voice of requests that name none.")
-    ] = None,
-    voice: options.Voice = None,
-    prompt_text: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Transcript of --prompt; by default REF.txt next to REF.wav.")
-    ] = None,
+    *,
+    voice: Annotated[
+        options.VoiceOptions, Without("transcribe"), Help(prompt="Recording of the voice of requests that name none.")
+    ],
     alias: Annotated[
         list[str] | None,
         typer.Option(
@@ -71,21 +69,7 @@ def serve(
             help="Site whose pages may use the server, as in https://example.org. Repeat it for several.",
         ),
     ] = None,
-    slots: options.Slots = 16,
-    max_queue: Annotated[
-        int,
-        typer.Option(metavar="N", min=1, max=MAX, help="Requests in progress; further ones get status 429."),
-    ] = 64,
-    max_chars: Annotated[int, typer.Option(metavar="N", min=1, max=MAX, help="Characters of a text.")] = 4096,
-    max_upload: Annotated[
-        int, typer.Option(metavar="MIB", min=1, max=1024, help="Size of a recording that is sent.")
-    ] = 10,
-    timeout: Annotated[float, typer.Option(metavar="S", min=1, max=86_400, help="Seconds of a request.")] = 300,
-    ray: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Use a Ray cluster: auto finds one, local starts one (vallecli[ray])."),
-    ] = None,
-    workers: options.Workers = 1,
+    engine: Annotated[options.EngineOptions, Without("shard")],
     max_workers: Annotated[
         int | None,
         typer.Option(
@@ -95,72 +79,53 @@ def serve(
             help="With --ray: start workers, up to this number, while each has more requests than slots.",
         ),
     ] = None,
-    gpus_per_worker: Annotated[
-        float, typer.Option(metavar="X", min=0, max=options.MAX_SLOTS, help="With --ray: GPUs of each worker.")
-    ] = 0,
+    max_queue: Annotated[
+        int,
+        typer.Option(metavar="N", min=1, max=MAX, help="Requests in progress; further ones get status 429."),
+    ] = 64,
+    max_chars: Annotated[int, typer.Option(metavar="N", min=1, max=MAX, help="Characters of a text.")] = 4096,
+    max_upload: Annotated[
+        int, typer.Option(metavar="MIB", min=1, max=1024, help="Size of a recording that is sent.")
+    ] = 10,
+    timeout: Annotated[float, typer.Option(metavar="S", min=1, max=86_400, help="Seconds of a request.")] = 300,
     log_texts: Annotated[
         bool, typer.Option("--log-texts", help="Log the texts of requests, too, which may be private.")
     ] = False,
-    disclose: options.Disclose = None,
-    lexicon: options.Lexicon = None,
-    checkpoint: options.Checkpoint = None,
-    option: options.Option = None,
-    symbols: options.Symbols = None,
-    heads: options.Heads = None,
-    prefix_mode: options.PrefixMode = None,
-    decoder: options.Decoder = None,
-    offline: options.Offline = None,
-    device: options.Device = None,
-    dtype: options.Dtype = None,
-    seed: options.Seed = None,
-    greedy: options.Greedy = None,
-    temperature: options.Temperature = None,
-    top_k: options.TopK = None,
-    top_p: options.TopP = None,
-    top_n_sigma: options.TopNSigma = None,
-    repetition_window: options.RepetitionWindow = None,
-    repetition_ratio: options.RepetitionRatio = None,
-    best_of: options.BestOf = None,
-    pick: options.Pick = None,
-    retries: options.Retries = None,
-    asr: options.Asr = None,
-    max_seconds: options.MaxSeconds = None,
-    sample_rate: options.SampleRate = None,
-    watermark: options.Watermark = None,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    reading: Annotated[options.TextOptions, Without("language", "accent")],
+    model: options.ModelOptions,
+    sampling: Annotated[options.SamplingOptions, Without("seconds")],
+    sound: Annotated[options.SoundOptions, Without("ssml", "speed", "pause", "paragraph_pause", "gain", "loudness")],
+    marks: Annotated[options.MarkOptions, Without("sign", "key")],
+    printed: Annotated[options.OutputOptions, Without("as_json")],
 ) -> None:
     """Serve voices over HTTP, in the protocol of OpenAI's audio/speech."""
-    reporter: Reporter = context.obj
-    reporter.quiet, reporter.verbose = quiet, verbose
-    if ray is None and (workers != 1 or max_workers is not None or gpus_per_worker):
+    reporter = printed.reporter(context)
+    if engine.ray is None and (engine.workers != 1 or max_workers is not None or engine.gpus_per_worker):
         raise UsageError(
             "--workers, --max-workers and --gpus-per-worker are for --ray", "Add --ray local, or leave them."
         )
-    from vallecli.cli.engines import Cluster  # imported here: --help does not wait for it
-    from vallecli.cli.serve_run import ServeRequest, run
+    from vallecli.cli.serve_run import ServeRequest, run  # imported here: --help does not wait for it
 
     run(
         ServeRequest(
             settings=options.settings(context),
             options=options.loader_options(context, reporter),
-            decoder=decoder,
-            prompt=prompt,
-            prompt_text=prompt_text,
+            decoder=model.decoder,
+            voice=voice,
             aliases=alias or [],
             host=host,
             port=port,
             api_key_file=api_key_file,
             allow_uploads=allow_uploads,
             origins=cors_origin or [],
-            slots=slots,
+            slots=engine.slots,
             max_queue=max_queue,
             max_chars=max_chars,
             max_upload=max_upload,
             timeout=timeout,
             log_texts=log_texts,
-            disclose=options.disclosure(disclose),
-            cluster=None if ray is None else Cluster(ray, workers, gpus_per_worker),
+            disclose=marks.disclosure(),
+            cluster=engine.cluster(),
             max_workers=max_workers,
         ),
         reporter,

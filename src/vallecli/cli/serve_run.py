@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from vallecli import inputs
 from vallecli.cli import engines
-from vallecli.cli.inputs import given_voice
+from vallecli.cli.options import VoiceOptions
 from vallecli.cli.reporter import Reporter, write_line
 from vallecli.errors import InputError, UsageError
 from vallecli.extras import extra
@@ -43,8 +43,7 @@ class ServeRequest:
     options: Mapping[str, Any]
     """Loader options, as written."""
     decoder: str | None
-    prompt: str | None
-    prompt_text: str | None
+    voice: VoiceOptions
     aliases: Sequence[str]
     """As written, NAME=VOICE."""
     host: str
@@ -87,7 +86,7 @@ def run(request: ServeRequest, reporter: Reporter) -> None:
             f"Give a file of keys by --api-key-file, or one in {KEY_VARIABLE}.",
         )
     aliases, origins = parse_aliases(request.aliases), [check_origin(origin) for origin in request.origins]
-    default = given_voice(request.prompt, request.settings)
+    default = request.voice.find(request.settings)
     if default is not None and policy.check(request.settings.consent, default):
         reporter.info(policy.warning([str(default.name)]))
     lexicon = None if request.settings.lexicon is None else read_lexicon(request.settings.lexicon)
@@ -172,8 +171,8 @@ def _speaker(
 
 def _transcript(request: ServeRequest, default: StoredVoice | Path | None, maker: VoiceMaker) -> str | None:
     """Return the transcript of --prompt: the given one, or else that of its file. Raises InputError."""
-    if request.prompt_text is not None or not isinstance(default, Path) or not maker.needs_transcript:
-        return request.prompt_text
+    if request.voice.prompt_text is not None or not isinstance(default, Path) or not maker.needs_transcript:
+        return request.voice.prompt_text
     return transcript_of(default)
 
 

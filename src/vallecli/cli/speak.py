@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vallecli.cli import options
-from vallecli.cli.reporter import Reporter
+from vallecli.cli.groups import Help, takes_groups
 
 EPILOG = """\b
 Examples:
@@ -32,31 +32,27 @@ Exit codes: 0 success, 1 bug, 2 usage, 3 bad input, 4 checkpoint, 5 device or me
 """
 
 
+@takes_groups
 def speak(
     context: typer.Context,
-    prompt: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Recording of the voice (WAV, MP3, M4A, Opus, video, ...), or a preset of VALL-E X or bark (.npz).",
+    *,
+    voice: Annotated[
+        options.VoiceOptions,
+        Help(
+            prompt="Recording of the voice (WAV, MP3, M4A, Opus, video, ...), or a preset of VALL-E X or bark (.npz)."
         ),
-    ] = None,
-    voice: options.Voice = None,
+    ],
     text: Annotated[str | None, typer.Option(metavar="TEXT", help="Text to speak.")] = None,
     text_file: Annotated[
         str | None, typer.Option(metavar="FILE", help="UTF-8 file with the text; - or neither option: stdin.")
     ] = None,
-    prompt_text: Annotated[
-        str | None,
+    goes_on: Annotated[
+        bool,
         typer.Option(
-            metavar="TEXT",
-            help="Transcript of the recording, for checkpoints that need one; by default REF.txt next to REF.wav.",
+            "--continue", help="The text begins with the words of the prompt: go on from there, and speak the rest."
         ),
-    ] = None,
-    transcribe: options.Transcribe = False,
-    language: options.Language = "auto",
-    accent: options.Accent = None,
-    lexicon: options.Lexicon = None,
+    ] = False,
+    reading: options.TextOptions,
     output: Annotated[
         str | None,
         typer.Option(
@@ -75,85 +71,43 @@ def speak(
             "ulaw and alaw, for telephones, have 8 kHz by default, and no header, except in a .wav file.",
         ),
     ] = None,
-    sample_rate: options.SampleRate = None,
-    ssml: options.Ssml = None,
-    speed: options.Speed = None,
-    pause: options.Pause = None,
-    paragraph_pause: options.ParagraphPause = None,
-    gain: options.Gain = None,
-    loudness: options.Loudness = None,
-    watermark: options.Watermark = None,
-    disclose: options.Disclose = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
-    checkpoint: options.Checkpoint = None,
-    option: options.Option = None,
-    symbols: options.Symbols = None,
-    heads: options.Heads = None,
-    prefix_mode: options.PrefixMode = None,
-    decoder: options.Decoder = None,
-    offline: options.Offline = None,
-    device: options.Device = None,
-    dtype: options.Dtype = None,
-    seed: options.Seed = None,
-    greedy: options.Greedy = None,
-    temperature: options.Temperature = None,
-    top_k: options.TopK = None,
-    top_p: options.TopP = None,
-    top_n_sigma: options.TopNSigma = None,
-    repetition_window: options.RepetitionWindow = None,
-    repetition_ratio: options.RepetitionRatio = None,
-    best_of: options.BestOf = None,
-    pick: options.Pick = None,
-    retries: options.Retries = None,
-    asr: options.Asr = None,
-    seconds: options.Seconds = None,
-    max_seconds: options.MaxSeconds = None,
     save_codes: Annotated[
         str | None, typer.Option(metavar="FILE", help="Save the codec codes, frames x codebooks: .npy or .npz.")
     ] = None,
-    sign: options.Sign = None,
-    key: options.Key = None,
-    goes_on: Annotated[
-        bool,
-        typer.Option(
-            "--continue", help="The text begins with the words of the prompt: go on from there, and speak the rest."
-        ),
-    ] = False,
     save_voice: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Also save the voice as a preset (.npz), for checkpoints such as bark."),
     ] = None,
     play: Annotated[bool, typer.Option("--play", help="Play the result, too.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of the path.")] = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    sound: options.SoundOptions,
+    marks: options.MarkOptions,
+    model: options.ModelOptions,
+    sampling: options.SamplingOptions,
+    printed: Annotated[options.OutputOptions, Help(as_json="Print a JSON object instead of the path.")],
 ) -> None:
     """Speak a text in the voice of a recording, and write the audio."""
-    reporter: Reporter = context.obj
-    reporter.quiet, reporter.verbose = quiet, verbose
+    reporter = printed.reporter(context)
     from vallecli.cli.speak_run import SpeakRequest, run  # imported here: --help does not wait for it
 
     request = SpeakRequest(
         settings=options.settings(context),
         options=options.loader_options(context, reporter),
-        decoder=decoder,
-        prompt=prompt,
-        prompt_text=prompt_text,
-        transcribe=transcribe,
-        language=language,
-        accent=accent,
+        decoder=model.decoder,
+        voice=voice,
+        language=reading.language,
+        accent=reading.accent,
         text=text,
         text_file=text_file,
         output=output,
         format=form,
         force=force,
         save_codes=save_codes,
-        disclose=options.disclosure(disclose),
-        sign=sign,
-        key=key,
+        disclose=marks.disclosure(),
+        marks=marks,
         goes_on=goes_on,
         save_voice=save_voice,
         play=play,
-        json=as_json,
+        json=printed.as_json,
     )
     run(request, reporter)

@@ -21,8 +21,9 @@ from vallecli.audio.prompt import PreparedPrompt
 from vallecli.audio.provenance import Provenance
 from vallecli.audio.signing import Signer
 from vallecli.checkpoints import lookup
-from vallecli.cli import options, signals
-from vallecli.cli.inputs import given_voice, read_text
+from vallecli.cli import signals
+from vallecli.cli.inputs import read_text
+from vallecli.cli.options import MarkOptions, VoiceOptions
 from vallecli.cli.output import STDOUT, Target, check_distinct, target
 from vallecli.cli.reporter import Reporter, write_json, write_line
 from vallecli.cli.startup import no_garbage_collection
@@ -52,9 +53,7 @@ class SpeakRequest:
     options: Mapping[str, Any]
     """Loader options, as written."""
     decoder: str | None
-    prompt: str | None
-    prompt_text: str | None
-    transcribe: bool
+    voice: VoiceOptions
     language: str
     accent: str | None
     text: str | None
@@ -65,9 +64,7 @@ class SpeakRequest:
     save_codes: str | None
     disclose: str | None
     """A kind in audio.formats.DISCLOSURES."""
-    sign: str | None
-    """A certificate chain, for the private key in `key`."""
-    key: str | None
+    marks: MarkOptions
     goes_on: bool
     save_voice: str | None
     play: bool
@@ -91,7 +88,9 @@ def run(request: SpeakRequest, reporter: Reporter) -> None:
         lexicon, recording = prepare(request, path, source, reporter)
         synthesizer = load(request, lexicon)
     spoken = SpokenText(synthesizer, settings, where.rate(synthesizer.sample_rate), started)
-    voice = synthesizer.voice(recording, request.prompt_text, name=_name(source), transcribe=request.transcribe)
+    voice = synthesizer.voice(
+        recording, request.voice.prompt_text, name=_name(source), transcribe=request.voice.transcribe
+    )
     reporter.info(f"{synthesizer.name} on {synthesizer.device} in {spoken.dtype}, seed {spoken.seed}")
     if request.save_voice is not None:
         synthesizer.backend.save_voice(voice, Path(request.save_voice))
@@ -134,7 +133,7 @@ def load(request: SpeakRequest, lexicon: Lexicon | None) -> Synthesizer:
 
 def voice_source(request: SpeakRequest, reporter: Reporter) -> StoredVoice | Path:
     """Return the voice or the recording to speak with, if the policy of consent allows it. Raises UsageError."""
-    source = given_voice(request.prompt, request.settings)
+    source = request.voice.find(request.settings)
     if source is None:
         raise UsageError("there is no voice", "Give a recording by --prompt, or the name of a voice by --voice.")
     if policy.check(request.settings.consent, source):
@@ -165,7 +164,7 @@ def output_of(request: SpeakRequest, voice: str, text: str) -> Target:
         files.check_writable(path, force=request.force)
     check_distinct(
         {"the audio": where.path, **more},
-        {"--prompt": request.prompt, "--text-file": request.text_file, "the lexicon": request.settings.lexicon},
+        {"--prompt": request.voice.prompt, "--text-file": request.text_file, "the lexicon": request.settings.lexicon},
     )
     return where
 
@@ -205,7 +204,7 @@ def report_voice(
     heard = recording.prompt() if isinstance(recording, StoredVoice) else recording
     part = prompt.used_part(heard, source, seconds) if isinstance(heard, PreparedPrompt) else None
     reporter.detail(f"  prompt: {seconds:.1f} s of {source}") if part is None else reporter.info(part)
-    if request.transcribe and voice.transcript is not None:
+    if request.voice.transcribe and voice.transcript is not None:
         reporter.info(f"transcript of the prompt: {voice.transcript}")
 
 
@@ -332,11 +331,11 @@ def report(request: SpeakRequest, where: Target, spoken: SpokenText) -> None:
 
 def signer_of(request: SpeakRequest, where: Target) -> Signer | None:
     """Return what signs the file, if it is signed. Raises UsageError, SigningError and ExtraMissing."""
-    if request.sign is not None:
+    if request.marks.sign is not None:
         if where.path is None:
             raise UsageError("a pipe cannot be signed", "Name an output file.")
         signing.check_signable(where.format)
-    return options.signer(request.sign, request.key)
+    return request.marks.signer()
 
 
 def check_ending(flag: str, path: Path | None, endings: Sequence[str]) -> None:
