@@ -18,6 +18,8 @@ MAX_SIZE = 4_000_000  # characters; the parser needs some hundred times that in 
 MAX_LINES = 200_000
 MAX_FRONT = 20_000  # characters of front matter
 MAX_AUTHORS = 20
+ATTRIBUTES = re.compile(r"\{\s*(?:[#.-]|[\w-]+=)[^{}]*\}\s*")
+FENCE = re.compile(r" {0,3}:{3,}")
 TITLE_BLOCK = re.compile(r"(?:% ?(.*)\n)(?:% ?(.*)\n)?(?:% ?.*\n)?")  # of Pandoc: title, authors, date
 
 
@@ -32,6 +34,7 @@ def read(text: str, source: str | PathLike[str], keep: Collection[str] = ()) -> 
         from mdit_py_plugins.front_matter import front_matter_plugin
 
     about = About()
+    text = _plain(text)
     if block := TITLE_BLOCK.match(text):
         about = About(title=block[1], authors=re.split(r"\s*;\s*", block[2] or ""))
         text = text[block.end() :]
@@ -43,6 +46,29 @@ def read(text: str, source: str | PathLike[str], keep: Collection[str] = ()) -> 
         about = _about(tokens[0].content)
     html = f"<body>{parser.renderer.render(tokens, parser.options, env)}</body>"
     return read_html(html, source, keep, web=False, about=about)
+
+
+def _plain(text: str) -> str:
+    """Return Markdown of Pandoc without what CommonMark reads as text: attributes of headings and fences of divisions.
+
+    The lines of a line block ("| line") get hard breaks.
+    """
+    lines = text.split("\n")
+    for at, line in enumerate(lines):
+        if line.startswith("#") and line.rstrip().endswith("}"):
+            begin = line.rfind("{")
+            lines[at] = line[:begin] + ATTRIBUTES.sub("", line[begin:])
+        elif FENCE.match(line):
+            lines[at] = ""
+        elif _is_line(line):
+            following = at + 1 < len(lines) and _is_line(lines[at + 1])
+            lines[at] = line[2:].strip() + "\\" * following
+    return "\n".join(lines)
+
+
+def _is_line(line: str) -> bool:
+    """Return whether a line is one of a line block, rather than a row of a table."""
+    return line.startswith("| ") and "|" not in line[1:] and bool(line[1:].strip())
 
 
 def _about(front: str) -> About:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from vallecli.encoding import MARKS, decode
 from vallecli.errors import DamagedDocument, TextEncodingError
 from vallecli.extras import extra
-from vallecli.longform.books.markup import VOID, Markup, Page
+from vallecli.longform.books.elements import VOID
+from vallecli.longform.books.markup import Markup, Page
 from vallecli.longform.books.model import Collector
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from os import PathLike
 
-from vallecli.longform.books.arrange import About, arrange, is_title
+from vallecli.longform.books.arrange import About, arrange
 from vallecli.longform.books.model import Collector, Document
+from vallecli.longform.books.titles import is_title
 
 MAX_WIDTH = 110  # columns to which lines are wrapped
 RAGGED = 0.8  # lines of verse are shorter than this part of the width
