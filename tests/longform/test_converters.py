@@ -195,8 +195,8 @@ def test_google_docs() -> None:
         '<p class="c3 title"><span>The Quay</span></p><h1 id="h.1"><span>Chapter 1: Men</span></h1><p><span>It was '
         'long.</span><sup><a href="#ftnt1" id="ftnt_ref1">[1]</a></sup><sup><a href="#cmnt1" id="cmnt_ref1">[a]</a>'
         '</sup></p><h1 id="h.3"><span></span></h1><h1 id="h.4"><span>Chapter 2: Women</span></h1><p>It rained.</p><hr/>'
-        '<div><p><a href="#ftnt_ref1" id="ftnt1">[1]</a><span>&nbsp;A note.</span></p></div><div><p><a href="#cmnt_ref1" '
-        'id="cmnt1">[a]</a><span>Check this.</span></p></div>'
+        '<div><p><a href="#ftnt_ref1" id="ftnt1">[1]</a><span>&nbsp;A note.</span></p></div><div><p>'
+        '<a href="#cmnt_ref1" id="cmnt1">[a]</a><span>Check this.</span></p></div>'
     )
     book = epub({"doc.xhtml": page(text)}, entry("doc.xhtml#h.1", "Chapter 1: Men") + entry("doc.xhtml#h.4", "Two"))
     assert spoken(book) == [
@@ -215,8 +215,9 @@ def test_word_as_filtered_html() -> None:
         "<html><head><meta http-equiv=Content-Type content='text/html; charset=utf-8'><title>The Quay</title></head>"
         "<body lang=EN-GB><div class=WordSection1><p class=MsoTitle>The Quay</p><p class=MsoTocHeading>Contents</p>"
         "<p class=MsoToc1><a href='#_Toc1'>One<span style='display:none'>... 3</span></a></p><h1><a name='_Toc1'>"
-        f"One</a></h1><p class=MsoNormal>It was{mark} long{comment}. <s>Gone.</s></p><p class=MsoListParagraphCxSpFirst><span "
-        f"style='font-family:Symbol'>·{number}</span>Rope</p><p class=MsoListParagraph>1.{number}Oil</p>"
+        f"One</a></h1><p class=MsoNormal>It was{mark} long{comment}. <s>Gone.</s></p>"
+        f"<p class=MsoListParagraphCxSpFirst><span style='font-family:Symbol'>·{number}</span>Rope</p>"
+        f"<p class=MsoListParagraph>1.{number}Oil</p>"
         "<p class=MsoCaption>Figure 1 A hull</p><p class=MsoQuote>Quoted.</p><h1>Two</h1><p class=MsoNormal>&nbsp;</p>"
         "<p class=MsoNormal>It rained.</p></div><div><hr><div id=ftn1><p class=MsoFootnoteText><a href='#_ftnref1' "
         "name='_ftn1'><span class=MsoFootnoteReference>[1]</span></a> A note.</p></div></div><div><div id='_com_1' "

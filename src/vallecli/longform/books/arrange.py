@@ -34,7 +34,9 @@ TITLE_LINES = 4  # before the first chapter of a plain text: its title, its auth
 FIRST_PIECES = 4  # of a chapter, in which its heading is searched
 MAX_CHAPTERS = 10_000
 
-BEGIN_OF_TEXT = re.compile(r"\*{2,}\s*START\s*OF\s*(?:THE|THIS)\s*PROJECT\s*GUTENBERG|\*END\*\s*THE SMALL PRINT", re.I)
+BEGIN_OF_TEXT = re.compile(
+    r"\*\*\s{0,9}START\s{0,9}OF\s{0,9}(?:THE|THIS)\s{0,9}PROJECT\s{0,9}GUTENBERG|\*END\*\s{0,9}THE SMALL PRINT", re.I
+)
 END_OF_TEXT = re.compile(
     r"\*{2,}\s*END\s*OF\s*(?:THE|THIS)\s*PROJECT\s*GUTENBERG|End of (?:the |this )?Project Gutenberg", re.IGNORECASE
 )

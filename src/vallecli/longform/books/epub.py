@@ -36,6 +36,7 @@ TEXT_TYPES = ("application/xhtml+xml", "text/html", "text/x-oeb1-document", "app
 NCX_TYPE = "application/x-dtbncx+xml"
 OPF = "{http://www.idpf.org/2007/opf}"
 MAX_COVER = 2**24  # bytes
+MAX_COVERS = 5  # that the metadata names
 MAX_SPINE = 20_000  # files
 SHORT_FILE = 5_000  # characters: a longer file is no title page, whatever its name says
 HEADING_WITHIN = 4  # pieces at the begin of a file in which its heading is
@@ -192,6 +193,7 @@ def _role(creator: _Element, refined: dict[tuple[str, str], str]) -> str:
 def _cover(archive: Archive, metadata: Sequence[_Element], items: dict[str, Item]) -> Cover | None:
     """Return the image that a book names as its cover, if it is a JPEG or PNG file of a usual size."""
     named = [one.get("content", "") for one in metadata if local(one) == "meta" and one.get("name") == "cover"]
+    named = named[:MAX_COVERS]
     found = [item for item in items.values() if "cover-image" in item.properties]
     found += [items[name] for name in (*named, "cover-image", "cover", "coverimage") if name in items]
     found += [item for item in items.values() for name in named if item.name.endswith(name) and name]

@@ -15,7 +15,8 @@ from vallecli.longform.books.parse import EXTRA, PURPOSE
 from vallecli.longform.books.web import read_html
 
 MAX_SIZE = 4_000_000  # characters; the parser needs some hundred times that in memory
-MAX_LINES = 200_000
+MAX_LINES = 100_000
+MAX_BRACKETS = 100_000  # "[": the parser looks for the end of each of them several times
 MAX_FRONT = 20_000  # characters of front matter
 MAX_AUTHORS = 20
 ATTRIBUTES = re.compile(r"\{\s*(?:[#.-]|[\w-]+=)[^{}]*\}\s*")
@@ -27,6 +28,8 @@ def read(text: str, source: str | PathLike[str], keep: Collection[str] = ()) -> 
     """Return the document of a text in Markdown. Raises DocumentError and ExtraMissing."""
     if len(text) > MAX_SIZE or text.count("\n") > MAX_LINES:
         raise DocumentTooLarge(source, f"Markdown is read up to {MAX_SIZE:,} characters and {MAX_LINES:,} lines")
+    if text.count("[") > MAX_BRACKETS:
+        raise DocumentTooLarge(source, f"Markdown is read with up to {MAX_BRACKETS:,} opening brackets")
     with extra(EXTRA, PURPOSE):
         from markdown_it import MarkdownIt
         from mdit_py_plugins.deflist import deflist_plugin

@@ -46,7 +46,7 @@ BEFORE_MARK = re.compile(r"(?:[a-zà-ÿ]{3}|[.,;:!?'\"”’»)\]])$")
 BRACKETS = re.compile(r"[\s\[\](){},]*")
 SCHEME = re.compile(r"[A-Za-z][\w+.-]*:")
 WORD = re.compile(r"[^\W\d_]{2}")
-BULLET = re.compile(r"\s*(?:[·•▪§o–]|\d{1,3}[.)])\xa0\s*")  # of lists that Word writes as paragraphs
+BULLET = re.compile(r"\A\s*(?:[·•▪§o–]|\d{1,3}[.)])\xa0\s*")  # of lists that Word writes as paragraphs
 NOTE_NUMBER = re.compile(r"^[\[(]?(?:\d{1,4}|[*†‡§]{1,3})[\])]?[.:]?\s+")
 RAISED = re.compile(r"\s*(?:[\[(]?\d{1,4}[\])]?|[*†‡§]{1,3})\s*")
 INITIAL = re.compile(r"['\"“‘«¿¡]?\w['’]?")
@@ -105,6 +105,9 @@ class Markup:
         """Whether the text has words."""
         self.blocks = 0
         self.ids: list[tuple[str, int]] = []
+        """Names of places in the block, and the lengths of the text before them."""
+        self.waiting: list[str] = []
+        """Names of places before the block, which are at its begin if it has text."""
         self.returns = False
         self.links = 0
         self.unlinked = False
@@ -176,9 +179,8 @@ class Markup:
     def close(self) -> Page:
         """End the file."""
         self._flush()
-        for name, _ in self.ids:
+        for name in self.waiting:
             self.page.anchors.setdefault(name, len(self.collector.pieces))
-        self.ids.clear()
         return self.page
 
     def _about(self, tag: str, attributes: Mapping[str, str]) -> None:
@@ -338,7 +340,7 @@ class Markup:
         if cell and context.kind == "table":
             while self.text and not self.text[-1].strip():
                 self.text.pop()
-            if self.text:
+            if self.text and not self.text[-1].endswith(", "):
                 self.text[-1] = f"{self.text[-1].rstrip()}, "
             return
         text = "".join(self.text)
@@ -356,15 +358,16 @@ class Markup:
             )
         if len(self.collector.pieces) > first:
             end = len(text.rstrip())
-            later = [(name, 0) for name, at in self.ids if at >= end and at > 0 and context.kind != "heading"]
-            kept = {name for name, _ in later}
-            for name, _ in self.ids:
+            later = [name for name, at in self.ids if at >= end and at > 0 and context.kind != "heading"]
+            kept = set(later)
+            for name in (*self.waiting, *(name for name, _ in self.ids)):
                 if name not in kept:
                     self.page.anchors.setdefault(name, first)
-            self.ids = later
+            self.waiting = later
             self.returns = False
         else:
-            self.ids = [(name, 0) for name, _ in self.ids]
+            self.waiting += [name for name, _ in self.ids]
+        self.ids.clear()
         self.length = self.links = 0
         self.unlinked = False
         self.blocks += 1
