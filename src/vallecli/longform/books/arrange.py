@@ -34,6 +34,7 @@ TITLE_LINES = 4  # before the first chapter of a plain text: its title, its auth
 FIRST_PIECES = 4  # of a chapter, in which its heading is searched
 MAX_CHAPTERS = 10_000
 
+NOTE_NUMBER = re.compile(r"^[\[(]?(?:\d{1,4}|[*†‡§]{1,3})[\])]?[.:]?\s+")
 BEGIN_OF_TEXT = re.compile(
     r"\*\*\s{0,9}START\s{0,9}OF\s{0,9}(?:THE|THIS)\s{0,9}PROJECT\s{0,9}GUTENBERG|\*END\*\s{0,9}THE SMALL PRINT", re.I
 )
@@ -119,6 +120,14 @@ def mark_licence(pieces: Sequence[Piece]) -> None:
     end = next((at for at in range(begin, len(pieces)) if END_OF_TEXT.match(pieces[at].text)), len(pieces))
     for piece in (*pieces[:begin], *pieces[end:]):
         piece.left_out = "licence"
+
+
+def mark_notes(pieces: Sequence[Piece], targets: Collection[int]) -> None:
+    """Mark the pieces at `targets` that have a link back: marks refer to them, so they are notes."""
+    for at in targets:
+        if at < len(pieces) and pieces[at].returns and not pieces[at].left_out:
+            pieces[at].kind, pieces[at].left_out = "note", "notes"
+            pieces[at].text = NOTE_NUMBER.sub("", pieces[at].text) or pieces[at].text
 
 
 def _mark_contents(read: Collector) -> None:

@@ -173,7 +173,8 @@ class Body:
                 self.table_start = len(self.collector.pieces)
             self.tables.append(self.collector.new_group())
         elif name == "docPartGallery" and _value(attributes, "val").lower() in FRONT_GALLERIES:
-            self.galleries.append(max((at for at, one in enumerate(self.open, 1) if one == "sdt"), default=0))
+            controls = [depth for depth, one in enumerate(self.open, 1) if one == "sdt"]
+            self.galleries += controls[-1:]
         elif name == "p":
             self.paragraphs.append(Paragraph())
         elif self.paragraphs:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from vallecli.errors import DamagedDocument, EncryptedDocument
 from vallecli.longform.books.archive import Archive, resolve
-from vallecli.longform.books.arrange import About, Entry, arrange
+from vallecli.longform.books.arrange import About, Entry, arrange, mark_notes
 from vallecli.longform.books.elements import EPUB_TYPE, FRONT_TYPES
-from vallecli.longform.books.markup import Page, mark_notes
+from vallecli.longform.books.markup import Page
 from vallecli.longform.books.model import Collector, Cover, Document, clean_name
 from vallecli.longform.books.parse import children, decode_markup, local, read_page, read_tree, text_of
 from vallecli.longform.books.titles import may_be_front

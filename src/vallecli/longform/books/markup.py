@@ -6,7 +6,7 @@ What is left out is found by what documents say (epub:type, role, class names of
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from vallecli.errors import DamagedDocument, DocumentTooLarge
@@ -24,7 +24,7 @@ from vallecli.longform.books.elements import (
     types_of,
     with_kind,
 )
-from vallecli.longform.books.model import Collector, Kind, Piece
+from vallecli.longform.books.model import Collector, Kind
 from vallecli.longform.books.titles import NUMBERED, ROMAN
 
 MAX_DEPTH = 2_000  # nested elements; pages with elements that are not closed have hundreds
@@ -47,7 +47,6 @@ BRACKETS = re.compile(r"[\s\[\](){},]*")
 SCHEME = re.compile(r"[A-Za-z][\w+.-]*:")
 WORD = re.compile(r"[^\W\d_]{2}")
 BULLET = re.compile(r"\A\s*(?:[·•▪§o–]|\d{1,3}[.)])\xa0\s*")  # of lists that Word writes as paragraphs
-NOTE_NUMBER = re.compile(r"^[\[(]?(?:\d{1,4}|[*†‡§]{1,3})[\])]?[.:]?\s+")
 RAISED = re.compile(r"\s*(?:[\[(]?\d{1,4}[\])]?|[*†‡§]{1,3})\s*")
 INITIAL = re.compile(r"['\"“‘«¿¡]?\w['’]?")
 
@@ -395,11 +394,3 @@ def _split(text: str, context: Context) -> Iterator[tuple[Kind, str]]:
         else:
             verse = context.verse and context.kind in ("paragraph", "quote")
             yield ("verse" if verse else context.kind), " ".join(lines)
-
-
-def mark_notes(pieces: Sequence[Piece], targets: Collection[int]) -> None:
-    """Mark the pieces at `targets` that have a link back: marks refer to them, so they are notes."""
-    for at in targets:
-        if at < len(pieces) and pieces[at].returns and not pieces[at].left_out:
-            pieces[at].kind, pieces[at].left_out = "note", "notes"
-            pieces[at].text = NOTE_NUMBER.sub("", pieces[at].text) or pieces[at].text

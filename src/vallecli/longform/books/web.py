@@ -9,8 +9,8 @@ from os import PathLike
 from urllib.parse import unquote
 
 from vallecli.longform.books import text
-from vallecli.longform.books.arrange import About, arrange
-from vallecli.longform.books.markup import Page, mark_notes
+from vallecli.longform.books.arrange import About, arrange, mark_notes
+from vallecli.longform.books.markup import Page
 from vallecli.longform.books.model import Collector, Document
 from vallecli.longform.books.parse import decode_markup, read_page
 
