@@ -262,3 +262,48 @@ def test_failed_cues_can_be_left_out(dub) -> None:
     assert ran.code == 0, ran.err
     assert [entry["number"] for entry in json.loads(ran.out)["cues"]] == [1]
     assert len(read("film.dub.wav")) == 4 * RATE
+
+
+@pytest.fixture
+def translate(valle: Valle, vallex_checkpoint: Path, reference: Path) -> Callable[..., Ran]:
+    """Run `valle dub` on film.srt with a tiny model of the VALL-E X family, in a language."""
+
+    def run(language: str, *options: str | Path) -> Ran:
+        prompt = ["--prompt", reference, "--prompt-text", "Hello.", "--max-seconds", "0.3", "--seed", "5"]
+        return valle("dub", "film.srt", "--checkpoint", vallex_checkpoint, *prompt, "--language", language, *options)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("language", "tag", "lines"), [("zh", "zho", ("你好。", "再见。")), ("ja", "jpn", ("こんにちは。", "さようなら。"))]
+)
+def test_a_translated_film(translate: Callable[..., Ran], language: str, tag: str, lines: tuple[str, str]) -> None:
+    film = make_film(Path("film.mp4"), subtitles=False)
+    write((0.5, 1.5, lines[0]), (2, 3, lines[1]))
+    ran = translate(language, "--mux", film, "-o", "dubbed.mp4")
+    assert ran.code == 0, ran.err
+    with av.open("dubbed.mp4") as dubbed:
+        assert [track.language for track in dubbed.streams.audio] == ["fra", tag]
+
+
+def test_the_language_reaches_the_model(translate: Callable[..., Ran]) -> None:
+    """Characters of both languages, with the same seed, have other codes in each; each is spoken once."""
+    write((0.5, 1.5, "日本。"))
+    spoken = []
+    for language in ("zh", "ja", "ja"):
+        assert translate(language).code == 0
+        spoken.append(records()[-1])
+    assert {record["seed"] for record in spoken} == {5}
+    assert spoken[0]["sha256"] != spoken[1]["sha256"]
+    assert spoken[0]["fingerprint"] != spoken[1]["fingerprint"]
+    assert spoken[1] == spoken[2]
+
+
+def test_a_language_that_the_checkpoint_lacks(dub: Callable[..., Ran], translate: Callable[..., Ran]) -> None:
+    write((0.5, 1.5, "Bonjour."))
+    for ran, known in ((dub("--language", "fr"), "en"), (translate("fr"), "en, zh, ja, mix")):
+        assert ran.code == 2, ran.err
+        assert "does not speak the language 'fr'" in ran.err
+        assert f"It speaks: {known}." in ran.err
+    assert files_in() == {"film.srt"}

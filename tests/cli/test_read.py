@@ -298,6 +298,17 @@ def test_a_disclosure_is_heard_once(read) -> None:
     assert len(records("book.wav.work")) == DIFFERENT + 1
 
 
+@pytest.mark.ray
+def test_a_cluster_gives_the_same_bytes(read) -> None:
+    pytest.importorskip("ray")
+    assert read("--subtitles", "srt", "-o", "local.wav").code == 0
+    ran = read("--subtitles", "srt", "-o", "cluster.wav", "--ray", "local", "--workers", "2")
+    assert ran.code == 0, ran.err
+    assert len(re.findall(r"worker \d+ on", ran.err)) == 2
+    for ending in ("wav", "srt"):
+        assert Path(f"cluster.{ending}").read_bytes() == Path(f"local.{ending}").read_bytes()
+
+
 class Listener:
     """In the place of Whisper: each word of two letters or more takes as long as the others."""
 

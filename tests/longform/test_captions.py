@@ -29,7 +29,7 @@ def test_cues_have_the_times_of_their_samples_and_the_text() -> None:
 
 
 def test_words_that_were_heard_have_their_times_and_others_share_what_is_between() -> None:
-    heard = [HeardWord("hello", 0.1, 0.3), HeardWord("mine", 0.3, 0.4), HeardWord("friend", 0.5, 0.8)]
+    heard = [HeardWord("hello", 0.1, 0.3), HeardWord("friend", 0.5, 0.8)]
     words = align(HELLO.text, heard, 1.0)
     assert [word.text for word in words] == HELLO.text.split()
     assert (words[0].start, words[0].end) == (0.1, 0.3)
@@ -37,6 +37,14 @@ def test_words_that_were_heard_have_their_times_and_others_share_what_is_between
     assert 0.3 < words[1].end == words[2].start < words[2].end == 0.5
     assert (words[3].start, words[3].end) == (0.5, 0.8)
     assert (words[4].start, words[-1].end) == (0.8, 1.0)
+
+
+def test_words_that_were_heard_as_others_have_the_time_of_these() -> None:
+    heard = [HeardWord("Hello", 0.1, 0.3), HeardWord("mine", 0.6, 0.8), HeardWord("friend", 1.2, 1.5)]
+    words = align("Hello, my old friend.", heard, 2.0)
+    assert (words[1].start, words[2].end) == (0.6, 0.8)  # not in the silence around
+    (number,) = align("eleven", [HeardWord("11", 0.4, 0.9)], 2.0)
+    assert (number.start, number.end) == (0.4, 0.9)
 
 
 VOCABULARY = ["one", "two", "three", "Four!", "five,", "--", "¿seis?", "the", "the"]

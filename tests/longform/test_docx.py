@@ -143,6 +143,50 @@ def test_contents_text_boxes_and_images() -> None:
     assert read_document(BOOK).left_out == {"front": 1, "images": 1}
 
 
+def test_contents_in_a_control_and_in_a_field_without_styles() -> None:
+    control = (
+        "<w:sdt><w:sdtPr><w:docPartObj><w:docPartGallery w:val='Table of Contents'/></w:docPartObj></w:sdtPr>"
+        f"<w:sdtContent><w:p>{run('One 3')}</w:p></w:sdtContent></w:sdt>"
+    )
+    field = [f"<w:r><w:fldChar w:fldCharType='{kind}'/></w:r>" for kind in ("begin", "separate", "end")]
+    index = f"<w:p>{field[0]}<w:r><w:instrText> INDEX</w:instrText></w:r>{field[1]}{run('sea, 3')}</w:p><w:p>"
+    page = f"<w:p>{field[0]}<w:r><w:instrText>PAGEREF x</w:instrText></w:r>{field[1]}{run('Page 3.')}{field[2]}</w:p>"
+    assert body(f"{control}<w:p>{run('Text.')}</w:p>{page}{index}{run('wind, 5')}{field[2]}</w:p>") == [
+        ("paragraph", "Text."),
+        ("paragraph", "Page 3."),
+    ]
+    assert read_document(BOOK).left_out == {"front": 2}
+
+
+def test_a_drop_cap_belongs_to_the_next_paragraph() -> None:
+    cap = f"<w:p><w:pPr><w:framePr w:dropCap='drop' w:lines='3'/></w:pPr>{run('“O')}</w:p>"
+    assert body(f"{cap}<w:p>{run('nce upon a time.”')}</w:p>") == [("paragraph", "“Once upon a time.”")]
+
+
+def test_text_that_is_struck_out() -> None:
+    struck = (
+        run("cold ", "<w:strike/>") + run("wet ", "<w:dstrike w:val='true'/>") + run("warm", "<w:strike w:val='0'/>")
+    )
+    assert body(f"<w:p>{run('It was ')}{struck}{run('.')}</w:p>") == [("paragraph", "It was warm.")]
+
+
+def test_a_subtitle_with_a_style_based_on_the_title_is_no_title() -> None:
+    styles = (
+        f"<w:styles {W}><w:style w:styleId='T'><w:name w:val='Title'/></w:style><w:style w:styleId='S'>"
+        "<w:name w:val='Subtitle'/><w:basedOn w:val='T'/></w:style></w:styles>"
+    )
+    xml = "".join(
+        f"<w:p><w:pPr>{properties}</w:pPr>{run(text)}</w:p>"
+        for properties, text in (
+            ("<w:pStyle w:val='T'/>", "The Quay"),
+            ("<w:pStyle w:val='S'/>", "A Tale"),
+            ("", "Text."),
+        )
+    )
+    assert body(xml, styles=styles) == [("paragraph", "Text.")]
+    assert read_document(BOOK).title == "The Quay"
+
+
 def test_headings_by_outline_level_and_of_styles_based_on_them() -> None:
     styles = (
         f"<w:styles {W}><w:style w:styleId='b1'><w:name w:val='heading 1'/></w:style><w:style w:styleId='My'>"

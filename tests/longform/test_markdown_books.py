@@ -134,6 +134,20 @@ def test_odd_front_matter_is_not_read_aloud(front: str) -> None:
 
 
 def test_too_large_markdown() -> None:
-    with pytest.raises(DocumentTooLarge):
-        read("a\n" * 200_001)
-    assert len(read("a\n" * 200_001, name="book.txt").chapters) == 1
+    with pytest.raises(DocumentTooLarge, match="lines"):
+        read("a\n" * 100_001)
+    with pytest.raises(DocumentTooLarge, match="brackets"):
+        read("![a" * 100_001)
+    assert len(read("a\n" * 100_001, name="book.txt").chapters) == 1
+
+
+def test_what_pandoc_adds_to_markdown() -> None:
+    text = (
+        "# Preface {#preface .unnumbered}\n\n| The sea is calm.\n| The tide is full,\n| the moon is fair.\n\n"
+        "::: {.note}\nMind {this}.\n:::\n\n# Sets {a, b}\n\n| Day | Rain |\n|---|---|\n| Mon | 3 |\n\nThe end.\n"
+    )
+    book = read(text)
+    assert [(one.title, [block.text for block in one.blocks[1:]]) for one in book.chapters] == [
+        ("Preface", ["The sea is calm.\nThe tide is full,\nthe moon is fair.", "Mind {this}."]),
+        ("Sets {a, b}", ["The end."]),
+    ]

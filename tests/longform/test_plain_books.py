@@ -85,13 +85,19 @@ def kinds(document: Document) -> list[tuple[str, str]]:
 def test_a_book_of_project_gutenberg() -> None:
     book = read(ALICE)
     assert (book.title, book.authors, book.language) == ("Alice’s Adventures in Wonderland", ("Lewis Carroll",), "en")
-    first, second = book.chapters[1:]
+    first, second = book.chapters
     assert (first.title, second.title) == ("CHAPTER I. Down the Rabbit-Hole", "CHAPTER II. The Pool of Tears")
-    assert [block.kind for block in first.blocks] == ["heading", "paragraph", "verse"]
-    assert "having nothing to do: once or twice she had peeped into the book her" in first.blocks[1].text
-    assert "no pictures or conversations in it" in first.blocks[1].text  # the word is elsewhere without a hyphen
-    assert first.blocks[1].text.endswith("well-known pictures or conversations?”")
-    assert first.blocks[2].text.split("\n")[1] == "Improve his shining tail,"
+    assert [(block.kind, block.text) for block in first.blocks[:3]] == [
+        ("heading", "Alice’s Adventures in Wonderland"),
+        ("paragraph", "by Lewis Carroll"),
+        ("heading", "CHAPTER I. Down the Rabbit-Hole"),
+    ]
+    prose, verse = first.blocks[3:]
+    assert (prose.kind, verse.kind) == ("paragraph", "verse")
+    assert "having nothing to do: once or twice she had peeped into the book her" in prose.text
+    assert "no pictures or conversations in it" in prose.text  # the word is elsewhere without a hyphen
+    assert prose.text.endswith("well-known pictures or conversations?”")
+    assert verse.text.split("\n")[1] == "Improve his shining tail,"
     assert dict(book.left_out) == {"front": 1, "images": 1, "licence": 1, "marks": 1, "notes": 1, "pages": 1}
 
 

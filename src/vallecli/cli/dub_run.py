@@ -20,7 +20,6 @@ from vallecli.audio.formats import check_rate, format_of, output_rate
 from vallecli.audio.labels import Labels
 from vallecli.audio.provenance import Provenance
 from vallecli.audio.signing import check_signable
-from vallecli.checkpoints import lookup
 from vallecli.checkpoints.local import sha256
 from vallecli.cli import options, work_run
 from vallecli.cli.output import check_distinct
@@ -118,7 +117,9 @@ def run(context: typer.Context, request: DubRequest, work: WorkOptions, reporter
     dub = read_dub(request, reporter, default_voice=batch.defaults.prompt is not None)
     made = Made(folder)
     check_outputs(request, target, made, force=work.rows.force)
-    if dub.cast is not None:
+    if dub.cast is None:
+        work_run.check_language(work.reading.language, settings)
+    else:
         names = dict.fromkeys(line.speaker for cue in dub.spoken for line in cue.lines if line.speaker is not None)
         check_voices([dub.cast.members[name] for name in names], settings)
     if work.rows.dry_run:
@@ -248,13 +249,7 @@ def place(dub: Dub, request: DubRequest, clips: Mapping[str, Clip], rate: int) -
 
 def language_of(given: str, settings: Settings) -> str | None:
     """Return the tag of the spoken language: the given one, or the only one of the checkpoint."""
-    if given == AUTO:
-        from vallecli.families.detect import detect
-
-        family, contents = detect(lookup.find(settings.checkpoint, offline=settings.offline), verify=False)
-        languages = family.describe(contents).languages
-        given = languages[0] if len(languages) == 1 else AUTO
-    return LANGUAGE_TAGS.get(given)
+    return LANGUAGE_TAGS.get(work_run.only_language(settings) if given == AUTO else given)
 
 
 def write_film(

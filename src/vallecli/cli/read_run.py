@@ -17,7 +17,6 @@ from vallecli.audio.formats import FORMATS, SIGNAL, SPOKEN_NOTICE, check_rate, f
 from vallecli.audio.labels import Chapter, Labels, cover_codec
 from vallecli.audio.provenance import Provenance
 from vallecli.audio.signing import Signer, check_signable
-from vallecli.checkpoints import lookup
 from vallecli.cli import options, signals, work_run
 from vallecli.cli.batch_run import BatchRequest
 from vallecli.cli.output import check_distinct
@@ -229,12 +228,10 @@ def read_book(request: ReadRequest, language: str, settings: Settings, reporter:
 def language_for(document: Document, given: str, settings: Settings) -> str:
     """Return the language that the checkpoint should speak: the given one, or that of the book. Raises UsageError."""
     if given != AUTO or document.language is None:
+        work_run.check_language(given, settings)
         return given
     language = document.language.partition("-")[0].lower()
-    from vallecli.families.detect import detect  # imports torch, which takes seconds
-
-    family, contents = detect(lookup.find(settings.checkpoint, offline=settings.offline), verify=False)
-    languages = family.describe(contents).languages
+    languages = work_run.languages(settings)
     if language in languages:
         return language if language in known_languages() else AUTO
     raise UsageError(
@@ -320,10 +317,12 @@ def write_subtitles(
     ending = f".{job.request.subtitles}"
     heard = None
     if words is not None:
-        language = None if job.book.language == AUTO else job.book.language
+        language = job.book.language if job.book.language != AUTO else work_run.only_language(job.settings)
         used = {entry.sentence.id: spoken.clips[entry.sentence.id] for layout in layouts for entry in layout.read}
         with work_run.stages(reporter) as begin:
-            heard = words.of(used, language=language, on_progress=begin("finding the words", len(used)))
+            heard = words.of(
+                used, language=None if language == AUTO else language, on_progress=begin("finding the words", len(used))
+            )
     paths = []
     for output, layout in zip(outputs, layouts, strict=True):
         paths.append(output.path.with_suffix(ending))

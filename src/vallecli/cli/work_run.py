@@ -15,11 +15,12 @@ from vallecli import atomic
 from vallecli.audio.labels import Labels
 from vallecli.audio.levels import Level
 from vallecli.audio.provenance import Provenance
+from vallecli.checkpoints import lookup
 from vallecli.cli import batch_run, signals
 from vallecli.cli.batch_report import real_time_factor
 from vallecli.cli.batch_run import BatchRequest
 from vallecli.cli.reporter import Reporter
-from vallecli.errors import OutputNotWritable
+from vallecli.errors import OutputNotWritable, UsageError
 from vallecli.jobs import fingerprint, ownership, results
 from vallecli.jobs.plan import Plan, Row, make_plan
 from vallecli.jobs.records import Record
@@ -28,6 +29,8 @@ from vallecli.longform.assemble import Clip, Track
 from vallecli.longform.made import Made
 from vallecli.longform.master import OnProgress, find_level, write_track
 from vallecli.longform.work import Utterance, lines_of
+from vallecli.settings import Settings
+from vallecli.text.base import AUTO
 
 if TYPE_CHECKING:
     from vallecli.audio.signing import Signer
@@ -293,6 +296,28 @@ def stages(reporter: Reporter) -> Iterator[Callable[[str, float], Callable[[floa
             return on_progress
 
         yield begin
+
+
+def languages(settings: Settings) -> Sequence[str]:
+    """Return the languages of the checkpoint. Raises CheckpointError."""
+    from vallecli.families.detect import detect  # imports torch, which takes seconds
+
+    family, contents = detect(lookup.find(settings.checkpoint, offline=settings.offline), verify=False)
+    return family.describe(contents).languages
+
+
+def check_language(language: str, settings: Settings) -> None:
+    """Check that the checkpoint speaks a language, or "auto". Raises UsageError and CheckpointError."""
+    if language != AUTO and language not in (known := languages(settings)):
+        raise UsageError(
+            f"{settings.checkpoint} does not speak the language {language!r}", f"It speaks: {', '.join(known)}."
+        )
+
+
+def only_language(settings: Settings) -> str:
+    """Return the language of a checkpoint that speaks one, else "auto". Raises CheckpointError."""
+    known = languages(settings)
+    return known[0] if len(known) == 1 else AUTO
 
 
 def clock(seconds: float) -> str:

@@ -47,30 +47,29 @@ def captions(
 def align(text: str, heard: Sequence[HeardWord], seconds: float) -> list[Word]:
     """Return the words of a text with the times of those that were heard in a clip of so many seconds.
 
-    A recognizer may hear other words than were written. Words that were not heard share the time between their
-    neighbours, by their letters.
+    A recognizer may hear other words than were written: these share the time of what was heard in their place, by their
+    letters. Words in whose place nothing was heard share the time between their neighbours.
     """
     written = text.split()
     matcher = difflib.SequenceMatcher(None, [_plain(w) for w in written], [_plain(w.text) for w in heard], False)
-    times: dict[int, tuple[float, float]] = {}
-    for block in matcher.get_matching_blocks():
-        for offset in range(block.size):
-            word = heard[block.b + offset]
-            times[block.a + offset] = word.start, word.end
     words: list[Word] = []
-    place = 0
-    while place < len(written):
-        if place in times:
-            start = min(max(times[place][0], words[-1].end if words else 0.0), seconds)
-            words.append(Word(written[place], start, min(max(times[place][1], start), seconds)))
-            place += 1
-            continue
-        following = next((known for known in range(place, len(written)) if known in times), len(written))
-        start = words[-1].end if words else 0.0
-        end = max(start, min(times[following][0], seconds)) if following in times else seconds
-        words += _shared(written[place:following], start, end)
-        place = following
+    for kind, first, last, heard_first, heard_last in matcher.get_opcodes():
+        if kind == "equal":
+            for word, spoken in zip(written[first:last], heard[heard_first:heard_last], strict=True):
+                words += _shared([word], *_within(spoken.start, spoken.end, words, seconds))
+        elif kind == "replace":
+            start, end = heard[heard_first].start, heard[heard_last - 1].end
+            words += _shared(written[first:last], *_within(start, end, words, seconds))
+        elif kind == "delete":
+            end = heard[heard_first].start if heard_first < len(heard) else seconds
+            words += _shared(written[first:last], *_within(0.0, end, words, seconds))
     return words
+
+
+def _within(start: float, end: float, words: Sequence[Word], seconds: float) -> tuple[float, float]:
+    """Return times that are not before the words so far, and not after the end of the clip."""
+    start = min(max(start, words[-1].end if words else 0.0), seconds)
+    return start, min(max(end, start), seconds)
 
 
 def _shared(words: Sequence[str], start: float, end: float) -> Iterator[Word]:

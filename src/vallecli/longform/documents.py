@@ -46,8 +46,10 @@ SIGNATURES = (  # where, bytes, what such a file is, what to do
     (0, b"SQLite format 3\0", "a database", "Give a book."),
     (0, b"\x7fELF", "a program", "Give a book."),
 )
-HTML = re.compile(r"\s*(?:<\?xml[^>]*>|<!--.*?-->|\s)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
-XML = re.compile(r"\s*(?:<\?xml[^>]*>|<!--.*?-->|<!DOCTYPE[^>]*>|\s)*<([A-Za-z][\w:.-]*)", re.DOTALL)
+HTML = re.compile(
+    r"(?:<\?xml[^>]*>|<!--(?:(?!-->).)*-->|\s)*+<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
+)
+XML = re.compile(r"(?:<\?xml[^>]*>|<!--(?:(?!-->).)*-->|<!DOCTYPE[^>]*>|\s)*+<([A-Za-z][\w:.-]*)", re.DOTALL)
 TAGS = re.compile(r"<(?:p|div|h[1-6]|br|span|a|table)\b[^>]*>", re.IGNORECASE)
 HTML_NAMES = (".html", ".htm", ".xhtml", ".xhtm")
 MARKDOWN_NAMES = (".md", ".markdown", ".mdown", ".mkd", ".mkdn", ".qmd", ".rmd")

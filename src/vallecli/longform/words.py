@@ -11,6 +11,7 @@ from vallecli.audio.transcribe import MODEL, HeardWord, Recognizer
 from vallecli.errors import FolderNotWritable
 from vallecli.lines import MAX_LINE, Lines
 from vallecli.longform.assemble import Clip
+from vallecli.longform.excerpts import find_speech
 
 NAME = "words.jsonl"
 
@@ -41,13 +42,22 @@ class WordTimes:
             for done, (name, clip) in enumerate(clips.items()):
                 on_progress(done)
                 if clip.sha256 not in known:
-                    heard = self.recognizer.words(clip.read(clip.sample_rate), clip.sample_rate, language=language)
+                    heard = self._hear(clip, language)
                     known[clip.sha256] = heard
                     file.write(self._line(clip, language, heard))
                 found[name] = known[clip.sha256]
         finally:
             file.file.close()
         return found
+
+    def _hear(self, clip: Clip, language: str | None) -> list[HeardWord]:
+        """Return the words of a clip, none of which is in the silence around the speech: Whisper begins at 0."""
+        wav_N = clip.read(clip.sample_rate)
+        first, last = (at / clip.sample_rate for at in find_speech(wav_N, clip.sample_rate))
+        return [
+            HeardWord(word.text, min(max(word.start, first), last), min(max(word.end, first), last))
+            for word in self.recognizer.words(wav_N, clip.sample_rate, language=language)
+        ]
 
     def _line(self, clip: Clip, language: str | None, heard: list[HeardWord]) -> bytes:
         entry = {"id": clip.sha256, "model": self.model, "language": language, "words": heard}

@@ -5,63 +5,39 @@ from __future__ import annotations
 import re
 import statistics
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from vallecli.errors import DocumentTooLarge, EmptyDocument
 from vallecli.longform.books.model import Block, Chapter, Collector, Cover, Document, Piece, clean_name
+from vallecli.longform.books.titles import (
+    BARE_NUMBER,
+    CHAPTER,
+    FRONT,
+    LISTS,
+    MAX_TITLE,
+    NOTES,
+    NUMBERED,
+    is_part,
+    is_title,
+    may_be_front,
+    same_number,
+    without_number,
+)
 
 SHORT_PART = 400  # characters: a part has less text of its own before its first chapter, a chapter usually has more
-MAX_TITLE = 120  # characters of a paragraph that may be a heading
 PAGE_CHARACTERS = 5_000  # of text between numbers on lines of their own: pages have fewer on average, chapters more
+LONG_FRONT = 20_000  # characters: title pages, dedications and the like are shorter
+CONTENTS_LINKS = 3  # of paragraphs that are links alone, from which they are a table of contents
+TITLE_LINES = 4  # before the first chapter of a plain text: its title, its author and the like
 FIRST_PIECES = 4  # of a chapter, in which its heading is searched
 MAX_CHAPTERS = 10_000
 
-NUMBER = (
-    r"(?:\d{1,4}|[IVXLCDM]{1,8}|[ivxlcdm]{1,8}|[A-Z]|the\s+(?:first|second|third|fourth|fifth|last)|"
-    r"(?:(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)[ -]?)?"
-    r"(?:one|two|three|four|five|six|seven|eight|nine|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|"
-    r"ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|"
-    r"sixty|seventy|eighty|ninety|tenth|eleventh|twelfth|last))"
+NOTE_NUMBER = re.compile(r"^[\[(]?(?:\d{1,4}|[*†‡§]{1,3})[\])]?[.:]?\s+")
+BEGIN_OF_TEXT = re.compile(
+    r"\*\*\s{0,9}START\s{0,9}OF\s{0,9}(?:THE|THIS)\s{0,9}PROJECT\s{0,9}GUTENBERG|\*END\*\s{0,9}THE SMALL PRINT", re.I
 )
-PART_WORDS = r"part|book|volume|section|teil|buch|band|partie|livre|tome|parte|libro|tomo"
-CHAPTER_WORDS = (
-    r"chapter|chap\.|stave|canto|letter|act|scene|kapitel|brief|akt|chapitre|lettre|acte|scène|cap[ií]tulo|capitolo|"
-    r"lettera|carta|hoofdstuk|глава"
-)
-ALONE = (
-    r"prologue|epilogue|preface|foreword|introduction|afterword|conclusion|interlude|postscript|appendix(?: [a-z\d])?|"
-    r"prolog|epilog|vorwort|einleitung|nachwort|préface|avant-propos|prólogo|epílogo|prefacio|introducción"
-)
-NUMBERED = re.compile(
-    rf"(?:the\s+)?(?:{PART_WORDS}|{CHAPTER_WORDS})\s+{NUMBER}\b(?P<rest>.*)|第[\d零〇一二三四五六七八九十百千]+[章回節节話话部](?P<cjk>.*)",
-    re.IGNORECASE | re.DOTALL,
-)
-UNNUMBERED = re.compile(rf"(?:{ALONE})[.:]?", re.IGNORECASE)
-BARE_NUMBER = re.compile(r"\d{1,4}")
-ROMAN = re.compile(r"(?=[IVXLC])(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})\.?")
-PART = re.compile(rf"(?:the\s+)?(?:{PART_WORDS})\b|第.+[部]", re.IGNORECASE)
-CHAPTER = re.compile(
-    rf"(?:the\s+)?(?:{CHAPTER_WORDS})\s+{NUMBER}\b|第.+[章回節节話话]|\d+\b|{ROMAN.pattern}$", re.IGNORECASE
-)
-FRONT = re.compile(
-    r"(?:front |back )?(?:cover|title[ -]?page|half[ -]?title(?:[ -]?page)?|(?:un)?copyright(?: (?:page|notice))?|"
-    r"legal(?: notice)?|imprint|colophon|dedication|(?:table of |brief |detailed )?contents|toc|index|"
-    r"(?:general |subject |name )?index|list of (?:illustrations|figures|tables|plates|maps)|"
-    r"(?:selected |select )?bibliography|references|works cited|landmarks|guide|"
-    r"(?:also|other (?:books|works|titles)|more|books) by\b.*|about the (?:authors?|publisher|typeface|type)|"
-    r"praise(?: for\b.*)?|newsletter(?: sign-?up)?|transcriber[’']s notes?|"
-    r"cover|titelseite|titelblatt|impressum|widmung|inhalt(?:sverzeichnis)?|register|literaturverzeichnis|"
-    r"couverture|page de titre|dédicace|table des matières|sommaire|"
-    r"portada|cubierta|dedicatoria|créditos|índice|contenido|indice|copertina|dedica|"
-    r"目录|目次|版权(?:页)?|封面|奥付|表紙)[.:]?",
-    re.IGNORECASE,
-)
-NOTES = re.compile(
-    r"(?:end|foot)?notes?(?: and references)?|anmerkungen|fußnoten|notas|note|注释|脚注|註", re.IGNORECASE
-)
-BEGIN_OF_TEXT = re.compile(r"\*{2,}\s*START\s*OF\s*(?:THE|THIS)\s*PROJECT\s*GUTENBERG|\*END\*\s*THE SMALL PRINT", re.I)
 END_OF_TEXT = re.compile(
     r"\*{2,}\s*END\s*OF\s*(?:THE|THIS)\s*PROJECT\s*GUTENBERG|End of (?:the |this )?Project Gutenberg", re.IGNORECASE
 )
@@ -75,8 +51,6 @@ class Entry:
     """Index of its first piece."""
     title: str
     level: int
-    front: bool = False
-    """Whether the book marks it as front matter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,17 +73,21 @@ def arrange(
     like "Chapter 1"; else at the entries `otherwise`. Raises EmptyDocument, and DocumentTooLarge for too many chapters.
     """
     mark_licence(read.pieces)
+    _mark_contents(read)
     title = clean_name(about.title) or _only_title(read.pieces)
     if len({entry.at for entry in entries}) < 2:
         found = headings(read.pieces) or by_rule(read.pieces)
         entries = otherwise if len(found) < 2 <= len(otherwise) else found or entries
+    title = title or next(
+        (clean_name(piece.text) for piece in read.pieces if piece.kind == "heading" and not piece.level), ""
+    )
     _mark_headings(read.pieces)
     notes = list(about.notes)
     chapters: list[Chapter] = []
     for first, after in pairwise([*_starts(read.pieces, entries), Entry(len(read.pieces), "", 1)]):
         pieces = read.pieces[first.at : after.at]
         name = clean_name(first.title) or _heading(pieces)
-        _mark_by_name(pieces, name, read.new_group(), front=first.front)
+        _mark_by_name(pieces, name, read.new_group())
         blocks = _blocks(pieces, name, read.keep, read.counts)
         if len(chapters) >= MAX_CHAPTERS:
             raise DocumentTooLarge(read.source, f"it has more than {MAX_CHAPTERS:,} chapters")
@@ -144,6 +122,28 @@ def mark_licence(pieces: Sequence[Piece]) -> None:
         piece.left_out = "licence"
 
 
+def mark_notes(pieces: Sequence[Piece], targets: Collection[int]) -> None:
+    """Mark the pieces at `targets` that have a link back: marks refer to them, so they are notes."""
+    for at in targets:
+        if at < len(pieces) and pieces[at].returns and not pieces[at].left_out:
+            pieces[at].kind, pieces[at].left_out = "note", "notes"
+            pieces[at].text = NOTE_NUMBER.sub("", pieces[at].text) or pieces[at].text
+
+
+def _mark_contents(read: Collector) -> None:
+    """Mark paragraphs that are links alone, some in a row: a table of contents."""
+    run: list[Piece] = []
+    for piece in (*read.pieces, Piece("heading", "")):
+        if piece.links and piece.kind != "heading" and not piece.left_out:
+            run.append(piece)
+        elif not piece.left_out:
+            if sum(one.links for one in run) >= CONTENTS_LINKS:
+                group = read.new_group()
+                for one in run:
+                    one.left_out, one.group = "front", group
+            run = []
+
+
 def headings(pieces: Sequence[Piece]) -> list[Entry]:
     """Return the headings; one that follows another of the same level at once continues it."""
     found: list[Entry] = []
@@ -175,26 +175,26 @@ def by_rule(pieces: Sequence[Piece]) -> list[Entry]:
             piece.left_out = "pages"
     for at, piece in plain:
         if not piece.left_out and (is_title(piece.text) or BARE_NUMBER.fullmatch(piece.text)):
-            is_part = PART.match(piece.text) is not None
-            parts = parts or is_part
-            piece.kind, piece.level = "heading", 1 if is_part or not parts else 2
+            part = is_part(piece.text)
+            parts = parts or part
+            piece.kind, piece.level = "heading", 1 if part or not parts else 2
             found.append(Entry(at, " ".join(piece.text.split()), piece.level))
+    if found and (lines := _title_lines(pieces[: found[0].at])):
+        lines[0].kind, lines[0].level = "heading", 0
+        found[0] = replace(found[0], at=0)
     return found
 
 
-def is_title(text: str) -> bool:
-    """Return whether a paragraph is the heading of a chapter: "CHAPTER I. The Hall", "Prologue", "IV."."""
-    if len(text) > MAX_TITLE:
-        return False
-    if UNNUMBERED.fullmatch(text) or ROMAN.fullmatch(text):
-        return True
-    match = NUMBERED.fullmatch(text)
-    if not match:
-        return False
-    if match["cjk"]:
-        return not match["cjk"].endswith("。")
-    rest = (match["rest"] or "").strip()
-    return not rest or rest[0] in ".:—–-\n[(" or (rest[0].isupper() and not rest.endswith((".", ",", ";")))
+def _title_lines(pieces: Sequence[Piece]) -> list[Piece]:
+    """Return the title, and the other lines before the first chapter if these are short and no sentences."""
+    lines = [piece for piece in pieces if not piece.left_out]
+    if len(lines) > TITLE_LINES or any(_is_sentence(piece) or len(piece.text) > MAX_TITLE for piece in lines):
+        return []
+    return lines
+
+
+def _is_sentence(piece: Piece) -> bool:
+    return piece.text.rstrip("'\"”’»)").endswith((".", "!", "?", "…", "。", "！", "？"))
 
 
 def _starts(pieces: Sequence[Piece], entries: Sequence[Entry]) -> list[Entry]:
@@ -236,12 +236,12 @@ def _are_parts(pieces: Sequence[Piece], entries: Sequence[Entry], level: int, de
     for entry, after in pairwise(entries):
         if entry.level != level or after.level != deeper:
             continue
-        if PART.match(entry.title):
+        if is_part(entry.title):
             lengths.append(0)
         elif CHAPTER.match(entry.title):
             lengths.append(SHORT_PART)
         else:
-            lengths.append(sum(len(piece.text) for piece in pieces[entry.at : after.at] if not piece.left_out))
+            lengths.append(_length(pieces[entry.at : after.at]))
     return bool(lengths) and statistics.median(lengths) < SHORT_PART
 
 
@@ -260,19 +260,30 @@ def _only_title(pieces: Sequence[Piece]) -> str:
 def _mark_headings(pieces: Sequence[Piece]) -> None:
     """Mark headings of front matter of which nothing is read, such as "Contents" above a table."""
     for piece, after in pairwise(pieces):
-        if piece.kind == "heading" and FRONT.fullmatch(piece.text) and (after.left_out or after.kind == "heading"):
+        if piece.kind == "heading" and may_be_front(piece.text) and (after.left_out or after.kind == "heading"):
             piece.left_out = piece.left_out or "front"
 
 
-def _mark_by_name(pieces: Sequence[Piece], name: str, group: int, *, front: bool) -> None:
+def _mark_by_name(pieces: Sequence[Piece], name: str, group: int) -> None:
     """Mark a chapter that is front matter, as one, or a list of notes."""
-    if front or FRONT.fullmatch(name):
+    name = without_number(name)
+    if (FRONT.fullmatch(name) and _length(pieces) < LONG_FRONT) or (LISTS.fullmatch(name) and not _is_prose(pieces)):
         for piece in pieces:
             if not piece.left_out:
                 piece.left_out, piece.group = "front", group
     elif NOTES.fullmatch(name):
         for piece in pieces:
             piece.left_out = piece.left_out or "notes"
+
+
+def _is_prose(pieces: Sequence[Piece]) -> bool:
+    """Return whether most of a text is sentences without numbers: entries of an index or a bibliography have some."""
+    prose = [piece for piece in pieces if _is_sentence(piece) and not any(map(str.isdigit, piece.text))]
+    return 2 * _length(prose) > _length([piece for piece in pieces if piece.kind != "heading"])
+
+
+def _length(pieces: Iterable[Piece]) -> int:
+    return sum(len(piece.text) for piece in pieces if not piece.left_out)
 
 
 def _blocks(pieces: Sequence[Piece], title: str, keep: Collection[str], counts: Counter[str]) -> tuple[Block, ...]:
@@ -295,7 +306,7 @@ def _with_heading(blocks: tuple[Block, ...], title: str) -> tuple[Block, ...]:
     if not title or not blocks or any(block.kind == "heading" for block in blocks[:FIRST_PIECES]):
         return blocks
     wanted = _letters(title)
-    found = [_is_named(block, wanted) for block in blocks[:FIRST_PIECES]]
+    found = [_is_named(block, wanted) or same_number(block.text, title) for block in blocks[:FIRST_PIECES]]
     if not any(found):
         return (Block("heading", title), *blocks)
     begin = tuple(

@@ -21,8 +21,13 @@ from vallecli.longform.books.parse import children, feed_xml, local, read_tree, 
 
 RELATIONS = "_rels/.rels"
 MAX_DOCUMENT = 2**27  # bytes of the main part
+MAX_FIELDS = 20  # inside of each other
+MAX_INITIAL = 5  # characters of a drop cap, with a quotation mark
 MAX_STYLES = 20  # that are based on each other
-SKIPPED = frozenset(("moveFrom", "Fallback", "del", "rt", "instrText", "delText"))
+SKIPPED = frozenset(("moveFrom", "Fallback", "del", "rt", "delText"))
+HIDDEN = ("vanish", "strike", "dstrike")  # properties of runs that are not read
+FRONT_FIELDS = re.compile(r"\s*(?:TOC|INDEX|TOA|BIBLIOGRAPHY)\b", re.IGNORECASE)
+FRONT_GALLERIES = ("table of contents", "bibliographies")
 FRONT_STYLES = re.compile(r"toc\b.*|table of (?:figures|authorities).*|index\b.*|bibliography|contents.*")
 QUOTES = re.compile(r"(?:intense )?quote|block ?text|quotations?|epigraph")
 CODE = re.compile(r"html preformatted|(?:source )?code(?: block)?|verbatim|macro text|preformatted text")
@@ -49,6 +54,10 @@ class Paragraph:
     style: str = ""
     level: int | None = None
     numbered: bool = False
+    listed: bool = False
+    """Whether it has text of a table of contents or an index that Word has made."""
+    initial: bool = False
+    """Whether it is a drop cap: the first letter of the next paragraph."""
     notes: list[tuple[str, str]] = field(default_factory=list)
     """Kind and id of the notes that it refers to."""
 
@@ -133,6 +142,12 @@ class Body:
         self.tables: list[int] = []
         """Groups of the open tables."""
         self.table_start = 0
+        self.fields: list[bool] = []
+        """For each open field, whether its result is a table of contents or an index."""
+        self.galleries: list[int] = []
+        """Depths of the open controls that have one of these."""
+        self.initial = ""
+        """A drop cap whose paragraph comes next."""
         self.front = 0
         """Group of a run of paragraphs of a table of contents."""
         self.elements = 0
@@ -157,6 +172,9 @@ class Body:
             if not self.tables:
                 self.table_start = len(self.collector.pieces)
             self.tables.append(self.collector.new_group())
+        elif name == "docPartGallery" and _value(attributes, "val").lower() in FRONT_GALLERIES:
+            controls = [depth for depth, one in enumerate(self.open, 1) if one == "sdt"]
+            self.galleries += controls[-1:]
         elif name == "p":
             self.paragraphs.append(Paragraph())
         elif self.paragraphs:
@@ -167,8 +185,12 @@ class Body:
         parent = self.open[-2]
         if name == "r":
             self.hidden = False
-        elif name == "vanish":
-            self.hidden = parent == "rPr" and self.open[-3] == "r" and _is_on(attributes)
+        elif name in HIDDEN and parent == "rPr" and self.open[-3] == "r":
+            self.hidden = self.hidden or _is_on(attributes)
+        elif name == "fldChar":
+            self._field(_value(attributes, "fldCharType"))
+        elif name == "framePr":
+            paragraph.initial = _value(attributes, "dropCap") in ("drop", "margin")
         elif name == "pStyle":
             paragraph.style = _value(attributes, "val")
         elif name == "outlineLvl":
@@ -188,9 +210,18 @@ class Body:
             if description and not self.collector.leaves_out("images"):
                 self._add(f" {description} ")
 
+    def _field(self, place: str) -> None:
+        """Begin or end a field."""
+        if place == "begin" and len(self.fields) < MAX_FIELDS:
+            self.fields.append(False)
+        elif place == "end" and self.fields:
+            self.fields.pop()
+
     def end(self, tag: str) -> None:
         """Leave an element."""
         name = self.open.pop()
+        while self.galleries and len(self.open) < self.galleries[-1]:
+            self.galleries.pop()
         if self.skipped:
             self.skipped = self.skipped if len(self.open) >= self.skipped else 0
         elif name == "p":
@@ -202,8 +233,12 @@ class Body:
 
     def data(self, text: str) -> None:
         """Add text of the document."""
-        if not self.skipped and not self.hidden and self.open and self.open[-1] == "t":
+        if self.skipped or not self.open:
+            return
+        if self.open[-1] == "t" and not self.hidden:
             self._add(text)
+        elif self.open[-1] == "instrText" and self.fields:
+            self.fields[-1] = self.fields[-1] or FRONT_FIELDS.match(text) is not None
 
     def close(self) -> None:
         """End the document: several titles are those of its chapters."""
@@ -215,14 +250,21 @@ class Body:
         if self.paragraphs:
             paragraph = self.paragraphs[-1]
             paragraph.text.append(text)
+            paragraph.listed = paragraph.listed or any(self.fields) or bool(self.galleries)
             paragraph.length += len(text)
             if paragraph.length > MAX_PARAGRAPH:
                 raise DocumentTooLarge(self.collector.source, f"a paragraph has more than {MAX_PARAGRAPH:,} characters")
 
     def _end_paragraph(self, paragraph: Paragraph) -> None:
         text = "".join(paragraph.text)
+        if paragraph.initial and len(text) <= MAX_INITIAL:
+            self.initial = text.strip()
+            return
+        text, self.initial = self.initial + text, ""
         names, level = self._style(paragraph)
         kind, left_out = _kind(names, paragraph.numbered, level)
+        if paragraph.listed:
+            kind, left_out = "paragraph", "front"
         group = 0
         if self.tables:
             kind, left_out, group = ("heading" if kind == "heading" else "table"), "tables", self.tables[0]
@@ -235,7 +277,8 @@ class Body:
             short = len(lines) > 2 and all(len(line) < 80 for line in lines)
             kind, text = ("verse", text) if short and kind in ("paragraph", "quote") else (kind, " ".join(lines))
         added = self.collector.add(kind, text, left_out=left_out, level=level or 0, group=group)
-        if added and "title" in names and not self.tables:
+        own = self.styles[paragraph.style].name if paragraph.style in self.styles else paragraph.style.lower()
+        if added and own == "title" and not self.tables:
             self.titles.append(self.collector.pieces[-1])
         for note in paragraph.notes:
             self.collector.leaves_out("marks")

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 
 from vallecli.errors import DamagedDocument, EncryptedDocument
 from vallecli.longform.books.archive import Archive, resolve
-from vallecli.longform.books.arrange import FRONT, NOTES, About, Entry, arrange
-from vallecli.longform.books.markup import EPUB_TYPE, FRONT_TYPES, Page, mark_notes
+from vallecli.longform.books.arrange import About, Entry, arrange, mark_notes
+from vallecli.longform.books.elements import EPUB_TYPE, FRONT_TYPES
+from vallecli.longform.books.markup import Page
 from vallecli.longform.books.model import Collector, Cover, Document, clean_name
 from vallecli.longform.books.parse import children, decode_markup, local, read_page, read_tree, text_of
+from vallecli.longform.books.titles import may_be_front
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -34,6 +36,7 @@ TEXT_TYPES = ("application/xhtml+xml", "text/html", "text/x-oeb1-document", "app
 NCX_TYPE = "application/x-dtbncx+xml"
 OPF = "{http://www.idpf.org/2007/opf}"
 MAX_COVER = 2**24  # bytes
+MAX_COVERS = 5  # that the metadata names
 MAX_SPINE = 20_000  # files
 SHORT_FILE = 5_000  # characters: a longer file is no title page, whatever its name says
 HEADING_WITHIN = 4  # pieces at the begin of a file in which its heading is
@@ -190,6 +193,7 @@ def _role(creator: _Element, refined: dict[tuple[str, str], str]) -> str:
 def _cover(archive: Archive, metadata: Sequence[_Element], items: dict[str, Item]) -> Cover | None:
     """Return the image that a book names as its cover, if it is a JPEG or PNG file of a usual size."""
     named = [one.get("content", "") for one in metadata if local(one) == "meta" and one.get("name") == "cover"]
+    named = named[:MAX_COVERS]
     found = [item for item in items.values() if "cover-image" in item.properties]
     found += [items[name] for name in (*named, "cover-image", "cover", "coverimage") if name in items]
     found += [item for item in items.values() for name in named if item.name.endswith(name) and name]
@@ -287,8 +291,12 @@ def _entries(
 ) -> list[Entry]:
     """Return where chapters begin: at the entries of the table of contents, and at files that it does not have."""
     entries = []
+    begun = set()
     for name, fragment, title, level in contents:
         file = places[name]
+        if name in begun and fragment not in file.page.anchors:
+            continue  # of a place that is not in the file, which has an entry
+        begun.add(name)
         entries.append(Entry(file.page.anchors.get(fragment, file.start), title, level))
     if len({entry.at for entry in entries}) < 2:
         return [Entry(file.start, "", 1) for file in files if _begins_with_heading(collector, file)]
@@ -310,12 +318,12 @@ def _files(files: Sequence[File]) -> list[Entry]:
 def _begins(collector: Collector, file: File, before: File, last: Entry | None) -> bool:
     """Return whether a file that the table of contents does not have begins a chapter, rather than continue one.
 
-    It does behind front matter and notes, and behind other such files if it has a heading.
+    It does if it is front matter or notes, or behind these, and behind other such files if it has a heading.
     """
     if last is None or not last.title:
         return _begins_with_heading(collector, file)
-    title = clean_name(last.title)
-    return bool(FRONT.fullmatch(title) or NOTES.fullmatch(title)) and not _continues(before.name, file.name)
+    titles = clean_name(last.title), _first_heading(collector, file)
+    return any(map(may_be_front, titles)) and not _continues(before.name, file.name)
 
 
 def _continues(before: str, name: str) -> bool:
@@ -325,5 +333,10 @@ def _continues(before: str, name: str) -> bool:
 
 
 def _begins_with_heading(collector: Collector, file: File) -> bool:
+    return bool(_first_heading(collector, file))
+
+
+def _first_heading(collector: Collector, file: File) -> str:
+    """Return the heading at the begin of a file, "" for none."""
     pieces = collector.pieces[file.start : min(file.end, file.start + HEADING_WITHIN)]
-    return any(piece.kind == "heading" and not piece.left_out for piece in pieces)
+    return next((clean_name(piece.text) for piece in pieces if piece.kind == "heading" and not piece.left_out), "")

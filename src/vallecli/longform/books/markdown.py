@@ -15,9 +15,12 @@ from vallecli.longform.books.parse import EXTRA, PURPOSE
 from vallecli.longform.books.web import read_html
 
 MAX_SIZE = 4_000_000  # characters; the parser needs some hundred times that in memory
-MAX_LINES = 200_000
+MAX_LINES = 100_000
+MAX_BRACKETS = 100_000  # "[": the parser looks for the end of each of them several times
 MAX_FRONT = 20_000  # characters of front matter
 MAX_AUTHORS = 20
+ATTRIBUTES = re.compile(r"\{\s*(?:[#.-]|[\w-]+=)[^{}]*\}\s*")
+FENCE = re.compile(r" {0,3}:{3,}")
 TITLE_BLOCK = re.compile(r"(?:% ?(.*)\n)(?:% ?(.*)\n)?(?:% ?.*\n)?")  # of Pandoc: title, authors, date
 
 
@@ -25,6 +28,8 @@ def read(text: str, source: str | PathLike[str], keep: Collection[str] = ()) -> 
     """Return the document of a text in Markdown. Raises DocumentError and ExtraMissing."""
     if len(text) > MAX_SIZE or text.count("\n") > MAX_LINES:
         raise DocumentTooLarge(source, f"Markdown is read up to {MAX_SIZE:,} characters and {MAX_LINES:,} lines")
+    if text.count("[") > MAX_BRACKETS:
+        raise DocumentTooLarge(source, f"Markdown is read with up to {MAX_BRACKETS:,} opening brackets")
     with extra(EXTRA, PURPOSE):
         from markdown_it import MarkdownIt
         from mdit_py_plugins.deflist import deflist_plugin
@@ -32,6 +37,7 @@ def read(text: str, source: str | PathLike[str], keep: Collection[str] = ()) -> 
         from mdit_py_plugins.front_matter import front_matter_plugin
 
     about = About()
+    text = _plain(text)
     if block := TITLE_BLOCK.match(text):
         about = About(title=block[1], authors=re.split(r"\s*;\s*", block[2] or ""))
         text = text[block.end() :]
@@ -43,6 +49,29 @@ def read(text: str, source: str | PathLike[str], keep: Collection[str] = ()) -> 
         about = _about(tokens[0].content)
     html = f"<body>{parser.renderer.render(tokens, parser.options, env)}</body>"
     return read_html(html, source, keep, web=False, about=about)
+
+
+def _plain(text: str) -> str:
+    """Return Markdown of Pandoc without what CommonMark reads as text: attributes of headings and fences of divisions.
+
+    The lines of a line block ("| line") get hard breaks.
+    """
+    lines = text.split("\n")
+    for at, line in enumerate(lines):
+        if line.startswith("#") and line.rstrip().endswith("}"):
+            begin = line.rfind("{")
+            lines[at] = line[:begin] + ATTRIBUTES.sub("", line[begin:])
+        elif FENCE.match(line):
+            lines[at] = ""
+        elif _is_line(line):
+            following = at + 1 < len(lines) and _is_line(lines[at + 1])
+            lines[at] = line[2:].strip() + "\\" * following
+    return "\n".join(lines)
+
+
+def _is_line(line: str) -> bool:
+    """Return whether a line is one of a line block, rather than a row of a table."""
+    return line.startswith("| ") and "|" not in line[1:] and bool(line[1:].strip())
 
 
 def _about(front: str) -> About:

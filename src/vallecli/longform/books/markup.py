@@ -6,13 +6,26 @@ What is left out is found by what documents say (epub:type, role, class names of
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 from vallecli.errors import DamagedDocument, DocumentTooLarge
-from vallecli.longform.books.arrange import NUMBERED, ROMAN
-from vallecli.longform.books.model import Collector, Kind, Piece
+from vallecli.longform.books.elements import (
+    BACK_TYPES,
+    BLOCKS,
+    LINES,
+    MARK_TYPES,
+    PAGE_TYPES,
+    XML_LANG,
+    Context,
+    Types,
+    is_hidden,
+    left_out,
+    types_of,
+    with_kind,
+)
+from vallecli.longform.books.model import Collector, Kind
+from vallecli.longform.books.titles import NUMBERED, ROMAN
 
 MAX_DEPTH = 2_000  # nested elements; pages with elements that are not closed have hundreds
 MAX_ELEMENTS = 5_000_000  # of a book
@@ -20,44 +33,9 @@ MAX_ANCHOR = 300  # characters of an id; longer ones are ignored
 MAX_PARAGRAPH = 5_000_000  # characters between two breaks
 LAYOUT_CELL = 500  # characters of a cell: a table with more serves the layout of a page
 VERSE_LINE = 80  # characters of a line between <br>, in verse
+CELLS = ("td", "th")
 MAX_INLINE = 8  # elements of a line around a link that are examined
 
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-BLOCKS = _words(
-    "html body address article aside blockquote center dd details dialog dir div dl dt fieldset figcaption figure "
-    "footer form h1 h2 h3 h4 h5 h6 header hgroup hr legend li main menu nav ol p pre section summary table caption "
-    "thead tbody tfoot tr ul optgroup option"
-)
-SKIPPED = _words(
-    "head script style template svg canvas audio video object iframe embed noscript select button textarea datalist "
-    "input del rp applet map"
-)
-VOID = _words("area base br col embed hr img input link meta param source track wbr")
-# Words of epub:type and role, without prefixes.
-FRONT_TYPES = _words(
-    "cover titlepage halftitlepage halftitle fulltitle copyright-page imprint imprimatur dedication toc toc-brief "
-    "landmarks loi lot lof loa lov index bibliography colophon other-credits contributors errata seriespage"
-)
-NAVIGATION_TYPES = _words("navigation banner contentinfo search complementary page-list")
-# Words of these, and of class and id.
-FRONT_NAMES = _words(
-    "titlepage title-page halftitle halftitlepage copyright copyright-page copyrightpage dedication toc colophon "
-    "title-block-header tableofcontents table-of-contents"
-)
-NOTE_TYPES = _words(
-    "footnote footnotes endnote endnotes rearnote rearnotes note-group msofootnotetext msoendnotetext footnotetext "
-    "endnotetext footnote-text footnotes-list"
-)
-MARK_TYPES = _words("noteref footnote-ref footnote-reference footnoteref fnanchor fnref msofootnotereference")
-BACK_TYPES = _words("backlink referrer footnote-back footnote-backref footnote-return footnote-backlink")
-PAGE_TYPES = _words("pagebreak page-break pagenum pageno page-number pagenumber page_number")
-CAPTION_TYPES = _words("caption figcaption figure-caption wp-caption-text table-caption")
-VERSE_TYPES = _words("verse poem poetry stanza lyrics song hymn")
-LICENCE_TYPES = _words("pg-boilerplate pgheader pg-header pg-footer pgfooter")
 
 MARK = re.compile(r"[\[({]?\s*(?:\d{1,4}|[a-z]{1,2}|[ivxlc]{1,6}|[A-Z]|[*†‡§¶#⁎※]{1,4})\s*[\])}.:]?")
 BACK = re.compile(r"[\[(]?\s*(?:[↩↵⏎⤴⬆↑^←⇑▲][\ufe0e\ufe0f]?|back|return|zurück|retour)\s*[\])]?", re.IGNORECASE)
@@ -66,41 +44,11 @@ NOTE_LINK = re.compile(
 )
 BEFORE_MARK = re.compile(r"(?:[a-zà-ÿ]{3}|[.,;:!?'\"”’»)\]])$")
 BRACKETS = re.compile(r"[\s\[\](){},]*")
-NOTE_NUMBER = re.compile(r"^[\[(]?(?:\d{1,4}|[*†‡§]{1,3})[\])]?[.:]?\s+")
+SCHEME = re.compile(r"[A-Za-z][\w+.-]*:")
+WORD = re.compile(r"[^\W\d_]{2}")
+BULLET = re.compile(r"\A\s*(?:[·•▪§o–]|\d{1,3}[.)])\xa0\s*")  # of lists that Word writes as paragraphs
 RAISED = re.compile(r"\s*(?:[\[(]?\d{1,4}[\])]?|[*†‡§]{1,3})\s*")
 INITIAL = re.compile(r"['\"“‘«¿¡]?\w['’]?")
-HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
-EPUB_TYPE = "{http://www.idpf.org/2007/ops}type"
-XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
-TOKEN_PREFIX = re.compile(r"^(?:doc-|z3998:|se:)")
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What an element inherits."""
-
-    kind: Kind = "paragraph"
-    level: int = 0
-    left_out: str = ""
-    group: int = 0
-    skip: bool = False
-    """Nothing inside is read, not even with `keep`."""
-    pre: bool = False
-    """White space is kept."""
-    verse: bool = False
-    raised: bool = False
-    """Inside of <sup>."""
-    inside: bool = False
-    """Inside of <main> or <article>, whose <header> belongs to the text."""
-
-
-class Types(NamedTuple):
-    """What an element says that it is."""
-
-    said: frozenset[str]
-    """Words of epub:type and role."""
-    all: frozenset[str]
-    """Those, and words of class and id, which only have a meaning by habit."""
 
 
 @dataclass(slots=True)
@@ -156,7 +104,13 @@ class Markup:
         """Whether the text has words."""
         self.blocks = 0
         self.ids: list[tuple[str, int]] = []
+        """Names of places in the block, and the lengths of the text before them."""
+        self.waiting: list[str] = []
+        """Names of places before the block, which are at its begin if it has text."""
         self.returns = False
+        self.links = 0
+        self.unlinked = False
+        """Whether the text has words outside of links."""
         self.in_title = False
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
@@ -168,15 +122,17 @@ class Markup:
             raise DamagedDocument(self.collector.source, f"elements are nested more than {MAX_DEPTH:,} deep")
         tag = tag.rpartition("}")[2].lower()
         outer = self.frames[-1].context
-        if tag in BLOCKS or (tag == "td" or tag == "th"):
-            self._flush(cell=tag in ("td", "th"))
+        if outer.stanza and tag in LINES:
+            self._end_line()
+        elif tag in BLOCKS or tag in CELLS:
+            self._flush(cell=tag in CELLS)
         self._about(tag, attributes)
         for name in (attributes.get("id"), attributes.get("name") if tag == "a" else None):
             if name and len(name) <= MAX_ANCHOR:
                 self.ids.append((name, self.length))
         frame = Frame(tag, outer, len(self.text), self.blocks, self.begun, pieces=len(self.collector.pieces))
         if not outer.skip:
-            types = _types(attributes)
+            types = types_of(attributes)
             frame.context = self._context(tag, attributes, types, outer)
             self._inline(tag, attributes, types, frame)
         self.frames.append(frame)
@@ -196,7 +152,9 @@ class Markup:
                 self._end_raised(frame)
             elif tag == "q":
                 self.data("”")
-            if tag in BLOCKS:
+            if self.frames[-2].context.stanza and tag in LINES:
+                self._end_line()
+            elif tag in BLOCKS:
                 self._flush()
             if tag == "table":
                 self._end_table(frame)
@@ -212,6 +170,7 @@ class Markup:
         if not context.pre:
             text = re.sub(r"[ \t\r\n\f]+", " ", text)
         self._raw(text)
+        self.unlinked = self.unlinked or (not context.link and WORD.search(text) is not None)
         self.begun = self.begun or not BRACKETS.fullmatch(text)
         if self.length > MAX_PARAGRAPH:
             raise DocumentTooLarge(self.collector.source, f"a paragraph has more than {MAX_PARAGRAPH:,} characters")
@@ -219,18 +178,15 @@ class Markup:
     def close(self) -> Page:
         """End the file."""
         self._flush()
-        for name, _ in self.ids:
+        for name in self.waiting:
             self.page.anchors.setdefault(name, len(self.collector.pieces))
-        self.ids.clear()
         return self.page
 
     def _about(self, tag: str, attributes: Mapping[str, str]) -> None:
         if tag == "title" and not self.page.title:
             self.in_title = self.frames[-1].tag == "head"
-        elif tag == "html":
-            self.page.language = attributes.get("lang") or attributes.get(
-                "{http://www.w3.org/XML/1998/namespace}lang", ""
-            )
+        elif tag in ("html", "body"):
+            self.page.language = attributes.get("lang") or attributes.get(XML_LANG) or self.page.language
         elif tag == "meta" and len(self.page.meta) < 100:
             name = attributes.get("name") or attributes.get("property")
             if name:
@@ -238,43 +194,17 @@ class Markup:
 
     def _context(self, tag: str, attributes: Mapping[str, str], types: Types, outer: Context) -> Context:
         """Return what is inside of an element."""
-        if tag in SKIPPED or "hidden" in attributes or attributes.get("aria-hidden") == "true":
-            return replace(outer, skip=True)
-        if HIDDEN_STYLE.search(attributes.get("style", "")[:1000]):
+        if is_hidden(tag, attributes, types):
             return replace(outer, skip=True)
         context = outer
-        left_out = self._left_out(tag, types, outer)
-        if left_out and (not outer.left_out or left_out == "captions"):
-            context = replace(outer, left_out=left_out, group=self.collector.new_group())
-        elif outer.left_out == "notes" and (tag == "li" or (left_out == "notes" and tag in BLOCKS)):
+        kind = left_out(tag, types, outer, web=self.web)
+        if kind and (not outer.left_out or kind == "captions"):
+            context = replace(outer, left_out=kind, group=self.collector.new_group())
+        elif outer.left_out == "notes" and (tag == "li" or (kind == "notes" and tag in BLOCKS)):
             context = replace(outer, group=self.collector.new_group())
-        if tag in BLOCKS or tag in ("td", "th", "sup"):
-            context = _kind(tag, types, context)
+        if tag in BLOCKS or tag in (*CELLS, "sup"):
+            context = with_kind(tag, types, context)
         return context
-
-    def _left_out(self, tag: str, types: Types, outer: Context) -> str:
-        """Return which of KINDS an element is, "" for none."""
-        if tag not in BLOCKS:
-            return ""
-        if types.all & LICENCE_TYPES:
-            return "licence"
-        if tag == "table" and "presentation" not in types.said:
-            return "tables"
-        if tag == "pre":
-            return "code"
-        if tag in ("caption", "figcaption") or types.all & CAPTION_TYPES:
-            return "captions"
-        if types.all & NOTE_TYPES:
-            return "notes"
-        if types.said & FRONT_TYPES or types.all & FRONT_NAMES:
-            return "front"
-        if tag == "nav":
-            return "navigation" if self.web else "front"
-        if types.said & NAVIGATION_TYPES:
-            return "navigation"
-        if self.web and (tag == "aside" or (tag in ("header", "footer") and not outer.inside)):
-            return "navigation"
-        return ""
 
     def _inline(self, tag: str, attributes: Mapping[str, str], types: Types, frame: Frame) -> None:
         """Handle what is inside of a line: breaks, images, links, page numbers, formulas and ruby."""
@@ -288,7 +218,7 @@ class Markup:
         elif tag == "rt":
             frame.context = replace(frame.context, skip=collector.leaves_out("ruby"))
             self.data("" if frame.context.skip else " ")
-        elif tag == "math":
+        elif tag == "math" or (tag == "span" and "math" in types.all):
             if collector.leaves_out("math"):
                 frame.context = replace(frame.context, skip=True)
             elif alternative := attributes.get("alttext"):
@@ -302,6 +232,9 @@ class Markup:
             frame.mark = "mark"
         if tag == "a":
             frame.href = attributes.get("href", "")[:1000]
+            if frame.href.startswith("#") or not (self.web or SCHEME.match(frame.href) or not frame.href):
+                frame.context = replace(frame.context, link=True)
+                self.links += 1
 
     def _raw(self, text: str) -> None:
         """Add text as it is."""
@@ -393,13 +326,20 @@ class Markup:
                     piece.left_out, piece.group = "", 0
                     piece.kind = "paragraph" if piece.kind == "table" else piece.kind
 
+    def _end_line(self) -> None:
+        """End a line of a stanza, if it has begun."""
+        while self.text and self.text[-1] != "\n" and not self.text[-1].strip():
+            self.text.pop()
+        if self.text and self.text[-1] != "\n":
+            self._raw("\n")
+
     def _flush(self, *, cell: bool = False) -> None:
         """End a block. A cell of a table only separates its text from that of the cell before."""
         context = self.frames[-1].context
         if cell and context.kind == "table":
             while self.text and not self.text[-1].strip():
                 self.text.pop()
-            if self.text:
+            if self.text and not self.text[-1].endswith(", "):
                 self.text[-1] = f"{self.text[-1].rstrip()}, "
             return
         text = "".join(self.text)
@@ -407,63 +347,30 @@ class Markup:
         first = len(self.collector.pieces)
         for kind, part in _split(text, context):
             self.collector.add(
-                kind, part, left_out=context.left_out, level=context.level, group=context.group, returns=self.returns
+                kind,
+                part,
+                left_out=context.left_out,
+                level=context.level,
+                group=context.group,
+                returns=self.returns,
+                links=0 if self.unlinked else self.links,
             )
         if len(self.collector.pieces) > first:
             end = len(text.rstrip())
-            later = [(name, 0) for name, at in self.ids if at >= end and at > 0 and context.kind != "heading"]
-            kept = {name for name, _ in later}
-            for name, _ in self.ids:
+            later = [name for name, at in self.ids if at >= end and at > 0 and context.kind != "heading"]
+            kept = set(later)
+            for name in (*self.waiting, *(name for name, _ in self.ids)):
                 if name not in kept:
                     self.page.anchors.setdefault(name, first)
-            self.ids = later
+            self.waiting = later
             self.returns = False
         else:
-            self.ids = [(name, 0) for name, _ in self.ids]
-        self.length = 0
+            self.waiting += [name for name, _ in self.ids]
+        self.ids.clear()
+        self.length = self.links = 0
+        self.unlinked = False
         self.blocks += 1
         self.begun = False
-
-
-def _types(attributes: Mapping[str, str]) -> Types:
-    """Return the words of an element's attributes, without the prefixes of vocabularies."""
-    said, named = [], []
-    for name, value in attributes.items():
-        if name in ("class", "id"):
-            named += value[:1000].lower().split()
-        elif name in ("epub:type", "role", "data-type", EPUB_TYPE):
-            said += [TOKEN_PREFIX.sub("", word) for word in value[:1000].lower().split()]
-    return Types(frozenset(said), frozenset((*said, *named)))
-
-
-def _kind(tag: str, types: Types, context: Context) -> Context:
-    """Return the context with the kind of block that an element has."""
-    kind: Kind = context.kind
-    if re.fullmatch("h[1-6]", tag):
-        return replace(context, kind="heading", level=int(tag[1]))
-    if tag == "sup":
-        return replace(context, raised=True)
-    if context.left_out == "notes":
-        kind = "note"
-    elif context.left_out == "captions":
-        kind = "caption"
-    elif tag == "table":
-        kind = "table"
-    elif tag == "pre":
-        return replace(context, kind="code", pre=True)
-    elif tag in ("li", "dt", "dd"):
-        kind = "item"
-    elif tag == "blockquote":
-        kind = "quote"
-    elif kind == "heading":
-        kind = "paragraph"
-    return replace(
-        context,
-        kind=kind,
-        level=0,
-        verse=context.verse or bool(types.all & VERSE_TYPES),
-        inside=context.inside or tag in ("main", "article", "section"),
-    )
 
 
 def _split(text: str, context: Context) -> Iterator[tuple[Kind, str]]:
@@ -477,6 +384,8 @@ def _split(text: str, context: Context) -> Iterator[tuple[Kind, str]]:
         numbered = rest and (NUMBERED.fullmatch(first) or ROMAN.fullmatch(first) or first.isdigit())
         yield context.kind, f"{first.rstrip(' .:')}: {rest}".replace("\n", " ") if numbered else text.replace("\n", " ")
         return
+    if context.kind == "item":
+        text = BULLET.sub("", text, count=1)
     for part in re.split(r"\n{2,}", text.strip("\n")):
         lines = part.split("\n")
         short = len(lines) > 2 and all(len(line) <= VERSE_LINE for line in lines)
@@ -485,11 +394,3 @@ def _split(text: str, context: Context) -> Iterator[tuple[Kind, str]]:
         else:
             verse = context.verse and context.kind in ("paragraph", "quote")
             yield ("verse" if verse else context.kind), " ".join(lines)
-
-
-def mark_notes(pieces: Sequence[Piece], targets: Collection[int]) -> None:
-    """Mark the pieces at `targets` that have a link back: marks refer to them, so they are notes."""
-    for at in targets:
-        if at < len(pieces) and pieces[at].returns and not pieces[at].left_out:
-            pieces[at].kind, pieces[at].left_out = "note", "notes"
-            pieces[at].text = NOTE_NUMBER.sub("", pieces[at].text) or pieces[at].text

@@ -101,6 +101,8 @@ class Piece:
     """Number of the table, note or section that it is from, which is counted once; 0 for none."""
     returns: bool = False
     """Whether it begins or ends with a link back to the text, as notes do."""
+    links: int = 0
+    """Number of links to other places in the book, if it has no words outside of them."""
 
 
 @dataclass
@@ -124,6 +126,7 @@ class Collector:
         level: int = 0,
         group: int = 0,
         returns: bool = False,
+        links: int = 0,
     ) -> bool:
         """Add a text as one piece, or as several if it is long; return whether it has any characters.
 
@@ -136,7 +139,7 @@ class Collector:
         for part in _parts(text):
             if len(self.pieces) >= MAX_BLOCKS:
                 raise DocumentTooLarge(self.source, f"it has more than {MAX_BLOCKS:,} paragraphs")
-            self.pieces.append(Piece(kind, part, left_out, level, group, returns))
+            self.pieces.append(Piece(kind, part, left_out, level, group, returns, links))
         return bool(text)
 
     def new_group(self) -> int:

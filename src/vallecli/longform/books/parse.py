@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from vallecli.encoding import MARKS, decode
 from vallecli.errors import DamagedDocument, TextEncodingError
 from vallecli.extras import extra
-from vallecli.longform.books.markup import VOID, Markup, Page
+from vallecli.longform.books.elements import VOID
+from vallecli.longform.books.markup import Markup, Page
 from vallecli.longform.books.model import Collector
 
 if TYPE_CHECKING:
@@ -85,7 +86,9 @@ def prepare(text: str, source: str | PathLike[str]) -> str:
     Raises DamagedDocument for one that defines entities: expanding them may take any memory, or read files.
     """
     text = text.translate(CONTROLS) if not text.isprintable() else text
-    text = DECLARATION.sub("", text.lstrip("\ufeff"), count=1)
+    text = text.lstrip("\ufeff")
+    if declaration := DECLARATION.match(text):
+        text = text[declaration.end() :]
     if DEFINITION.search(text[: text.find("<html")] if "<html" in text else text[:CHUNK]):
         raise DamagedDocument(
             source, "it defines entities, which books do not need", "Convert it with another program."

@@ -6,8 +6,9 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from os import PathLike
 
-from vallecli.longform.books.arrange import About, arrange, is_title
+from vallecli.longform.books.arrange import About, arrange
 from vallecli.longform.books.model import Collector, Document
+from vallecli.longform.books.titles import is_title
 
 MAX_WIDTH = 110  # columns to which lines are wrapped
 RAGGED = 0.8  # lines of verse are shorter than this part of the width
@@ -16,7 +17,9 @@ SENTENCE_ENDS = tuple(end + mark for end in ".!?…。！？" for mark in ("", '
 MAX_VERSE = 60  # lines of a stanza
 INDENT = re.compile(r"(?: {2,}|\t)\S")
 SCENE_BREAK = re.compile(r"[\s*·•~_=—–#+.-]+")
-ILLUSTRATION = re.compile(r"\[\s*(?:Illustrations?|Image|Figure|Map)\b\s*:?\s*(.*?)\s*\]", re.IGNORECASE | re.DOTALL)
+ILLUSTRATION = re.compile(
+    r"\[\s{0,9}(?:Illustrations?|Image|Figure|Map)\b\s{0,9}:?((?:[^\[\]]|\[[^\[\]]{0,200}\]){0,2000})\]", re.IGNORECASE
+)
 # Notes and page numbers as in Project Gutenberg's files.
 FOOTNOTE = re.compile(r"\[\s*Footnotes?\s*([\w*†]{1,5})?\s*:|\[([A-Z\d]{1,4})\]\s+\S", re.IGNORECASE)
 MARK = re.compile(r"(?<=[\w.,;:!?'\"”’)])\s?\[(?:\d{1,4}|[A-Za-z]|\*{1,3}|†)\]")
@@ -28,7 +31,9 @@ EMPHASIS = re.compile(r"(?<!\w)_(?=\S)([^_]{1,1000})(?<=\S)_(?!\w)")
 CONTENTS = re.compile(
     r"(?:table of )?contents\.?|inhalt(?:sverzeichnis)?|table des matières|índice|indice", re.IGNORECASE
 )
-ENTRY = re.compile(r"(?:\d{1,3}|[IVXLC]{1,7})[.)]?\s+\S|.*?(?:\.\s?){3,}\s*\d+$|.*\s{2,}\d{1,4}$")  # of contents
+ENTRY = re.compile(r"(?:\d{1,3}|[IVXLC]{1,7})[.)]?\s+\S")  # of contents: how it begins
+PAGE_OF_ENTRY = re.compile(r"(?:(?:\.\s?){3}\s{0,9}|\s{2})\d{1,4}$")  # or how it ends, in its last characters
+ENTRY_END = 30  # characters
 FIELD = re.compile(r"(Title|Author|Language):\s*(\S.*)", re.IGNORECASE)
 HEADER = 60  # lines in which the fields of a header are searched
 LANGUAGES = {  # names in Project Gutenberg's headers -> tags
@@ -65,7 +70,9 @@ def add_text(collector: Collector, lines: Sequence[str]) -> None:
             collector.add("paragraph", alone, left_out="pages")
         elif illustration := ILLUSTRATION.fullmatch(alone):
             collector.add(
-                "caption", illustration[1] or "Illustration", left_out="captions" if illustration[1] else "images"
+                "caption",
+                illustration[1].strip() or "Illustration",
+                left_out="captions" if illustration[1].strip() else "images",
             )
         elif not SCENE_BREAK.fullmatch(alone):
             contents = 0
@@ -161,8 +168,12 @@ def _inline(text: str, collector: Collector) -> str:
 
 def _lists(group: Sequence[str]) -> bool:
     """Return whether most lines of a group are entries of a table of contents."""
-    entries = sum(bool(ENTRY.match(line.strip())) or is_title(line.strip()) for line in group)
+    entries = sum(_is_entry(line.strip()) for line in group)
     return entries >= 0.6 * len(group) and (len(group) > 1 or not is_title(group[0].strip()))
+
+
+def _is_entry(line: str) -> bool:
+    return bool(ENTRY.match(line) or PAGE_OF_ENTRY.search(line[-ENTRY_END:])) or is_title(line)
 
 
 def _about(lines: Sequence[str]) -> About:

@@ -9,12 +9,13 @@ from os import PathLike
 from urllib.parse import unquote
 
 from vallecli.longform.books import text
-from vallecli.longform.books.arrange import About, arrange
-from vallecli.longform.books.markup import Page, mark_notes
+from vallecli.longform.books.arrange import About, arrange, mark_notes
+from vallecli.longform.books.markup import Page
 from vallecli.longform.books.model import Collector, Document
 from vallecli.longform.books.parse import decode_markup, read_page
 
 PREFORMATTED = 0.8  # part of the text in <pre> from which it is plain text inside of HTML
+GUTENBERG = re.compile(r"The Project Gutenberg e(?:Book|text) of (.*?)(?:,? by (.*))?", re.IGNORECASE)
 TAG = re.compile(r"<[^<>]*>")
 
 
@@ -54,4 +55,6 @@ def _about(page: Page) -> About:
     meta = page.meta
     authors = [meta[name] for name in ("author", "dc.creator", "dcterms.creator") if meta.get(name)]
     title = meta.get("dc.title") or meta.get("dcterms.title") or page.title
+    if match := GUTENBERG.fullmatch(" ".join(title.split())):
+        title, authors = match[1], authors or [match[2] or ""]
     return About(title=title, authors=authors[:1], language=page.language or meta.get("dc.language", ""))
