@@ -177,8 +177,9 @@ def test_bench(valle: Valle, checkpoint: Checkpoint) -> None:
     work = ["--frames", "12", "--prompt-frames", "9", "--phonemes", "5", "--threads", "1", "--batch", "2"]
     ran = valle("bench", "--checkpoint", checkpoint.path, "--device", "cpu", *work, "--baseline", "--json")
     assert ran.code == 0, ran.err
-    report = json.loads(ran.out)
+    report, *baseline = map(json.loads, ran.out.splitlines())
     models = ("coarse_ms", "fine_ms") if checkpoint.family == "bark" else ("nar_ms",)
     times = ("step_ms", *models, "codec_ms", "real_time_factor", "bytes_per_step")
     assert all(report[name] > 0 for name in times)
-    assert report["baseline"]["step_ms"] > 0
+    assert [row["variant"] for row in baseline] == ["baseline", "baseline, no cache"]
+    assert all(row["step_ms"] > 0 for row in baseline)
