@@ -175,6 +175,8 @@ SAMPLES = st.one_of(
 )
 FOUND: tuple[Any, ...] = (
     ("entry", ("epub", "OEBPS/nav.xhtml"), NAV.replace(b"xhtml", b"x{html", 1), []),  # a namespace without a tree
+    ("entry", ("epub", "OEBPS/a.xhtml"), b"", []),
+    ("text", "book.txt", b"---\ntitle: a\n" + b"a: - b: - " * 200, []),  # lines that a pattern divided in many ways
 )
 
 

@@ -64,6 +64,10 @@ def empty_book() -> None:
     epubs.book(BOOK, {"a.xhtml": page("<img src='a.png'/>"), "b.xhtml": page(" ")})
 
 
+def files_of_no_bytes() -> None:
+    epubs.book(BOOK, {"a.xhtml": "", "b.xhtml": ""})
+
+
 def only_front_matter() -> None:
     epubs.book(BOOK, {"a.xhtml": page("<p>A Book</p>", attributes='epub:type="titlepage"')})
 
@@ -143,6 +147,7 @@ CASES: dict[Callable[[], None], tuple[type[DocumentError], str]] = {
     unlisted_text: (DamagedDocument, "'i9', which is not listed"),
     empty_spine: (DamagedDocument, "lists no texts"),
     empty_book: (EmptyDocument, "no text to read"),
+    files_of_no_bytes: (EmptyDocument, "no text to read"),
     only_front_matter: (EmptyDocument, "1 front"),
     outside: (DamagedDocument, "a file is missing"),
     web_text: (DamagedDocument, "a file is missing"),
@@ -170,6 +175,11 @@ def test_broken_epubs(make: Callable[[], None]) -> None:
     assert "book.epub" in caught.value.message
     assert len(caught.value.message) < 300
     assert sorted(path.name for path in Path().iterdir()) == ["book.epub"]
+
+
+def test_a_chapter_of_no_bytes_does_not_harm_the_others() -> None:
+    epubs.book(BOOK, {"a.xhtml": "", "b.xhtml": page("<h1>One</h1><p>A word.</p>")})
+    assert [chapter.title for chapter in read_document(BOOK).chapters] == ["One"]
 
 
 @pytest.mark.parametrize("make", [bomb, lying_bomb, entities], ids=lambda make: make.__name__)

@@ -23,6 +23,8 @@ FILES: dict[str, tuple[str, Callable[[int], str]]] = {
     "stars": ("txt", lambda size: "*" * size + "a"),
     "illustrations": ("txt", lambda size: "[Illustration" * (size // 13)),
     "dots": ("txt", lambda size: "Contents\n\n" + ". " * (size // 2)),
+    "front matter": ("txt", lambda size: "---\ntitle: a\n" + "-a: - b: - " * (size // 11)),
+    "front matter lines": ("txt", lambda size: "---\n" + "-a: b\n" * (size // 6)),
     "spaces": ("html", lambda size: f"{HTML}<p>a{' ' * size}b"),
     "comments": ("html", lambda size: "<!---->" * (size // 7) + "<html><body>a"),
     "anchors": ("html", lambda size: f"{HTML}<p>x{'<i id=a></i>' * (size // 24)}{'<p>' * (size // 6)}"),

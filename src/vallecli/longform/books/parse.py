@@ -122,7 +122,8 @@ def read_page(text: str, collector: Collector, *, web: bool, elements: int = 0) 
             collector.counts, collector.characters, collector.groups = before[1:]
         text = CLOSED.sub(_closed, text)
     markup = Markup(collector, web=web, elements=elements)
-    return _feed(etree.HTMLParser(target=markup, no_network=True), text), markup.elements
+    # lxml refuses a document that is empty: " " is one without text.
+    return _feed(etree.HTMLParser(target=markup, no_network=True), text or " "), markup.elements
 
 
 def is_xml(text: str) -> bool:
