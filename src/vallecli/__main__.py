@@ -32,7 +32,7 @@ def main() -> int:
             return run()
         finally:
             end_quietly()
-            gc.freeze()  # the process ends: searching all modules for garbage once more would take half a second
+            gc.freeze()  # the process ends: searching all modules for garbage once more would delay that
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # once more: it ends at once
         print("interrupted", file=sys.stderr)

@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 import torch
 from torch import nn
 
-from vallecli.decoding.linear import Linear, packer
+from vallecli.decoding.linear import Linear, packer, unpacked_dtype
 from vallecli.decoding.overlap import one_thread
 
 READ_BYTES = 2**29  # far more than any cache holds
@@ -34,9 +34,8 @@ def product_speed(device: torch.device, dtype: torch.dtype, *, short: bool) -> f
     width = WIDTH[device.type]
     linear = Linear(width, width, bias=False)
     packed = packer(dtype, device, short=short)
-    unpacked = dtype if dtype.is_floating_point else torch.float32
-    layer: nn.Module = linear.to(device, unpacked) if packed is None else packed(linear)
-    floats = torch.float32 if packed is not None and dtype in (torch.int8, torch.float16) else unpacked
+    floats = unpacked_dtype(dtype, packed)
+    layer: nn.Module = linear.to(device, floats) if packed is None else packed(linear)
     x = torch.ones(width, width, device=device, dtype=floats)
     return 2 * width**3 / _fastest(lambda: layer(x), device)
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 def no_garbage_collection() -> Iterator[None]:
     """Collect no garbage while torch is imported and models are loaded.
 
-    Nearly all objects that are created then stay, and searching them again and again takes a tenth of a cold start.
+    Nearly all objects that are created then stay, and searching them again and again takes time.
     """
     was_enabled = gc.isenabled()
     gc.disable()

@@ -190,6 +190,11 @@ def packer(dtype: torch.dtype, device: torch.device, *, short: bool) -> Callable
     return (lambda linear: OneDnnLinear(linear, dtype)) if worthwhile else None
 
 
+def unpacked_dtype(dtype: torch.dtype, packed: Callable[[nn.Linear], Packed] | None) -> torch.dtype:
+    """Return the precision of what is not packed: float32 beside weights in 8 or 16 bits; see packer."""
+    return torch.float32 if packed is not None and dtype in (torch.int8, torch.float16) else dtype
+
+
 def pack(module: nn.Module, packed: Callable[[nn.Linear], Packed], *, replaced: Replaced) -> None:
     """Replace all linear layers inside a module, in place; `replaced` receives each old layer."""
     for owner in list(module.modules()):

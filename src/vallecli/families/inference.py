@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vallecli.checkpoints.modules import FiniteCheck, assign, convert, state_to_store
 from vallecli.checkpoints.weights import MappedFiles
-from vallecli.decoding.linear import Replaced, is_short, pack, packer
+from vallecli.decoding.linear import Replaced, is_short, pack, packer, unpacked_dtype
 
 WEIGHT_STD = 0.03  # of random weights
 
@@ -41,7 +41,7 @@ def fill(
     """
     assign(model, tensors, prefix, path)
     packed = packer(dtype, device, short=is_short(model))
-    precision = torch.float32 if packed is not None and dtype in (torch.int8, torch.float16) else dtype
+    precision = unpacked_dtype(dtype, packed)
     mapped, check = MappedFiles(), FiniteCheck(model, prefix, path, precision if dtype == torch.int8 else dtype)
 
     def replaced(linear: nn.Linear) -> None:
